@@ -161,7 +161,7 @@ extension PostingsBuilder {
         }
 
         mutating func finish() -> [UInt8] {
-            var page = ByteWriter()
+            var page = RecordWriter()
             page.append(varint: UInt64(self.count))
             page.append(bytes: self.writer.finish())
             self.count = 0

@@ -56,7 +56,7 @@ package enum PostingsPage {
         private(set) var key: UInt64
 
         init(_ page: UnsafeRawBufferPointer, firstKey: UInt64, code: PostingsCode) throws(StorageError) {
-            var header = ByteReader(page)
+            var header = RecordReader(page)
             self.left = header.count(limit: page.count * 8)
             guard !header.hasFailed, self.left > 0 else {
                 throw StorageError(.corrupted, "an index page is empty or has no count of its entries")

@@ -1,5 +1,5 @@
 /// Builds the small records of a segment: numbers little-endian or as varints, strings after their length.
-struct ByteWriter {
+struct RecordWriter {
     private(set) var bytes: [UInt8] = []
 
     mutating func append(_ byte: UInt8) {
@@ -35,10 +35,10 @@ struct ByteWriter {
     }
 }
 
-/// Reads what ``ByteWriter`` wrote, checking every length before it is used.
+/// Reads what ``RecordWriter`` wrote, checking every length before it is used.
 ///
 /// A failed read gives zeros and sets ``hasFailed``, so that a record is checked once at its end.
-struct ByteReader {
+struct RecordReader {
     private let bytes: UnsafeRawBufferPointer
     private(set) var offset = 0
     private(set) var hasFailed = false
