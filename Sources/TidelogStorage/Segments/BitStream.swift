@@ -60,68 +60,85 @@ package struct BitWriter {
 package struct BitReader {
     private let bytes: UnsafeRawBufferPointer
     private let bitCount: Int
+    /// Up to here a whole word can be loaded.
+    private let wordLimit: Int
     private var bit = 0
     /// Whether a code was malformed.
     private var isMalformed = false
 
+    @inline(__always)
     package init(_ bytes: UnsafeRawBufferPointer) {
         self.bytes = bytes
-        self.bitCount = bytes.count * 8
+        self.bitCount = bytes.count &* 8
+        self.wordLimit = bytes.count &- 8
     }
 
     /// Whether more was read than there is, or a code was not one that the writer makes.
+    @inline(__always)
     package var isExhausted: Bool { self.isMalformed || self.bit > self.bitCount }
 
     /// At least the next 57 bits, zeros past the end.
+    @inline(__always)
     private var window: UInt64 {
-        let index = self.bit >> 3
-        let available = self.bytes.count - index
-        if available >= 8 {
-            let word = self.bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
-            return UInt64(littleEndian: word) &>> UInt64(self.bit & 7)
+        let index = self.bit &>> 3
+        if index <= self.wordLimit, let start = self.bytes.baseAddress {
+            return UInt64(littleEndian: (start + index).loadUnaligned(as: UInt64.self))
+                &>> UInt64(truncatingIfNeeded: self.bit & 7)
         }
+        return self.lastWindow
+    }
+
+    /// The window where less than a word is left.
+    @inline(never)
+    private var lastWindow: UInt64 {
         var word: UInt64 = 0
-        var offset = available - 1
-        while offset >= 0 {
-            word = word << 8 | UInt64(self.bytes[index + offset])
-            offset -= 1
+        var index = self.bytes.count - 1
+        while index >= self.bit >> 3 {
+            word = word << 8 | UInt64(self.bytes[index])
+            index -= 1
         }
         return word &>> UInt64(self.bit & 7)
     }
 
     /// Reads `count` bits, 0 to 56.
+    @inline(__always)
     package mutating func read(count: Int) -> UInt64 {
-        let value = self.window & (1 &<< UInt64(count) - 1)
-        self.bit += count
+        let value = self.window & (1 &<< UInt64(truncatingIfNeeded: count) &- 1)
+        self.bit &+= count
         return value
     }
 
     /// Passes over `count` bits.
+    @inline(__always)
     package mutating func skip(count: Int) {
-        self.bit += count
+        self.bit &+= count
     }
 
     /// Reads a number in the exponential Golomb code of `order`, 0 to 47.
+    @inline(__always)
     package mutating func readGolomb(order: Int) -> UInt64 {
         let window = self.window
         let zeros = window.trailingZeroBitCount
-        let length = zeros + order
+        let length = zeros &+ order
         guard length <= 48 else {
             self.isMalformed = true
             return 0
         }
-        self.bit += zeros + 1
+        self.bit &+= zeros &+ 1
         // Nearly always both parts of the code lie in the one word that was loaded.
-        let rest = zeros + 1 + length <= 57 ? window &>> UInt64(zeros + 1) : self.window
-        self.bit += length
-        return (1 &<< UInt64(length) | rest & (1 &<< UInt64(length) - 1)) - 1 &<< UInt64(order)
+        let rest =
+            zeros &+ 1 &+ length <= 57 ? window &>> UInt64(truncatingIfNeeded: zeros &+ 1) : self.window
+        self.bit &+= length
+        let one = 1 &<< UInt64(truncatingIfNeeded: length)
+        return (one | rest & (one &- 1)) &- 1 &<< UInt64(truncatingIfNeeded: order)
     }
 
     /// Passes over a number in the exponential Golomb code of `order`.
+    @inline(__always)
     package mutating func skipGolomb(order: Int) {
         let zeros = self.window.trailingZeroBitCount
-        if zeros + order > 48 { self.isMalformed = true }
-        self.bit += 2 * zeros + 1 + order
+        if zeros &+ order > 48 { self.isMalformed = true }
+        self.bit &+= 2 &* zeros &+ 1 &+ order
     }
 
     /// Whether all was read but the zero bits that fill the last byte.

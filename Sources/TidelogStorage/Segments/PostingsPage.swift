@@ -12,21 +12,20 @@ package enum PostingsPage {
     package static let targetBytes = 2_016
 
     /// The blocks under `key` in a page whose first entry is `firstKey`.
+    ///
+    /// - Complexity: O(*n*) in the entries before the one sought, a few nanoseconds each.
     package static func blocks(
         for key: UInt64, in page: UnsafeRawBufferPointer, firstKey: UInt64, code: PostingsCode
     ) throws(StorageError) -> [BlockPosting] {
-        var found: [BlockPosting] = []
         var cursor = try Cursor(page, firstKey: firstKey, code: code)
-        while try cursor.next() {
-            if cursor.key < key {
-                cursor.skipBlocks()
-            } else if cursor.key == key {
-                cursor.readBlocks { found.append($0) }
-                if code.isGrouped { break }
-            } else {
-                break
-            }
+        guard cursor.seek(key) else {
+            try cursor.check()
+            return []
         }
+        var found: [BlockPosting] = []
+        repeat {
+            cursor.readBlocks { found.append($0) }
+        } while !code.isGrouped && cursor.next() && cursor.key == key
         try cursor.check()
         return found
     }
@@ -37,7 +36,7 @@ package enum PostingsPage {
         _ body: (PostingsEntry) throws(StorageError) -> Void
     ) throws(StorageError) {
         var cursor = try Cursor(page, firstKey: firstKey, code: code)
-        while try cursor.next() {
+        while cursor.next() {
             var blocks: [BlockPosting] = []
             cursor.readBlocks { blocks.append($0) }
             try cursor.check()
@@ -52,7 +51,7 @@ package enum PostingsPage {
         private var reader: BitReader
         private var left: Int
         private var isFirst = true
-        private var length = 0
+        private var length = 1
         private(set) var key: UInt64
 
         init(_ page: UnsafeRawBufferPointer, firstKey: UInt64, code: PostingsCode) throws(StorageError) {
@@ -66,40 +65,51 @@ package enum PostingsPage {
             self.reader = BitReader(header.slice(header.remaining))
         }
 
-        mutating func next() throws(StorageError) -> Bool {
-            if self.left == 0 { return false }
-            self.left -= 1
+        /// Goes to the next entry; false after the last one, or where the page is damaged.
+        @inline(__always)
+        mutating func next() -> Bool {
+            if self.left == 0 || self.reader.isExhausted { return false }
+            self.left &-= 1
             if self.isFirst {
                 self.isFirst = false
             } else {
                 self.key &+= self.reader.readGolomb(order: self.code.hashOrder)
                 if self.code.isGrouped { self.key &+= 1 }
             }
-            self.length = 1
             if self.code.isGrouped {
-                self.length = Int(self.reader.readGolomb(order: self.code.lengthOrder)) + 1
+                self.length = Int(truncatingIfNeeded: self.reader.readGolomb(order: self.code.lengthOrder)) &+ 1
             }
-            if self.reader.isExhausted { try self.check() }
-            return true
+            return !self.reader.isExhausted
+        }
+
+        /// Goes to the first entry with `key`; false if there is none.
+        mutating func seek(_ key: UInt64) -> Bool {
+            while self.next() {
+                if self.key >= key { return self.key == key }
+                self.skipBlocks()
+            }
+            return false
         }
 
         mutating func readBlocks(_ body: (BlockPosting) -> Void) {
             self.code.readBlocks(length: self.length, from: &self.reader, body)
         }
 
-        mutating func skipBlocks() {
-            guard self.code.isGrouped else {
-                self.reader.skip(count: self.code.blockBits)
-                return
-            }
-            let gapOrder = self.code.gapOrder(length: self.length)
+        @inline(__always)
+        private mutating func skipBlocks() {
             self.reader.skip(count: self.code.blockBits)
+            guard self.code.isGrouped else { return }
             self.reader.skipGolomb(order: self.code.countOrder)
+            if self.length > 1 { self.skipFurtherBlocks() }
+        }
+
+        private mutating func skipFurtherBlocks() {
+            let gapOrder = self.code.gapOrder(length: self.length)
             var index = 1
             while index < self.length, !self.reader.isExhausted {
                 self.reader.skipGolomb(order: gapOrder)
                 self.reader.skipGolomb(order: self.code.countOrder)
-                index += 1
+                index &+= 1
             }
         }
 

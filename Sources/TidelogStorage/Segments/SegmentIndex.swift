@@ -55,9 +55,9 @@ enum CheckedValue {
     static let checksumBytes = 8
 
     /// `value` behind its checksum.
-    static func wrap(_ value: [UInt8], key: [UInt8], database: UInt64) -> [UInt8] {
+    static func wrap(_ value: [UInt8], key: [UInt8], part: SegmentFile.Part) -> [UInt8] {
         let checksum = value.withUnsafeBytes { value in
-            key.withUnsafeBytes { Self.checksum(value, key: $0, database: database) }
+            key.withUnsafeBytes { Self.checksum(value, key: $0, part: part) }
         }
         var writer = RecordWriter()
         writer.append(fixed: checksum)
@@ -67,22 +67,22 @@ enum CheckedValue {
 
     /// The value behind its checksum, which must be right.
     static func unwrap(
-        _ stored: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer, database: UInt64
+        _ stored: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer, part: SegmentFile.Part
     ) throws(StorageError) -> UnsafeRawBufferPointer {
         guard stored.count >= Self.checksumBytes else {
             throw StorageError(.corrupted, "a value in the segment is too short for its checksum")
         }
         let value = UnsafeRawBufferPointer(rebasing: stored[Self.checksumBytes...])
         let expected = UInt64(littleEndian: stored.loadUnaligned(as: UInt64.self))
-        guard Self.checksum(value, key: key, database: database) == expected else {
+        guard Self.checksum(value, key: key, part: part) == expected else {
             throw StorageError(.corrupted, "a value in the segment does not match its checksum")
         }
         return value
     }
 
     private static func checksum(
-        _ value: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer, database: UInt64
+        _ value: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer, part: SegmentFile.Part
     ) -> UInt64 {
-        XXH64.hash(value, seed: XXH64.hash(key, seed: database))
+        XXH64.hash(value, seed: XXH64.hash(key, seed: part.letter))
     }
 }

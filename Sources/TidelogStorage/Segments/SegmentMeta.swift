@@ -69,7 +69,9 @@ struct SegmentMeta: Hashable, Sendable {
         }
         return writer.bytes
     }
+}
 
+extension SegmentMeta {
     /// Reads the record and checks that its parts agree with each other.
     init(decoding bytes: UnsafeRawBufferPointer) throws(StorageError) {
         var reader = RecordReader(bytes)
