@@ -175,7 +175,8 @@ package final class Environment: Sendable {
         var number: MDB_dbi = 0
         let transaction = try self.beginWrite()
         try checkLMDB(
-            mdb_dbi_open(transaction.access.handle, name, flags, &number), "creating the database \"\(name)\"",
+            mdb_dbi_open(transaction.access.handle, name, flags, &number),
+            "creating the database \"\(name)\"",
             path: self.path)
         try transaction.commit()
         return number
