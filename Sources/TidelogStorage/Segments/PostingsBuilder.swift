@@ -53,6 +53,13 @@ package struct PostingsBuilder {
         return (code, total)
     }
 
+    /// Sorts what was added and gives it entry by entry, as pages of `code` hold it. The builder is then empty.
+    mutating func sorted(by code: PostingsCode) -> Entries {
+        Self.sort(&self.packed, topBits: code.hashBits)
+        defer { self.packed = [] }
+        return Entries(self.packed, code: code)
+    }
+
     /// Sorts by the top `topBits` bits, eleven at a time from the lowest, keeping the order of equals.
     static func sort(_ values: inout [UInt64], topBits: Int) {
         guard values.count > 1 else { return }
@@ -86,7 +93,7 @@ package struct PostingsBuilder {
 
 extension PostingsBuilder {
     /// Goes through sorted events, gathering those with the same key into one entry.
-    private struct Entries {
+    struct Entries {
         private let packed: [UInt64]
         private let code: PostingsCode
         private var index: Int
@@ -99,6 +106,11 @@ extension PostingsBuilder {
             self.packed = packed
             self.code = code
             self.index = index
+        }
+
+        /// The next entry, owned.
+        mutating func nextEntry() -> PostingsEntry? {
+            self.next().map { PostingsEntry(key: $0, blocks: self.blocks) }
         }
 
         /// The next entry's key; its blocks are then in `blocks`.

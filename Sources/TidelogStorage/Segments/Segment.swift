@@ -101,8 +101,8 @@ package final class Segment: Sendable {
         return UnsafeRawBufferPointer(rebasing: run[block.offset..<block.offset + block.byteCount])
     }
 
-    /// The dictionary that a frame of this segment names.
-    package func dictionary(_ id: UInt32) throws(StorageError) -> CompressionDictionary {
+    /// The dictionary that a frame of this segment names: what `FrameDecoder.load` asks for.
+    package func dictionary(id: UInt32) throws(StorageError) -> CompressionDictionary {
         guard let dictionary, dictionary.id == id else {
             throw StorageError(
                 .corrupted, "a block needs the dictionary \(id), which the segment does not have",

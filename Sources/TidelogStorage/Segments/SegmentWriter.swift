@@ -105,6 +105,8 @@ package final class SegmentWriter {
     package func append(
         contentsOf frame: FrameDecoder, where keep: (Int) -> Bool = { _ in true }
     ) throws(StorageError) {
+        if frame.count == 0 { return }
+        try frame.require(.all)
         var types = [Int](repeating: -1, count: frame.distinctCount(.type))
         var streams = [UInt64?](repeating: nil, count: frame.distinctCount(.stream))
         for code in streams.indices {
