@@ -1,0 +1,400 @@
+/// Why bytes are not JSON, and where.
+package struct JSONFault: Error, Equatable {
+    /// What is wrong at that place.
+    package enum Reason: String {
+        case endOfInput = "the text ends in the middle of a value"
+        case unexpectedByte = "a value cannot start or go on like this"
+        case expectedKey = "a key in quotation marks must stand here"
+        case expectedColon = "a colon must stand here"
+        case expectedCommaOrBrace = "a comma or } must stand here"
+        case expectedCommaOrBracket = "a comma or ] must stand here"
+        case trailingComma = "nothing follows the comma"
+        case unclosedString = "the string is not closed"
+        case controlCharacter = "a control character in a string must be escaped"
+        case invalidEscape = "there is no such escape"
+        case loneSurrogate = "half of a surrogate pair stands alone"
+        case invalidUTF8 = "the bytes are not UTF-8"
+        case invalidNumber = "the number is not written as JSON wants it"
+        case tooDeep = "arrays and objects are nested more than 512 deep"
+        case trailingBytes = "something follows the value"
+        case byteOrderMark = "a byte order mark stands before the text"
+        case duplicateKey = "the key was there before in the same object"
+        case notAnObject = "an object must stand here"
+    }
+
+    package var reason: Reason
+    /// Bytes from the start of the text.
+    package var offset: Int
+}
+
+/// A string of a JSON text: the bytes between its quotation marks, as they are written.
+package struct JSONText: Equatable {
+    package var start: Int, end: Int
+    /// Whether a backslash is among them.
+    package var hasEscapes: Bool
+}
+
+/// Walks over JSON text (RFC 8259), strictly and in one pass, and hands out where values start and end.
+///
+/// Strict: UTF-8 without overlong forms, surrogates or a byte order mark; no lone surrogate in an escape; no
+/// control character in a string; nesting up to 512. Keys that repeat are the caller's business: it alone
+/// knows whether it reads the object or passes it on. The scanner must not outlive its bytes.
+package struct JSONScanner {
+    /// How deep arrays and objects may be nested.
+    package static let maximumDepth = 512
+
+    private let base: UnsafePointer<UInt8>
+    /// How many bytes there are.
+    package let count: Int
+    /// The offset of the next byte.
+    package var index = 0
+    /// Whether white space between values, or an escape, was passed since this was last set to false.
+    package var isCompact = true
+
+    /// Starts at the first of `bytes`.
+    package init(_ bytes: UnsafeRawBufferPointer) {
+        // An empty buffer may have no address; with a count of 0 this one is never read.
+        let address = bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 8).unsafelyUnwrapped
+        self.base = address.assumingMemoryBound(to: UInt8.self)
+        self.count = bytes.count
+    }
+
+    /// The bytes of `range`, as long as the scanner's bytes live.
+    package func bytes(_ range: Range<Int>) -> UnsafeRawBufferPointer {
+        precondition(range.lowerBound >= 0 && range.upperBound <= self.count)
+        return UnsafeRawBufferPointer(start: self.base + range.lowerBound, count: range.count)
+    }
+
+    /// The next byte, or nil at the end.
+    package var peek: UInt8? { self.index < self.count ? self.base[self.index] : nil }
+
+    /// A fault at the next byte.
+    package func fault(_ reason: JSONFault.Reason) -> JSONFault {
+        JSONFault(
+            reason: self.index >= self.count ? .endOfInput : reason, offset: min(self.index, self.count))
+    }
+
+    /// Passes white space.
+    @inline(__always)
+    package mutating func skipSpace() {
+        while self.index < self.count {
+            let byte = self.base[self.index]
+            guard byte <= 0x20, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 else { return }
+            self.index += 1
+            self.isCompact = false
+        }
+    }
+
+    /// Passes the byte if it is next.
+    @inline(__always)
+    package mutating func take(_ byte: UInt8) -> Bool {
+        guard self.index < self.count, self.base[self.index] == byte else { return false }
+        self.index += 1
+        return true
+    }
+
+    /// Passes the text's only value, the white space around it, and requires the end.
+    package mutating func skipDocument() throws(JSONFault) -> Range<Int> {
+        try self.refuseByteOrderMark()
+        self.skipSpace()
+        let start = self.index
+        try self.skipValue()
+        let end = self.index
+        try self.requireEnd()
+        return start..<end
+    }
+
+    /// Passes white space and requires that nothing follows.
+    package mutating func requireEnd() throws(JSONFault) {
+        self.skipSpace()
+        guard self.index == self.count else { throw self.fault(.trailingBytes) }
+    }
+
+    /// Throws if a byte order mark is next.
+    package func refuseByteOrderMark() throws(JSONFault) {
+        guard self.index + 3 <= self.count, self.base[self.index] == 0xEF, self.base[self.index + 1] == 0xBB,
+            self.base[self.index + 2] == 0xBF
+        else { return }
+        throw self.fault(.byteOrderMark)
+    }
+
+    /// Passes one value, checking all of it.
+    package mutating func skipValue(depth: Int = 0) throws(JSONFault) {
+        guard self.index < self.count else { throw self.fault(.endOfInput) }
+        switch self.base[self.index] {
+        case UInt8(ascii: "\""): _ = try self.scanString()
+        case UInt8(ascii: "{"): try self.skipObject(depth: depth + 1)
+        case UInt8(ascii: "["): try self.skipArray(depth: depth + 1)
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): try self.skipNumber()
+        case UInt8(ascii: "t"): try self.skipLiteral("true")
+        case UInt8(ascii: "f"): try self.skipLiteral("false")
+        case UInt8(ascii: "n"): try self.skipLiteral("null")
+        default: throw self.fault(.unexpectedByte)
+        }
+    }
+
+    private mutating func skipObject(depth: Int) throws(JSONFault) {
+        try self.startContainer(depth: depth)
+        if self.take(UInt8(ascii: "}")) { return }
+        while true {
+            _ = try self.scanKey()
+            try self.skipValue(depth: depth)
+            if try !self.continueObject() { return }
+        }
+    }
+
+    private mutating func skipArray(depth: Int) throws(JSONFault) {
+        try self.startContainer(depth: depth)
+        if self.take(UInt8(ascii: "]")) { return }
+        while true {
+            try self.skipValue(depth: depth)
+            if try !self.continueArray() { return }
+        }
+    }
+
+    /// Passes the bracket or brace that is next, and the white space after it.
+    package mutating func startContainer(depth: Int) throws(JSONFault) {
+        guard depth <= Self.maximumDepth else { throw self.fault(.tooDeep) }
+        self.index += 1
+        self.skipSpace()
+    }
+
+    /// Passes a key, its colon, and white space up to the value.
+    package mutating func scanKey() throws(JSONFault) -> JSONText {
+        guard self.peek == UInt8(ascii: "\"") else { throw self.fault(.expectedKey) }
+        let key = try self.scanString()
+        self.skipSpace()
+        guard self.take(UInt8(ascii: ":")) else { throw self.fault(.expectedColon) }
+        self.skipSpace()
+        return key
+    }
+
+    /// After a member: passes the comma up to the next key, or the closing brace and says false.
+    package mutating func continueObject() throws(JSONFault) -> Bool {
+        self.skipSpace()
+        if self.take(UInt8(ascii: "}")) { return false }
+        guard self.take(UInt8(ascii: ",")) else { throw self.fault(.expectedCommaOrBrace) }
+        self.skipSpace()
+        if self.peek == UInt8(ascii: "}") { throw self.fault(.trailingComma) }
+        return true
+    }
+
+    /// After an element: passes the comma up to the next value, or the closing bracket and says false.
+    package mutating func continueArray() throws(JSONFault) -> Bool {
+        self.skipSpace()
+        if self.take(UInt8(ascii: "]")) { return false }
+        guard self.take(UInt8(ascii: ",")) else { throw self.fault(.expectedCommaOrBracket) }
+        self.skipSpace()
+        if self.peek == UInt8(ascii: "]") { throw self.fault(.trailingComma) }
+        return true
+    }
+
+    private mutating func skipLiteral(_ literal: StaticString) throws(JSONFault) {
+        let length = literal.utf8CodeUnitCount
+        for offset in 0..<length {
+            let at = self.index + offset
+            guard at < self.count else { throw JSONFault(reason: .endOfInput, offset: self.count) }
+            guard self.base[at] == literal.utf8Start[offset] else { throw self.fault(.unexpectedByte) }
+        }
+        self.index += length
+    }
+
+    private mutating func skipNumber() throws(JSONFault) {
+        _ = self.take(UInt8(ascii: "-"))
+        guard self.index < self.count else { throw self.fault(.endOfInput) }
+        if !self.take(UInt8(ascii: "0")) { try self.skipDigits() }
+        // 01 is no number, and neither is 1x: what follows is for the caller to refuse, a digit is not.
+        if let next = self.peek, next &- 0x30 < 10 { throw self.fault(.invalidNumber) }
+        if self.take(UInt8(ascii: ".")) { try self.skipDigits() }
+        if self.take(UInt8(ascii: "e")) || self.take(UInt8(ascii: "E")) {
+            if !self.take(UInt8(ascii: "+")) { _ = self.take(UInt8(ascii: "-")) }
+            try self.skipDigits()
+        }
+    }
+
+    @inline(__always)
+    private mutating func skipDigits() throws(JSONFault) {
+        let start = self.index
+        while self.index < self.count, self.base[self.index] &- 0x30 < 10 { self.index += 1 }
+        guard self.index > start else { throw self.fault(.invalidNumber) }
+    }
+}
+
+// Strings.
+extension JSONScanner {
+    /// Passes the string that is next, checking all of it.
+    package mutating func scanString() throws(JSONFault) -> JSONText {
+        let start = self.index + 1
+        var at = start
+        var hasEscapes = false
+        while true {
+            at = Self.plainEnd(self.base, from: at, to: self.count)
+            guard at < self.count else { throw JSONFault(reason: .unclosedString, offset: start - 1) }
+            let byte = self.base[at]
+            if byte == UInt8(ascii: "\"") {
+                self.index = at + 1
+                return JSONText(start: start, end: at, hasEscapes: hasEscapes)
+            }
+            if byte == UInt8(ascii: "\\") {
+                hasEscapes = true
+                self.isCompact = false
+                at = try self.skipEscape(at)
+            } else if byte >= 0x80 {
+                let length = UTF8Check.length(self.base + at, count: self.count - at)
+                guard length > 0 else { throw JSONFault(reason: .invalidUTF8, offset: at) }
+                at += length
+            } else {
+                throw JSONFault(reason: .controlCharacter, offset: at)
+            }
+        }
+    }
+
+    /// The offset of the first byte from `start` that is a quotation mark, a backslash, a control character
+    /// or not ASCII, eight bytes at a time; `end` if there is none.
+    @inline(__always)
+    static func plainEnd(_ base: UnsafePointer<UInt8>, from start: Int, to end: Int) -> Int {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let tops: UInt64 = 0x8080_8080_8080_8080
+        var at = start
+        while at + 8 <= end {
+            let word = UInt64(littleEndian: UnsafeRawPointer(base + at).loadUnaligned(as: UInt64.self))
+            let quote = word ^ (ones &* 0x22)
+            let backslash = word ^ (ones &* 0x5C)
+            // A borrow can only reach bytes above the first that is found, and only the first counts.
+            let found =
+                (word | (word &- ones &* 0x20) | (quote &- ones) & ~quote | (backslash &- ones) & ~backslash)
+                & tops
+            if found != 0 { return at + found.trailingZeroBitCount >> 3 }
+            at += 8
+        }
+        while at < end {
+            let byte = base[at]
+            if byte < 0x20 || byte >= 0x80 || byte == 0x22 || byte == 0x5C { return at }
+            at += 1
+        }
+        return end
+    }
+
+    private func skipEscape(_ at: Int) throws(JSONFault) -> Int {
+        guard at + 1 < self.count else { throw JSONFault(reason: .unclosedString, offset: at) }
+        switch self.base[at + 1] {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"),
+            UInt8(ascii: "n"), UInt8(ascii: "r"), UInt8(ascii: "t"):
+            return at + 2
+        case UInt8(ascii: "u"):
+            guard let unit = self.unit(at) else { throw JSONFault(reason: .invalidEscape, offset: at) }
+            guard unit & 0xF800 == 0xD800 else { return at + 6 }
+            guard unit < 0xDC00, let second = self.unit(at + 6), second & 0xFC00 == 0xDC00 else {
+                throw JSONFault(reason: .loneSurrogate, offset: at)
+            }
+            return at + 12
+        default: throw JSONFault(reason: .invalidEscape, offset: at)
+        }
+    }
+
+    /// The code unit of the `\uXXXX` at an offset, if one is there.
+    private func unit(_ at: Int) -> UInt32? {
+        guard at + 6 <= self.count, self.base[at] == UInt8(ascii: "\\"),
+            self.base[at + 1] == UInt8(ascii: "u")
+        else { return nil }
+        var value: UInt32 = 0
+        for place in at + 2..<at + 6 {
+            switch self.base[place] {
+            case let digit where digit &- 0x30 < 10: value = value << 4 | UInt32(digit &- 0x30)
+            case let letter where (letter | 0x20) &- 0x61 < 6:
+                value = value << 4 | UInt32((letter | 0x20) &- 0x57)
+            default: return nil
+            }
+        }
+        return value
+    }
+
+    /// Appends the characters that a scanned string stands for, in UTF-8.
+    package func appendCharacters(of text: JSONText, to bytes: inout [UInt8]) {
+        guard text.hasEscapes else {
+            bytes.append(contentsOf: self.bytes(text.start..<text.end))
+            return
+        }
+        var at = text.start
+        while at < text.end {
+            var end = at
+            while end < text.end, self.base[end] != UInt8(ascii: "\\") { end += 1 }
+            bytes.append(contentsOf: self.bytes(at..<end))
+            guard end < text.end else { return }
+            at = end + 2
+            switch self.base[end + 1] {
+            case UInt8(ascii: "b"): bytes.append(0x08)
+            case UInt8(ascii: "f"): bytes.append(0x0C)
+            case UInt8(ascii: "n"): bytes.append(0x0A)
+            case UInt8(ascii: "r"): bytes.append(0x0D)
+            case UInt8(ascii: "t"): bytes.append(0x09)
+            case UInt8(ascii: "u"):
+                guard var value = self.unit(end) else { return }
+                at = end + 6
+                if value & 0xFC00 == 0xD800, let second = self.unit(at) {
+                    value = 0x10000 + (value - 0xD800) << 10 + (second - 0xDC00)
+                    at += 6
+                }
+                if let scalar = Unicode.Scalar(value) { bytes.append(contentsOf: UTF8.encode(scalar)!) }
+            case let byte: bytes.append(byte)
+            }
+        }
+    }
+
+    /// The characters that a scanned string stands for.
+    package func string(_ text: JSONText) -> String {
+        guard text.hasEscapes else {
+            return String(decoding: self.bytes(text.start..<text.end), as: UTF8.self)
+        }
+        return String(decoding: self.characters(text), as: UTF8.self)
+    }
+
+    /// Whether a scanned string stands for these characters.
+    package func equals(_ text: JSONText, _ characters: StaticString) -> Bool {
+        if text.hasEscapes { return self.characters(text).elementsEqual("\(characters)".utf8) }
+        let count = characters.utf8CodeUnitCount
+        guard text.end - text.start == count else { return false }
+        for offset in 0..<count where self.base[text.start + offset] != characters.utf8Start[offset] {
+            return false
+        }
+        return true
+    }
+}
+
+/// Tells well-formed UTF-8 (Unicode, table 3-7).
+enum UTF8Check {
+    /// How many bytes the character at `start` takes, or 0 if there is none that is well-formed.
+    static func length(_ start: UnsafePointer<UInt8>, count: Int) -> Int {
+        guard count > 0 else { return 0 }
+        func follows(_ offset: Int, _ low: UInt8 = 0x80, _ high: UInt8 = 0xBF) -> Bool {
+            offset < count && start[offset] >= low && start[offset] <= high
+        }
+        switch start[0] {
+        case 0x00...0x7F: return 1
+        case 0xC2...0xDF: return follows(1) ? 2 : 0
+        case 0xE0: return follows(1, 0xA0) && follows(2) ? 3 : 0
+        case 0xED: return follows(1, 0x80, 0x9F) && follows(2) ? 3 : 0
+        case 0xE1...0xEF: return follows(1) && follows(2) ? 3 : 0
+        case 0xF0: return follows(1, 0x90) && follows(2) && follows(3) ? 4 : 0
+        case 0xF1...0xF3: return follows(1) && follows(2) && follows(3) ? 4 : 0
+        case 0xF4: return follows(1, 0x80, 0x8F) && follows(2) && follows(3) ? 4 : 0
+        default: return 0
+        }
+    }
+
+    /// Whether all of the bytes are well-formed UTF-8.
+    static func isValid(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return true }
+        var at = 0
+        while at < bytes.count {
+            if base[at] < 0x80 {
+                at += 1
+                continue
+            }
+            let length = Self.length(base + at, count: bytes.count - at)
+            if length == 0 { return false }
+            at += length
+        }
+        return true
+    }
+}
