@@ -25,9 +25,12 @@ let package = Package(
         .systemLibrary(
             name: "CTidelogZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
+        // Calls of Linux that Swift's Glibc module lacks; headers alone.
+        .systemLibrary(name: "CTidelogSystem"),
+
         // Bytes, checksums, commits; the only door to the two C libraries.
         .target(
-            name: "TidelogStorage", dependencies: ["CTidelogLMDB", "CTidelogZstd"],
+            name: "TidelogStorage", dependencies: ["CTidelogLMDB", "CTidelogZstd", "CTidelogSystem"],
             swiftSettings: settings),
         // What an app imports.
         .target(

@@ -1,0 +1,58 @@
+// A value behind a lock. It is `Synchronization.Mutex`, except in a build with `-DTIDELOG_SANITIZE_THREAD`:
+// the Thread Sanitizer does not see through `Mutex` and reports races where there are none, so there a
+// pthread mutex takes its place.
+#if TIDELOG_SANITIZE_THREAD
+    import Glibc
+
+    /// A value that one thread at a time can reach, inside ``withLock(_:)``.
+    package struct Lock<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
+        // SAFETY: both pointers are owned by this value, and `value` is touched only while `mutex` is held.
+        private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+        private let value: UnsafeMutablePointer<Value>
+
+        /// Puts `initialValue` behind a new lock.
+        package init(_ initialValue: consuming sending Value) {
+            self.mutex = .allocate(capacity: 1)
+            self.value = .allocate(capacity: 1)
+            self.value.initialize(to: initialValue)
+            let status = pthread_mutex_init(self.mutex, nil)
+            precondition(status == 0, "pthread_mutex_init failed with \(status)")
+        }
+
+        deinit {
+            pthread_mutex_destroy(self.mutex)
+            self.mutex.deallocate()
+            self.value.deinitialize(count: 1)
+            self.value.deallocate()
+        }
+
+        /// Runs `body` with the value while no other thread can reach it; a thread must not nest this.
+        package borrowing func withLock<Result: ~Copyable, Failure: Error>(
+            _ body: (inout sending Value) throws(Failure) -> sending Result
+        ) throws(Failure) -> sending Result {
+            pthread_mutex_lock(self.mutex)
+            defer { pthread_mutex_unlock(self.mutex) }
+            return try body(&self.value.pointee)
+        }
+    }
+#else
+    import Synchronization
+
+    /// A value that one thread at a time can reach, inside ``withLock(_:)``.
+    package struct Lock<Value: ~Copyable>: ~Copyable, Sendable {
+        private let mutex: Mutex<Value>
+
+        /// Puts `initialValue` behind a new lock.
+        package init(_ initialValue: consuming sending Value) {
+            self.mutex = Mutex(initialValue)
+        }
+
+        /// Runs `body` with the value while no other thread can reach it; a thread must not nest this.
+        @inline(__always)
+        package borrowing func withLock<Result: ~Copyable, Failure: Error>(
+            _ body: (inout sending Value) throws(Failure) -> sending Result
+        ) throws(Failure) -> sending Result {
+            try self.mutex.withLock(body)
+        }
+    }
+#endif
