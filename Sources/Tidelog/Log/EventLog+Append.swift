@@ -115,7 +115,7 @@ extension EventLog {
         let engine = self.engine
         if records.isEmpty, expectations.isEmpty { return try self.emptyResult() }
         return AppendResult(
-            try rethrowing { () throws(StorageError) in
+            try EventLogError.translating { () throws(StorageError) in
                 try engine.appendBlocking(records, expecting: expectations)
             })
     }
@@ -159,7 +159,7 @@ extension EventLog {
     }
 
     private func emptyResult() throws(EventLogError) -> AppendResult {
-        let end = try rethrowing { () throws(StorageError) in try self.engine.currentView().end }
+        let end = try EventLogError.translating { () throws(StorageError) in try self.engine.currentView().end }
         return AppendResult(
             AppendOutcome(firstPosition: end, count: 0, streams: [], lastRevisions: [], isRepeat: false))
     }

@@ -52,7 +52,7 @@ public final class EventLog: Sendable {
         at directory: FilePath, configuration: EventLogConfiguration = .init()
     ) throws(EventLogError) -> EventLog {
         let options = try configuration.engineOptions()
-        let engine = try rethrowing { () throws(StorageError) in
+        let engine = try EventLogError.translating { () throws(StorageError) in
             try LogEngine(directory: directory.string, options: options)
         }
         return EventLog(directory: directory, configuration: configuration, engine: engine)
@@ -101,17 +101,6 @@ package func blocking<Value: Sendable>(
     switch result {
     case .success(let value): return value
     case .failure(let error): throw EventLogError(error)
-    }
-}
-
-/// Turns the storage layer's errors into the product's.
-package func rethrowing<Value>(
-    _ body: () throws(StorageError) -> Value
-) throws(EventLogError) -> Value {
-    do throws(StorageError) {
-        return try body()
-    } catch {
-        throw EventLogError(error)
     }
 }
 
