@@ -99,7 +99,8 @@ extension EventLog {
         var failure: EventLogError?
         try EventLogError.translating { () throws(StorageError) in
             try self.engine.scan(storage) { (frame, selection) throws(StorageError) in
-                try selection.forEach(backwards: storage.isBackwards) { index in
+                try frame.require(.all)
+                return try selection.forEach(backwards: storage.isBackwards) { index in
                     do throws(EventLogError) {
                         return try body(EventView(frame: frame, index: index))
                     } catch {
@@ -130,19 +131,19 @@ public struct EventView: ~Copyable {
     public var id: EventID { EventID(self.frame.id(self.index)) }
     /// Its type. The text is made once for each type of a frame.
     public var type: String {
-        get throws(EventLogError) { try self.text(.type) ?? "" }
+        self.text(.type) ?? ""
     }
     /// Its stream, if it has one. The text is made once for each stream of a frame.
     public var stream: String? {
-        get throws(EventLogError) { try self.text(.stream) }
+        self.text(.stream)
     }
     /// What produced it.
     public var source: String? {
-        get throws(EventLogError) { try self.text(.source) }
+        self.text(.source)
     }
     /// The media type of its payload.
     public var contentType: String? {
-        get throws(EventLogError) { try self.text(.contentType) }
+        self.text(.contentType)
     }
 
     /// Runs `body` with the payload's bytes.
@@ -169,9 +170,7 @@ public struct EventView: ~Copyable {
         }
     }
 
-    private func text(_ column: FrameColumn) throws(EventLogError) -> String? {
-        try EventLogError.translating { () throws(StorageError) in
-            try self.frame.distinctText(column, try self.frame.code(column, self.index))
-        }
+    private func text(_ column: FrameColumn) -> String? {
+        self.frame.distinctText(column, self.frame.code(column, self.index))
     }
 }

@@ -78,6 +78,7 @@ extension LogEngine {
         var result: [PlacedRecord] = []
         var bytes = 0
         try self.scan(query) { (frame, selection) throws(StorageError) in
+            try frame.require(.all)
             result.reserveCapacity(result.count + selection.count)
             return try selection.forEach(backwards: query.isBackwards) { (index) throws(StorageError) in
                 let record = try frame.record(index)
@@ -183,49 +184,48 @@ struct Scan {
     private mutating func scanSegment(
         _ segment: Segment, _ part: Range<UInt64>, _ visit: Visit
     ) throws(StorageError) -> Bool {
-        if let candidates = try self.candidates(segment, part) {
-            return try self.visitCandidates(candidates, visit) { position, body throws(StorageError) in
-                try self.engine.frames.withFrame(in: segment, containing: position, body)
-            }
+        if let blocks = try BlockPlan(self.query.filter).blocks(in: segment, part) {
+            return try self.visitBlocks(blocks, segment, part, visit)
         }
         let backwards = self.query.isBackwards
+        let dictionary = segment.dictionaryProvider
         var goesOn = true
-        let wanted = try self.blocks(segment)
         try segment.forEachBlock(
             from: backwards ? part.upperBound - 1 : part.lowerBound,
             direction: backwards ? .backwards : .forwards
         ) { bytes, first throws(StorageError) in
-            if backwards ? false : first >= part.upperBound { return false }
-            if let wanted, !wanted.contains(first) { return backwards ? first > part.lowerBound : true }
+            if !backwards, first >= part.upperBound { return false }
             try self.decoder.load(
-                bytes, expectedFirstPosition: first, dictionary: segment.dictionaryProvider)
+                bytes, expectedFirstPosition: first, verifyBody: false, parts: [], dictionary: dictionary)
             goesOn = try self.visitFrame(self.decoder, part, visit)
             return goesOn && (backwards ? first > part.lowerBound : true)
         }
         return goesOn
     }
 
-    /// First positions of the blocks worth reading; nil for all.
-    private func blocks(_ segment: Segment) throws(StorageError) -> Set<UInt64>? {
-        guard let types = self.query.filter.types else { return nil }
-        return try segment.blocks(ofTypes: types.matches)
-    }
-
-    /// Positions in `part` that an index proposes; nil where no index helps.
-    private func candidates(_ segment: Segment, _ part: Range<UInt64>) throws(StorageError) -> [UInt64]? {
-        let offsets: [UInt32]
-        let filter = self.query.filter
-        if !filter.streams.isEmpty {
-            var found: [UInt32] = []
-            for stream in filter.streams { found += try segment.streamPostings(stream) ?? [] }
-            offsets = filter.streams.count > 1 ? found.sorted() : found
-        } else if let correlation = filter.correlation {
-            offsets = try segment.correlationPostings(correlation) ?? []
-        } else {
-            return nil
+    /// Visits the blocks that an index proposes. Few ones stay decoded, for the next read of the same stream.
+    private mutating func visitBlocks(
+        _ blocks: [Int], _ segment: Segment, _ part: Range<UInt64>, _ visit: Visit
+    ) throws(StorageError) -> Bool {
+        let isCached = !self.query.filter.streams.isEmpty || self.query.filter.correlation != nil
+        let dictionary = segment.dictionaryProvider
+        var goesOn = true
+        for number in self.query.isBackwards ? blocks.reversed() : blocks where goesOn {
+            if isCached {
+                try self.engine.frames.withFrame(in: segment, block: segment.blocks[number]) {
+                    frame throws(StorageError) in
+                    goesOn = try self.visitFrame(frame, part, visit)
+                }
+            } else {
+                try segment.withBlock(number) { bytes throws(StorageError) in
+                    try self.decoder.load(
+                        bytes, expectedFirstPosition: segment.blocks[number].firstPosition,
+                        verifyBody: false, parts: [], dictionary: dictionary)
+                }
+                goesOn = try self.visitFrame(self.decoder, part, visit)
+            }
         }
-        let base = segment.info.positions.lowerBound
-        return offsets.map { base + UInt64($0) }.filter(part.contains)
+        return goesOn
     }
 
     // MARK: The head
@@ -260,7 +260,7 @@ struct Scan {
             let first = self.buffer.frames[index].first
             try self.buffer.withFrame(index) { bytes throws(StorageError) in
                 try self.decoder.load(
-                    bytes, expectedFirstPosition: first, dictionary: self.engine.headDictionary)
+                    bytes, expectedFirstPosition: first, parts: [], dictionary: self.engine.headDictionary)
             }
             reached = backwards ? self.decoder.header.firstPosition : self.decoder.header.lastPosition + 1
             goesOn = try self.visitFrame(self.decoder, part, visit)

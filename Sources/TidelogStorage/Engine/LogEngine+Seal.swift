@@ -63,6 +63,7 @@ extension LogEngine {
                 catalogue: view.catalogue)
             var scan = Scan(engine: self, query: query, view: unfiltered)
             try scan.run { (frame, selection) throws(StorageError) in
+                try frame.require(.all)
                 _ = try selection.forEach(backwards: false) { (index) throws(StorageError) in
                     try segment.append(
                         PlacedRecord(
@@ -100,7 +101,8 @@ extension LogEngine {
             query.limit = 2000
             let enough = wanted / Int(runs) * Int(run + 1)
             try self.scan(query) { (frame, selection) throws(StorageError) in
-                try selection.forEach(backwards: false) { (index) throws(StorageError) in
+                try frame.require(.all)
+                return try selection.forEach(backwards: false) { (index) throws(StorageError) in
                     let before = samples.count
                     try frame.withMetadata(index) { samples.append(contentsOf: $0) }
                     try frame.withPayload(index) { samples.append(contentsOf: $0.prefix(4096)) }
