@@ -45,8 +45,7 @@ extension Environment {
         }
     }
 
-    /// Begins one without counting it as a use of the environment.
-    func beginReadHandle() throws(StorageError) -> OpaquePointer {
+    private func beginReadHandle() throws(StorageError) -> OpaquePointer {
         var handle: OpaquePointer?
         var status = mdb_txn_begin(self.handle, nil, UInt32(MDB_RDONLY), &handle)
         if status == MDB_READERS_FULL {
