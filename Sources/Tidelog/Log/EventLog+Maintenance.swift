@@ -1,4 +1,4 @@
-package import TidelogStorage
+import TidelogStorage
 
 /// A sealed segment: an immutable file that holds a contiguous range of positions.
 public struct Segment: Hashable, Sendable {

@@ -1,4 +1,4 @@
-package import TidelogStorage
+import TidelogStorage
 
 /// Where a tail begins.
 public struct TailStart: Hashable, Sendable {
@@ -51,14 +51,14 @@ extension EventLog {
     /// The event at a position; nil if there is none, or none any more.
     public func event(at position: Position) async throws(EventLogError) -> StoredEvent? {
         try await self.run { engine throws(StorageError) in
-            try engine.record(at: position.rawValue).map { StoredEvent($0) }
+            try engine.record(at: position.rawValue).map { StoredEvent(placed: $0) }
         }
     }
 
     /// As ``event(at:)``, for threads that may block.
     public func eventBlocking(at position: Position) throws(EventLogError) -> StoredEvent? {
         try EventLogError.translating { () throws(StorageError) in
-            try self.engine.record(at: position.rawValue).map { StoredEvent($0) }
+            try self.engine.record(at: position.rawValue).map { StoredEvent(placed: $0) }
         }
     }
 
@@ -68,7 +68,7 @@ extension EventLog {
     ///   active segment.
     public func event(id: EventID) async throws(EventLogError) -> StoredEvent? {
         try await self.run { engine throws(StorageError) in
-            try engine.record(id: id.identifier).map { StoredEvent($0) }
+            try engine.record(id: id.identifier).map { StoredEvent(placed: $0) }
         }
     }
 
@@ -76,7 +76,7 @@ extension EventLog {
     public func eventsBlocking(_ query: EventQuery = .all) throws(EventLogError) -> [StoredEvent] {
         let storage = try query.storageQuery()
         return try EventLogError.translating { () throws(StorageError) in
-            try self.engine.records(storage).map { StoredEvent($0) }
+            try self.engine.records(storage).map { StoredEvent(placed: $0) }
         }
     }
 
@@ -164,7 +164,7 @@ public struct EventView: ~Copyable {
     public func copy() throws(EventLogError) -> StoredEvent {
         try EventLogError.translating { () throws(StorageError) in
             StoredEvent(
-                PlacedRecord(
+                placed: PlacedRecord(
                     position: self.frame.position(self.index), revision: self.frame.revision(self.index),
                     record: try self.frame.record(self.index)))
         }

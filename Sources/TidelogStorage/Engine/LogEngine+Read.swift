@@ -20,7 +20,7 @@ struct FrameBuffer {
         _ index: Int, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
     ) throws(StorageError) -> Result {
         let range = self.frames[index].range
-        return try self.bytes.withUnsafeBytes { bytes throws(StorageError) -> Result in
+        return try self.bytes.span.bytes.withUnsafeBytes { bytes throws(StorageError) -> Result in
             try body(UnsafeRawBufferPointer(rebasing: bytes[range]))
         }
     }
@@ -183,7 +183,7 @@ extension LogEngine {
     ) throws(StorageError) {
         let decoder = FrameDecoder()
         let view = self.shared.withLock { $0.view }
-        let visit = { (frame: FrameDecoder) in
+        func visit(_ frame: FrameDecoder) {
             var index = frame.firstIndex(atOrAfterPosition: range.lowerBound)
             while index < frame.count, frame.position(index) < range.upperBound {
                 body(frame.idHash(index), frame.position(index))

@@ -278,10 +278,7 @@ struct Scan {
 
     private mutating func visitHeadCandidates(_ candidates: [UInt64], _ visit: Visit) throws(StorageError) -> Bool? {
         do throws(StorageError) {
-            let engine = self.engine
-            return try self.visitCandidates(candidates, visit) { position, body throws(StorageError) in
-                try engine.frames.withHeadFrame(engine, containing: position, body)
-            }
+            return try self.visitCandidates(candidates, visit)
         } catch {
             if error.code == .notFound { return nil }  // sealed meanwhile
             throw error
@@ -308,14 +305,14 @@ struct Scan {
 
     /// Visits the frames that hold candidates, and in each the candidates that satisfy the filter.
     private mutating func visitCandidates(
-        _ candidates: [UInt64], _ visit: Visit,
-        _ withFrame: (UInt64, (FrameDecoder) throws(StorageError) -> Void) throws(StorageError) -> Void
+        _ candidates: [UInt64], _ visit: Visit
     ) throws(StorageError) -> Bool {
         let ordered = self.query.isBackwards ? candidates.reversed() : candidates
         var next = 0
         var goesOn = true
         while next < ordered.count, goesOn {
-            try withFrame(ordered[next]) { frame throws(StorageError) in
+            try self.engine.frames.withHeadFrame(self.engine, containing: ordered[next]) {
+                frame throws(StorageError) in
                 let span = frame.header.firstPosition...frame.header.lastPosition
                 var indices: ContiguousArray<Int32> = []
                 let before = next

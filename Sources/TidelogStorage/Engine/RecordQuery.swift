@@ -1,5 +1,3 @@
-import Glibc
-
 /// Which events a read wants, and in which order.
 package struct RecordQuery: Sendable {
     /// Positions to look at.
@@ -145,7 +143,7 @@ struct FrameMatcher {
             for entry in 0..<distinct {
                 wanted[entry] = frame.withDistinctText(.stream, entry) { text in
                     guard let text, text.count == name.count else { return false }
-                    return memcmp(text.baseAddress, name.baseAddress, name.count) == 0
+                    return text.elementsEqual(UnsafeRawBufferPointer(name))
                 }
             }
         }

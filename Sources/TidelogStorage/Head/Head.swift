@@ -60,7 +60,20 @@ package final class Head: Sendable {
         }
         if !options.allowsNetworkFileSystem { try Files.refuseNetworkFileSystem(directory) }
         let guardLock = try FileLock(directory + "/" + Names.openLock, .exclusive, waiting: true)
-        defer { guardLock.release() }
+        do throws(StorageError) {
+            let head = try self.openGuarded(directory, options)
+            guardLock.release()
+            return head
+        } catch {
+            guardLock.release()
+            throw error
+        }
+    }
+
+    /// Opens or creates the head; the caller holds the lock.
+    private static func openGuarded(
+        _ directory: String, _ options: EngineOptions
+    ) throws(StorageError) -> Head {
         try self.requireFile(directory + "/" + Names.head + "-lock", mayBeMissing: true)
         if try Files.kind(directory + "/" + Names.head) == nil {
             try self.create(directory, options)
@@ -167,7 +180,7 @@ package final class Head: Sendable {
         let target = min((end + chunk - 1) / chunk * chunk, info.mapSizeBytes)
         do throws(StorageError) {
             try Files.preallocate(
-                self.environment.fileDescriptor, offset: allocated, length: target - allocated,
+                descriptor: self.environment.fileDescriptor, offset: allocated, length: target - allocated,
                 path: self.path)
             self.allocatedEnd.withLock { $0 = target }
         } catch {
