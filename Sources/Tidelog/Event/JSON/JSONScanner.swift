@@ -65,6 +65,12 @@ package struct JSONScanner {
         return UnsafeRawBufferPointer(start: self.base + range.lowerBound, count: range.count)
     }
 
+    /// The byte at an offset.
+    package func byte(at offset: Int) -> UInt8 {
+        precondition(offset >= 0 && offset < self.count)
+        return self.base[offset]
+    }
+
     /// The next byte, or nil at the end.
     package var peek: UInt8? { self.index < self.count ? self.base[self.index] : nil }
 
@@ -94,11 +100,11 @@ package struct JSONScanner {
     }
 
     /// Passes the text's only value, the white space around it, and requires the end.
-    package mutating func skipDocument() throws(JSONFault) -> Range<Int> {
+    package mutating func skipDocument(depth: Int = 0) throws(JSONFault) -> Range<Int> {
         try self.refuseByteOrderMark()
         self.skipSpace()
         let start = self.index
-        try self.skipValue()
+        try self.skipValue(depth: depth)
         let end = self.index
         try self.requireEnd()
         return start..<end
