@@ -1,9 +1,9 @@
 /// Returns `source` with comments and the insides of literals replaced by spaces; lines and columns stay.
 ///
 /// So that a rule about code does not trip over a text that merely mentions what it forbids. It knows line
-/// comments, nested block comments, strings of one line and of several, any number of `#`, interpolation to
-/// any depth (code inside an interpolation stays code), and regular expressions between `#/` and `/#`. It does
-/// not know those between plain slashes: do not write one that holds a quotation mark.
+/// comments, nested block comments, strings of one line and of several with any number of `#`, interpolation
+/// to any depth (code inside an interpolation stays code), and regular expressions between `#/` and `/#`. It
+/// does not know those between plain slashes: do not write one that holds a quotation mark.
 func blanked(_ source: String) -> String {
     var blanker = Blanker(Array(source.unicodeScalars))
     blanker.run()
