@@ -7,16 +7,19 @@
     file.changed                                  anything else, such as a file that became a link
 
 All events of a commit have its hash as correlationid and its commit time as time. A rename is a deletion
-and an addition. Paths over 255 bytes, the longest a stream's name may be, give events without a subject.
+and an addition. A path that cannot name a stream (over 255 bytes, or with control characters) gives events
+without a subject.
 Merges have no files of their own. Standard library only; needs git.
 """
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 
 KINDS = {"A": "file.added", "M": "file.modified", "D": "file.deleted"}
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 START = "\x01"  # stands before a commit's hash
 FORMAT = "%x01%H%x00%an%x00%cI%x00%s"
 
@@ -85,7 +88,8 @@ def events_of(history):
             number = 0
         elif field:
             path = next(fields)
-            stream = path if len(path.encode("utf-8")) <= 255 else None
+            names_stream = len(path.encode("utf-8")) <= 255 and CONTROL.search(path) is None
+            stream = path if names_stream else None
             kind = KINDS.get(field, "file.changed")
             yield cloud_event(kind, f"{commit}:{number}", time, commit, commit, stream, {"path": path})
             number += 1
