@@ -8,8 +8,7 @@
 
 All events of a commit have its hash as correlationid and its commit time as time. A rename is a deletion
 and an addition. A path that cannot name a stream (over 255 bytes, or with control characters) gives events
-without a subject.
-Merges have no files of their own. Standard library only; needs git.
+without a subject. Merges have no files of their own. Standard library only; needs git.
 """
 import argparse
 import json
