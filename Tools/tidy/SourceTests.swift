@@ -5,7 +5,7 @@ private let maximumLines = 500
 private let maximumColumns = 110
 
 /// `nonisolated(unsafe)` and `@unchecked Sendable` together must be fewer than this in Sources and Tools.
-private let unsafeMarksLimit = 8
+private let unsafeMarksLimit = 12
 
 /// Files that may call `fatalError`; what only a bug can do is otherwise a `precondition`.
 private let filesWithFatalError: Set<String> = []
