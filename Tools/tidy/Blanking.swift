@@ -40,7 +40,9 @@ private struct Blanker {
     }
 
     private mutating func stepInCode(_ parentheses: Int) {
-        if at("//") {
+        if !isSpecial("/#\"()") {
+            keep()
+        } else if at("//") {
             while position < input.count, input[position] != "\n" { blank() }
         } else if at("/*") {
             skipBlockComment()
@@ -64,6 +66,7 @@ private struct Blanker {
     }
 
     private mutating func stepInString(_ quotes: Int, _ hashes: Int) {
+        if !isSpecial("\"\\\n") { return blank() }
         let number = String(repeating: "#", count: hashes)
         if at(String(repeating: "\"", count: quotes) + number) {
             for _ in 0..<(quotes + hashes) { keep() }
@@ -102,6 +105,14 @@ private struct Blanker {
         guard next < input.count, input[next] == "\"" else { return nil }
         let isLong = next + 2 < input.count && input[next + 1] == "\"" && input[next + 2] == "\""
         return (isLong ? 3 : 1, next - position)
+    }
+
+    /// Whether one of the characters that can change the context stands here; most do not.
+    private func isSpecial(_ characters: StaticString) -> Bool {
+        let value = input[position].value
+        return value < 0x80
+            && UnsafeBufferPointer(start: characters.utf8Start, count: characters.utf8CodeUnitCount)
+                .contains(UInt8(value))
     }
 
     private func at(_ text: String) -> Bool {
