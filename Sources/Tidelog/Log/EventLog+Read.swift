@@ -31,7 +31,9 @@ extension EventLog {
     /// - Parameters:
     ///   - query: what the events must satisfy; its order must be `.oldestFirst`.
     ///   - start: where to begin.
-    public func tail(_ query: EventQuery = .all, from start: TailStart = .end) throws(EventLogError) -> StoredEvents {
+    public func tail(_ query: EventQuery = .all, from start: TailStart = .end) throws(EventLogError)
+        -> StoredEvents
+    {
         guard query.order == .oldestFirst else {
             throw EventLogError(.invalidArgument, "a tail reads oldest first; set the query's order so")
         }

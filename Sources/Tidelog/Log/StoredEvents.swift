@@ -165,7 +165,8 @@ private final class BatchReader: Sendable {
                     ? range.lowerBound..<last.position : last.position + 1..<range.upperBound
             } else if self.isTail {
                 // Nothing up to `reached` satisfies the filter.
-                state.query.positions = max(range.lowerBound, min(reached, range.upperBound))..<range.upperBound
+                state.query.positions =
+                    max(range.lowerBound, min(reached, range.upperBound))..<range.upperBound
             } else {
                 state.isOver = true
             }

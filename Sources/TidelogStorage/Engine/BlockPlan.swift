@@ -41,6 +41,6 @@ struct BlockPlan {
 extension Segment {
     /// Finds the dictionary of the segment's frames.
     var dictionaryProvider: (UInt32) throws(StorageError) -> CompressionDictionary {
-        { [self] id throws(StorageError) in try self.dictionary(id) }
+        { [self] id throws(StorageError) in try self.dictionary(id: id) }
     }
 }

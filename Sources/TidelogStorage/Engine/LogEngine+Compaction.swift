@@ -154,7 +154,9 @@ extension LogEngine {
         try self.writer?.perform { [self] transaction throws(StorageError) in
             for (name, lowest) in finished {
                 let key = Array(name.utf8)
-                guard try transaction.record(.hiddenStreams, key: key) == HeadKeys.integer(lowest) else { continue }
+                guard try transaction.record(.hiddenStreams, key: key) == HeadKeys.integer(lowest) else {
+                    continue
+                }
                 try transaction.removeRecord(.hiddenStreams, key: key)
             }
             var state = try self.head.databases.state(in: transaction.transaction)

@@ -192,7 +192,9 @@ extension LogEngine {
         }
         for info in view.catalogue.segments where info.positions.overlaps(range) {
             let segment = try self.segments.segment(info)
-            try segment.forEachBlock(from: max(range.lowerBound, info.positions.lowerBound), direction: .forwards) {
+            try segment.forEachBlock(
+                from: max(range.lowerBound, info.positions.lowerBound), direction: .forwards
+            ) {
                 bytes, first throws(StorageError) in
                 guard first < range.upperBound else { return false }
                 try decoder.load(

@@ -74,7 +74,9 @@ extension LogEngine {
     }
 
     /// Reads owned events into an array: the next batch of a longer read.
-    package func records(_ query: RecordQuery, maximumBytes: Int = .max) throws(StorageError) -> [PlacedRecord] {
+    package func records(_ query: RecordQuery, maximumBytes: Int = .max) throws(StorageError)
+        -> [PlacedRecord]
+    {
         var result: [PlacedRecord] = []
         var bytes = 0
         try self.scan(query) { (frame, selection) throws(StorageError) in
@@ -84,7 +86,8 @@ extension LogEngine {
                 let record = try frame.record(index)
                 bytes += record.payload.count + record.metadata.count + 128
                 result.append(
-                    PlacedRecord(position: frame.position(index), revision: frame.revision(index), record: record))
+                    PlacedRecord(
+                        position: frame.position(index), revision: frame.revision(index), record: record))
                 return bytes < maximumBytes
             }
         }
@@ -130,14 +133,16 @@ struct Scan {
 
         let catalogue = self.view.catalogue
         var index = catalogue.firstIndex(endingAbove: next)
-        if self.query.isBackwards, index == catalogue.segments.count
-            || catalogue.segments[index].positions.lowerBound > next
+        if self.query.isBackwards,
+            index == catalogue.segments.count
+                || catalogue.segments[index].positions.lowerBound > next
         {
             index -= 1
         }
         guard index >= 0, index < catalogue.segments.count else {
             // Nothing is kept in the rest of the sealed range.
-            self.range = self.query.isBackwards
+            self.range =
+                self.query.isBackwards
                 ? self.range.lowerBound..<self.range.lowerBound
                 : max(self.range.lowerBound, min(sealedEnd, self.range.upperBound))..<self.range.upperBound
             return true
@@ -155,9 +160,15 @@ struct Scan {
             }
         }
         if self.query.isBackwards {
-            self.range = self.range.lowerBound..<max(self.range.lowerBound, min(info.positions.lowerBound, self.range.upperBound))
+            self.range =
+                self.range
+                .lowerBound..<max(
+                    self.range.lowerBound, min(info.positions.lowerBound, self.range.upperBound))
         } else {
-            self.range = min(max(info.positions.upperBound, self.range.lowerBound), self.range.upperBound)..<self.range.upperBound
+            self.range =
+                min(
+                    max(info.positions.upperBound, self.range.lowerBound), self.range.upperBound)..<self.range
+                .upperBound
         }
         return goesOn
     }
@@ -238,7 +249,8 @@ struct Scan {
                 self.view = try self.engine.currentView()
                 return true
             }
-            self.range = self.query.isBackwards
+            self.range =
+                self.query.isBackwards
                 ? self.range.lowerBound..<part.lowerBound : part.upperBound..<self.range.upperBound
             return goesOn
         }
@@ -270,13 +282,16 @@ struct Scan {
                 .corrupted, "frames are missing from the head; run `tidelog verify`, then `tidelog repair`",
                 path: self.engine.directory, positions: part)
         }
-        self.range = backwards
+        self.range =
+            backwards
             ? self.range.lowerBound..<max(self.range.lowerBound, min(reached, self.range.upperBound))
             : min(reached, self.range.upperBound)..<self.range.upperBound
         return goesOn
     }
 
-    private mutating func visitHeadCandidates(_ candidates: [UInt64], _ visit: Visit) throws(StorageError) -> Bool? {
+    private mutating func visitHeadCandidates(_ candidates: [UInt64], _ visit: Visit) throws(StorageError)
+        -> Bool?
+    {
         do throws(StorageError) {
             return try self.visitCandidates(candidates, visit)
         } catch {
@@ -318,7 +333,9 @@ struct Scan {
                 let before = next
                 while next < ordered.count, span.contains(ordered[next]) {
                     let index = frame.firstIndex(atOrAfterPosition: ordered[next])
-                    if index < frame.count, frame.position(index) == ordered[next] { indices.append(Int32(index)) }
+                    if index < frame.count, frame.position(index) == ordered[next] {
+                        indices.append(Int32(index))
+                    }
                     next += 1
                 }
                 if next == before { next += 1 }  // compacted away
@@ -343,7 +360,8 @@ struct Scan {
         var whole = self.range
         for info in self.view.catalogue.segments where self.range.overlaps(info.positions) {
             if info.positions.lowerBound >= whole.lowerBound, info.positions.upperBound <= whole.upperBound {
-                for (type, count) in try self.engine.segments.segment(info).typeCounts() where types.matches(type) {
+                for (type, count) in try self.engine.segments.segment(info).typeCounts()
+                where types.matches(type) {
                     total += count
                 }
             } else {

@@ -148,7 +148,8 @@ extension LogEngine {
         try self.writer?.perform { [self] transaction throws(StorageError) in
             var state = try self.head.databases.state(in: transaction.transaction)
             guard state.sealedEnd <= info.positions.lowerBound else {
-                throw StorageError(.locked, "another process sealed the same events", positions: info.positions)
+                throw StorageError(
+                    .locked, "another process sealed the same events", positions: info.positions)
             }
             try transaction.setSegment(info)
             state.sealedEnd = info.positions.upperBound
@@ -159,6 +160,7 @@ extension LogEngine {
 
     func readOnlyError() -> StorageError {
         StorageError(
-            .permission, "the log was opened read-only; open it read-write to change it", path: self.directory)
+            .permission, "the log was opened read-only; open it read-write to change it", path: self.directory
+        )
     }
 }

@@ -77,7 +77,8 @@ package enum PostingsPage {
                 if self.code.isGrouped { self.key &+= 1 }
             }
             if self.code.isGrouped {
-                self.length = Int(truncatingIfNeeded: self.reader.readGolomb(order: self.code.lengthOrder)) &+ 1
+                self.length =
+                    Int(truncatingIfNeeded: self.reader.readGolomb(order: self.code.lengthOrder)) &+ 1
             }
             return !self.reader.isExhausted
         }

@@ -26,7 +26,8 @@ extension Segment {
             throw StorageError(
                 .corrupted,
                 "the segment's file has \(size) bytes and the catalogue says \(info.fileBytes): it was cut, "
-                    + "lengthened or replaced; restore it from a backup", path: path, positions: info.positions)
+                    + "lengthened or replaced; restore it from a backup", path: path,
+                positions: info.positions)
         }
         let digest = try Files.digest(descriptor: descriptor.number, length: size, path: path)
         guard digest == info.digest else {

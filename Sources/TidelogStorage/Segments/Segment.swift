@@ -75,7 +75,8 @@ package final class Segment: Sendable {
         _ body: (_ frame: UnsafeRawBufferPointer, _ firstPosition: UInt64) throws(StorageError) -> Bool
     ) throws(StorageError) {
         let step = direction == .forwards ? 1 : -1
-        let start = direction == .forwards ? self.block(atOrAfter: position) : self.block(atOrBefore: position)
+        let start =
+            direction == .forwards ? self.block(atOrAfter: position) : self.block(atOrBefore: position)
         guard var number = start?.number else { return }
         var goesOn = true
         while goesOn, self.blocks.indices.contains(number) {
@@ -154,7 +155,8 @@ extension Segment {
         if index.pages == 0 { return [] }
         let key = index.code.key(of: hash)
         var found: [BlockPosting] = []
-        try self.file.page(atOrBefore: SegmentKey.page(kind, firstKey: key)) { pageKey, page throws(StorageError) in
+        try self.file.page(atOrBefore: SegmentKey.page(kind, firstKey: key)) {
+            pageKey, page throws(StorageError) in
             guard let firstKey = SegmentKey.firstKey(pageKey, of: kind) else { return }
             found = try PostingsPage.blocks(for: key, in: page, firstKey: firstKey, code: index.code)
         }
@@ -185,7 +187,8 @@ extension Segment {
         var found: [BlockPosting] = []
         try self.file.page(atOrBefore: SegmentKey.types(from: type)) { key, page throws(StorageError) in
             guard key.first == SegmentKey.types else { return }
-            try TypeTable.forEachEntry(in: page, blockCount: self.blocks.count) { entry throws(StorageError) in
+            try TypeTable.forEachEntry(in: page, blockCount: self.blocks.count) {
+                entry throws(StorageError) in
                 guard entry.name == type else { return true }
                 found = try entry.blocks()
                 return false

@@ -75,7 +75,8 @@ final class SegmentReader: Sendable {
         } catch {
             throw Self.located(error, self.path)
         }
-        throw StorageError(.corrupted, "the run of blocks from position \(key) on is missing", path: self.path)
+        throw StorageError(
+            .corrupted, "the run of blocks from position \(key) on is missing", path: self.path)
     }
 
     /// Gives the page of `index` whose key is `key`, or else the one before it, to `body` with its key; does
