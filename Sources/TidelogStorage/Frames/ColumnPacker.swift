@@ -12,6 +12,10 @@ struct ColumnPacker: ~Copyable {
     private(set) var plainBytes = 0
     /// For each distinct identifier the event that it refers to, or -1.
     var references = Numbers<Int32>()
+    /// For each identifier of the list packed last how it is kept.
+    var tags = Numbers<UInt8>()
+    /// Room for the codes of a column as they are kept.
+    private var distances = Numbers<UInt32>()
     private var closed = 0
 
     init() {}
@@ -45,6 +49,8 @@ struct ColumnPacker: ~Copyable {
         self.chunks.clear(keeping: 1 << 18)
         self.directory.clear(keeping: 1 << 10)
         self.references.clear(keeping: 1 << 14)
+        self.tags.clear(keeping: 1 << 16)
+        self.distances.clear(keeping: 1 << 16)
         self.plainBytes = 0
         self.closed = 0
     }
@@ -107,22 +113,21 @@ struct ColumnPacker: ~Copyable {
         var next = Numbers<UInt64>(capacity: streams.distinctCount)
         var gaps = Numbers<UInt8>()
         var hasGaps = false
-        let none = streams.noneCode
+        let mode = self.plain.count
         self.plain.append(0)
-        let mode = self.plain.count &- 1
         for index in 0..<values.count {
             let code = Int(streams.codes[index])
-            if code == next.count {
-                next.append(values[index] &+ 1)
-                if streams.codes[index] == none { continue }
-                self.plain.appendVarint(values[index])
+            if code == 0 { continue }
+            let revision = values[index]
+            if code > next.count {
+                next.append(revision &+ 1)
+                self.plain.appendVarint(revision)
                 continue
             }
-            if streams.codes[index] == none { continue }
-            let gap = values[index] &- next[code]
+            let gap = revision &- next[code &- 1]
             hasGaps = hasGaps || gap != 0
             gaps.appendVarint(Varint.zigzag(Int64(bitPattern: gap)))
-            next[code] = values[index] &+ 1
+            next[code &- 1] = revision &+ 1
         }
         guard hasGaps else { return }
         self.plain[mode] = 1
@@ -133,75 +138,83 @@ struct ColumnPacker: ~Copyable {
 
     /// The distinct values of a column of texts; nothing if all events have none.
     mutating func values(_ interner: borrowing TextInterner) {
-        let distinct = interner.distinctCount
-        if distinct == 1, interner.noneCode != nil { return }
-        self.plain.appendVarint(UInt64(truncatingIfNeeded: distinct))
-        self.plain.appendVarint(interner.noneCode.map { UInt64($0) + 1 } ?? 0)
+        if interner.isEmpty { return }
+        self.distinct(interner.distinctCount, hasNone: interner.hasNone)
         let entries = interner.entries.base
         let bytes = UnsafeRawPointer(interner.bytes.base)
-        let none = interner.noneCode.map { Int($0) } ?? -1
-        self.texts(distinct, distinct &- (none < 0 ? 0 : 1), interner.bytes.count) { index in
-            if index == none { return nil }
-            return UnsafeRawBufferPointer(
+        self.texts(interner.distinctCount, interner.bytes.count) { index in
+            UnsafeRawBufferPointer(
                 start: bytes + Int(entries[index].start), count: Int(entries[index].length))
         }
     }
 
+    /// How many distinct values follow, and whether some events have none.
+    mutating func distinct(_ count: Int, hasNone: Bool) {
+        self.plain.appendVarint(UInt64(truncatingIfNeeded: count) &<< 1 | (hasNone ? 1 : 0))
+    }
+
     /// A list of texts: how many bytes each shares with the one before, how many follow, and those.
     @inline(__always)
-    mutating func texts(
-        _ entries: Int, _ count: Int, _ byteCount: Int, _ text: (Int) -> UnsafeRawBufferPointer?
-    ) {
+    mutating func texts(_ count: Int, _ byteCount: Int, _ text: (Int) -> UnsafeRawBufferPointer) {
         self.plain.reserve(self.plain.count &+ count &* 2 &+ byteCount)
-        var prefix = self.plain.base + self.plain.count
-        var suffix = prefix + count
-        let start = suffix + count
-        var cursor = start
-        var previous = UnsafeRawBufferPointer(start: nil, count: 0)
-        for index in 0..<entries {
-            guard let current = text(index) else { continue }
+        let prefixes = self.plain.base + self.plain.count
+        let suffixes = prefixes + count
+        var cursor = UnsafeMutableRawPointer(suffixes + count)
+        var previous = UnsafeRawBufferPointer(start: UnsafeRawPointer(cursor), count: 0)
+        for index in 0..<count {
+            let current = text(index)
             var shared = 0
             if let a = previous.baseAddress, let b = current.baseAddress {
-                shared = BytesHash.commonPrefix(a, b, atMost: Swift.min(previous.count, current.count))
-            }
-            let rest = current.count &- shared
-            prefix.pointee = UInt8(truncatingIfNeeded: shared)
-            suffix.pointee = UInt8(truncatingIfNeeded: rest)
-            prefix += 1
-            suffix += 1
-            if let bytes = current.baseAddress, rest > 0 {
-                UnsafeMutableRawPointer(cursor).copyMemory(from: bytes + shared, byteCount: rest)
+                shared = BytesHash.commonPrefix(
+                    a, b, atMost: Swift.min(previous.count, current.count))
+                let rest = current.count &- shared
+                cursor.copyMemory(from: b + shared, byteCount: rest)
                 cursor += rest
             }
+            prefixes[index] = UInt8(truncatingIfNeeded: shared)
+            suffixes[index] = UInt8(truncatingIfNeeded: current.count &- shared)
             previous = current
         }
-        self.plain.count = cursor - self.plain.base
+        self.plain.count = cursor - UnsafeMutableRawPointer(self.plain.base)
     }
 
-    /// Codes in 1, 2 or 4 bytes; nothing if there is one distinct value. What is kept is the distance from
-    /// the number of values seen so far, so that each value's first appearance is a zero.
-    mutating func codes(_ codes: borrowing Numbers<UInt32>, distinct: Int) {
-        switch distinct {
-        case ...1: return
-        case ...0xff: self.codes(codes, as: UInt8.self)
-        case ...0xffff: self.codes(codes, as: UInt16.self)
-        default: self.codes(codes, as: UInt32.self)
+    /// Codes in 1, 2 or 4 bytes; nothing if all are the same.
+    ///
+    /// What is kept is 0 for a value's first appearance, then 1 for "none" if there is one, and then the
+    /// distance from the newest value: numbers that stay small and repeat.
+    mutating func codes(_ codes: borrowing Numbers<UInt32>, distinct: Int, hasNone: Bool) {
+        if distinct == 0 || distinct == 1 && !hasNone { return }
+        let count = codes.count
+        self.distances.resize(count)
+        let distances = self.distances.base
+        let offset: UInt32 = hasNone ? 1 : 0
+        var next: UInt32 = 1
+        var union: UInt32 = 0
+        for index in 0..<count {
+            let code = codes[index]
+            let isNew = code == next
+            var distance = next &- code &+ offset
+            if code == 0 { distance = 1 }
+            if isNew { distance = 0 }
+            next &+= isNew ? 1 : 0
+            union |= distance
+            distances[index] = distance
         }
-    }
-
-    @inline(__always)
-    private mutating func codes<Code: FixedWidthInteger & BitwiseCopyable>(
-        _ codes: borrowing Numbers<UInt32>, as type: Code.Type
-    ) {
-        let width = MemoryLayout<Code>.size
         let start = self.plain.count
-        self.plain.resize(start &+ codes.count &* width)
-        let target = UnsafeMutableRawPointer(self.plain.base + start)
-        var next: UInt32 = 0
-        for index in 0..<codes.count {
-            let distance = next &- codes[index]
-            target.store(Code(truncatingIfNeeded: distance), at: index &* width)
-            next &+= distance == 0 ? 1 : 0
+        if union <= 0xff {
+            self.plain.resize(start &+ count)
+            let target = self.plain.base + start
+            for index in 0..<count { target[index] = UInt8(truncatingIfNeeded: distances[index]) }
+        } else if union <= 0xffff {
+            self.plain.resize(start &+ count &* 2)
+            let target = UnsafeMutableRawPointer(self.plain.base + start)
+            for index in 0..<count {
+                target.store(UInt16(truncatingIfNeeded: distances[index]), at: index &* 2)
+            }
+        } else {
+            self.plain.resize(start &+ count &* 4)
+            let target = UnsafeMutableRawPointer(self.plain.base + start)
+            for index in 0..<count { target.store(distances[index], at: index &* 4) }
         }
     }
 }

@@ -43,66 +43,66 @@ extension DecoderState {
 
     mutating func readRevisions() throws(StorageError) {
         let column = self.columns + FrameColumn.stream.rawValue
-        let distinct = column.pointee.distinctCount
-        let none = column.pointee.noneIndex
-        let streams = none >= 0 ? distinct - 1 : distinct
-        self.nextRevisions.resize(distinct)
+        let streams = column.pointee.distinctCount
+        // The first is for the events without a stream.
+        self.nextRevisions.resize(streams + 1)
+        self.nextRevisions[0] = 0
         var reader = try self.reader(.revisions)
         var hasGaps = false
         if self.header.hasPlacedRevisions {
             let mode = reader.byte()
             guard mode <= 1 else { throw self.damaged("its revisions are of an unknown kind") }
             hasGaps = mode == 1
-            for index in 0..<distinct {
-                self.nextRevisions[index] = index == none ? 0 : reader.varint()
-            }
+            for index in 0..<streams { self.nextRevisions[index + 1] = reader.varint() }
         } else {
             guard self.header.revisionCount == streams else {
                 throw self.damaged("its revision table is not that of its \(streams) streams")
             }
-            self.readRevisionTable(distinct, none: none)
+            self.readRevisionTable(streams)
         }
-        try self.spreadRevisions(&reader, hasGaps: hasGaps, none: none, codes: column.pointee.codes.base)
+        try self.spreadRevisions(
+            &reader, hasGaps: hasGaps, codes: column.pointee.codes.base,
+            uses: column.pointee.firstUses.base)
         guard reader.isComplete else { throw self.damaged("it has more or fewer revisions than events") }
     }
 
-    private mutating func readRevisionTable(_ distinct: Int, none: Int) {
+    private mutating func readRevisionTable(_ streams: Int) {
         let table = UnsafeRawPointer(self.frame.base + FrameFormat.headerBytes)
-        var slot = 0
-        for index in 0..<distinct {
-            guard index != none else {
-                self.nextRevisions[index] = 0
-                continue
+        let target = self.nextRevisions.base + 1
+        switch self.header.revisionWidth {
+        case 1: for index in 0..<streams { target[index] = UInt64(table.littleEndian(UInt8.self, at: index)) }
+        case 2:
+            for index in 0..<streams {
+                target[index] = UInt64(table.littleEndian(UInt16.self, at: index &* 2))
             }
-            switch self.header.revisionWidth {
-            case 1: self.nextRevisions[index] = UInt64(table.littleEndian(UInt8.self, at: slot))
-            case 2: self.nextRevisions[index] = UInt64(table.littleEndian(UInt16.self, at: slot &* 2))
-            case 4: self.nextRevisions[index] = UInt64(table.littleEndian(UInt32.self, at: slot &* 4))
-            case 8: self.nextRevisions[index] = table.littleEndian(UInt64.self, at: slot &* 8)
-            default: self.nextRevisions[index] = 0
+        case 4:
+            for index in 0..<streams {
+                target[index] = UInt64(table.littleEndian(UInt32.self, at: index &* 4))
             }
-            slot &+= 1
+        case 8:
+            for index in 0..<streams { target[index] = table.littleEndian(UInt64.self, at: index &* 8) }
+        default: target.update(repeating: 0, count: streams)
         }
     }
 
     /// Gives each event the next revision of its stream.
     private mutating func spreadRevisions(
-        _ reader: inout ByteReader, hasGaps: Bool, none: Int, codes: UnsafePointer<UInt32>
+        _ reader: inout ByteReader, hasGaps: Bool, codes: UnsafePointer<UInt32>,
+        uses: UnsafePointer<UInt32>
     ) throws(StorageError) {
         let count = self.count
         self.revisions.resize(count)
         let target = self.revisions.base
         let next = self.nextRevisions.base
-        let uses = (self.columns + FrameColumn.stream.rawValue).pointee.firstUses.base
         var isInvalid = false
         for index in 0..<count {
             let code = Int(codes[index])
             var revision = next[code]
-            if hasGaps, code != none, uses[code] != UInt32(truncatingIfNeeded: index) {
+            if hasGaps, code > 0, uses[code &- 1] != UInt32(truncatingIfNeeded: index) {
                 revision &+= UInt64(bitPattern: Varint.unzigzag(reader.varint()))
             }
             target[index] = revision
-            isInvalid = isInvalid || revision == .max
+            isInvalid = isInvalid || (revision == .max && code > 0)
             next[code] = revision &+ 1
         }
         if isInvalid { throw self.damaged("a revision is out of range") }

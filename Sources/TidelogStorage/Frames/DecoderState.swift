@@ -36,8 +36,10 @@ struct DecoderState: ~Copyable {
     var schemaVersions = Numbers<UInt32>()
     var metadataLengths = Numbers<UInt32>()
     var payloadLengths = Numbers<UInt32>()
-    /// Where each event's metadata begin in `body`; its payload follows.
-    var bodyStarts = Numbers<UInt32>()
+    /// Where each event's metadata begin in `body`.
+    var metadataStarts = Numbers<UInt32>()
+    /// Where each event's payload begins in `body`.
+    var payloadStarts = Numbers<UInt32>()
     var groups = Numbers<GroupEntry>()
     /// For each distinct type its group, if there are several.
     var groupOfType = Numbers<UInt32>()
@@ -201,7 +203,7 @@ struct DecoderState: ~Copyable {
         {
             wanted.formUnion([.timestamps, .ids])
         }
-        if wanted.contains(.bodies), self.header.groupCount > 1 { wanted.insert(.types) }
+        if wanted.contains(.bodies), self.header.groupCount > 2 { wanted.insert(.types) }
         wanted.subtract(self.parts)
         if wanted.contains(.timestamps) { try self.readTimestamps() }
         if wanted.contains(.ids) { try self.readIDs() }
