@@ -46,17 +46,20 @@ extension ColumnPacker {
         } else {
             self.plain.append(Tag.mixed)
             self.plain.append(self.tags.bytes)
+            self.isCompressible = true
         }
         if kinds & (1 &<< Tag.timeOrdered) != 0 {
             self.milliseconds(entries, tags, count, timestamps, uses)
         }
         if let references, let uses, kinds & (1 &<< Tag.reference) != 0 {
-            self.plain.reserve(self.plain.count &+ count &* Varint.maximumBytes)
-            var cursor = self.plain.base + self.plain.count
+            self.values.resize(count)
+            var slot = 0
             for index in 0..<count where tags[index] == Tag.reference {
-                Varint.write(Varint.zigzag(Int64(uses[index]) &- Int64(references[index])), at: &cursor)
+                self.values.base[slot] = Varint.zigzag(
+                    Int64(uses[index]) &- Int64(references[index]))
+                slot &+= 1
             }
-            self.plain.count = cursor - self.plain.base
+            self.list(slot)
         }
         if kinds & (1 &<< Tag.text) != 0 {
             self.identifierTexts(list)
@@ -89,11 +92,9 @@ extension ColumnPacker {
         func anchor(_ index: Int) -> Int64 {
             floorMilliseconds(timestamps[uses.map { Int($0[index]) } ?? index])
         }
-        let mode = self.plain.count
-        self.plain.append(0)
-        self.plain.reserve(self.plain.count &+ count &* Varint.maximumBytes)
-        let start = self.plain.base + self.plain.count
-        var cursor = start
+        self.values.resize(count)
+        let values = self.values.base
+        var slot = 0
         var costs: (timestamp: UInt64, previous: UInt64) = (0, 0)
         var previous: Int64 = -1
         for index in 0..<count where tags[index] == FrameFormat.IdentifierTag.timeOrdered {
@@ -102,19 +103,22 @@ extension ColumnPacker {
             costs.timestamp &+= difference.magnitude
             costs.previous &+= previous < 0 ? 0 : (value &- previous).magnitude
             previous = value
-            Varint.write(Varint.zigzag(difference), at: &cursor)
+            values[slot] = Varint.zigzag(difference)
+            slot &+= 1
         }
-        if costs.previous < costs.timestamp {
-            self.plain[mode] = 1
-            cursor = start
+        let followsTimestamps = costs.timestamp <= costs.previous
+        if !followsTimestamps {
+            slot = 0
             previous = 0
             for index in 0..<count where tags[index] == FrameFormat.IdentifierTag.timeOrdered {
                 let value = Int64(bitPattern: entries[index].high &>> 16)
-                Varint.write(Varint.zigzag(value &- previous), at: &cursor)
+                values[slot] = Varint.zigzag(value &- previous)
                 previous = value
+                slot &+= 1
             }
         }
-        self.plain.count = cursor - self.plain.base
+        self.plain.append(followsTimestamps ? 0 : 1)
+        self.list(slot)
     }
 
     /// What of a list of identifiers hardly compresses: the bytes of UUIDs, and in planes the random bits of
@@ -134,6 +138,7 @@ extension ColumnPacker {
         let middle = words &+ timeOrdered &* 8
         let last = middle &+ timeOrdered
         self.plain.resize(last &+ (timeOrdered &+ 3) / 4)
+        defer { self.isCompressible = !self.looksRandom }
         let start = UnsafeMutableRawPointer(self.plain.base)
         (start + last).initializeMemory(as: UInt8.self, repeating: 0, count: (timeOrdered &+ 3) / 4)
         if uuids > 0 {
@@ -157,7 +162,7 @@ extension ColumnPacker {
     }
 
     /// Whether the bytes of `plain` look so random that compressing them is a waste of time.
-    var looksRandom: Bool {
+    private var looksRandom: Bool {
         let sample = Swift.min(self.plain.count, 512)
         if sample < 512 { return false }
         var seen: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)

@@ -4,6 +4,8 @@
 struct ColumnPacker: ~Copyable {
     /// The chunk being written.
     var plain = Numbers<UInt8>(capacity: 1 << 12)
+    /// Whether it is worth trying to compress the chunk being written.
+    var isCompressible = false
     /// The closed chunks as they will stand.
     private(set) var chunks = Numbers<UInt8>(capacity: 1 << 12)
     /// The sizes of the closed chunks.
@@ -14,24 +16,26 @@ struct ColumnPacker: ~Copyable {
     var references = Numbers<Int32>()
     /// For each identifier of the list packed last how it is kept.
     var tags = Numbers<UInt8>()
-    /// Room for the codes of a column as they are kept.
-    private var distances = Numbers<UInt32>()
+    /// Room for a list of numbers.
+    var values = Numbers<UInt64>()
     private var closed = 0
 
     init() {}
 
     /// Closes the chunk in `plain`, which must be `chunk`.
     mutating func close(
-        _ chunk: FrameFormat.Chunk, with compressor: Compressor, isRandom: Bool = false
+        _ chunk: FrameFormat.Chunk, with compressor: Compressor
     ) throws(StorageError) {
         precondition(chunk.rawValue == self.closed, "chunks are closed in their order")
         let count = self.plain.count
         self.closed &+= 1
         self.plainBytes &+= count
-        if count >= FrameFormat.minimumCompressedChunkBytes, !isRandom {
+        let isCompressible = self.isCompressible
+        self.isCompressible = false
+        if isCompressible, count >= FrameFormat.minimumCompressedChunkBytes {
             let before = self.chunks.count
             let stored = try compressor.append(self.plain.bytes, to: &self.chunks)
-            if stored &+ 8 < count {
+            if stored &+ count / 8 < count {
                 self.directory.appendVarint(UInt64(truncatingIfNeeded: stored) &<< 1 | 1)
                 self.directory.appendVarint(UInt64(truncatingIfNeeded: count))
                 self.plain.count = 0
@@ -50,88 +54,96 @@ struct ColumnPacker: ~Copyable {
         self.directory.clear(keeping: 1 << 10)
         self.references.clear(keeping: 1 << 14)
         self.tags.clear(keeping: 1 << 16)
-        self.distances.clear(keeping: 1 << 16)
+        self.values.clear(keeping: 1 << 16)
         self.plainBytes = 0
+        self.isCompressible = false
         self.closed = 0
     }
 
     // MARK: Numbers
 
-    /// A column of numbers: one if all are the same, else one for each event.
-    mutating func numbers(_ values: borrowing Numbers<UInt32>) {
-        let count = values.count
-        let first = values[0]
-        var difference: UInt32 = 0
-        for index in 0..<count { difference |= values[index] ^ first }
-        guard difference != 0 else {
-            self.plain.append(0)
-            self.plain.appendVarint(UInt64(first))
-            return
-        }
-        self.plain.append(1)
-        self.plain.reserve(self.plain.count &+ count &* 5)
-        var cursor = self.plain.base + self.plain.count
-        for index in 0..<count { Varint.write(UInt64(values[index]), at: &cursor) }
-        self.plain.count = cursor - self.plain.base
+    /// The first `count` of `values` as a list.
+    mutating func list(_ count: Int) {
+        if NumberList.write(self.values.base, count, to: &self.plain) { self.isCompressible = true }
+    }
+
+    /// A column of numbers.
+    mutating func numbers(_ numbers: borrowing Numbers<UInt32>) {
+        let count = numbers.count
+        self.values.resize(count)
+        for index in 0..<count { self.values.base[index] = UInt64(numbers[index]) }
+        self.list(count)
     }
 
     /// Timestamps as differences, counted in the largest unit that divides them all.
-    mutating func timestamps(_ values: borrowing Numbers<Int64>, min: Int64, max: Int64) {
+    mutating func timestamps(_ timestamps: borrowing Numbers<Int64>, min: Int64, max: Int64) {
         let units = FrameFormat.timestampUnits
         var unitIndex = max.subtractingReportingOverflow(min).overflow ? 0 : units.count - 1
         var unit = units[unitIndex]
-        for index in 0..<values.count {
-            while values[index] % unit != 0 {
+        let count = timestamps.count
+        for index in 0..<count {
+            while timestamps[index] % unit != 0 {
                 unitIndex &-= 1
                 unit = units[unitIndex]
             }
             if unitIndex == 0 { break }
         }
         self.plain.append(UInt8(truncatingIfNeeded: unitIndex))
-        self.plain.reserve(self.plain.count &+ values.count &* Varint.maximumBytes)
-        var cursor = self.plain.base + self.plain.count
+        self.values.resize(count)
+        let values = self.values.base
         var previous = min
-        for index in 0..<values.count {
-            var difference = values[index] &- previous
-            if unitIndex > 0 { difference /= unit }
-            Varint.write(Varint.zigzag(difference), at: &cursor)
-            previous = values[index]
+        for index in 0..<count {
+            let timestamp = timestamps[index]
+            values[index] = Varint.zigzag(timestamp &- previous)
+            previous = timestamp
         }
-        self.plain.count = cursor - self.plain.base
+        if unitIndex > 0 {
+            for index in 0..<count {
+                values[index] = Varint.zigzag(Varint.unzigzag(values[index]) / unit)
+            }
+        }
+        self.list(count)
     }
 
     /// The gaps between positions.
-    mutating func positions(_ values: borrowing Numbers<UInt64>) {
-        for index in 1..<values.count {
-            self.plain.appendVarint(values[index] &- values[index &- 1] &- 1)
+    mutating func positions(_ positions: borrowing Numbers<UInt64>) {
+        let count = positions.count - 1
+        self.values.resize(count)
+        for index in 0..<count {
+            self.values.base[index] = positions[index &+ 1] &- positions[index] &- 1
         }
+        self.list(count)
     }
 
     /// The revisions of placed events: one per distinct stream, and differences from the expected ones if
     /// there are any.
-    mutating func revisions(_ values: borrowing Numbers<UInt64>, streams: borrowing TextInterner) {
-        var next = Numbers<UInt64>(capacity: streams.distinctCount)
-        var gaps = Numbers<UInt8>()
+    mutating func revisions(_ revisions: borrowing Numbers<UInt64>, streams: borrowing TextInterner) {
+        let count = streams.distinctCount
+        if count == 0 { return }
+        var next = Numbers<UInt64>(capacity: count)
+        var gaps = Numbers<UInt64>()
         var hasGaps = false
-        let mode = self.plain.count
-        self.plain.append(0)
-        for index in 0..<values.count {
+        self.values.resize(count)
+        for index in 0..<revisions.count {
             let code = Int(streams.codes[index])
             if code == 0 { continue }
-            let revision = values[index]
+            let revision = revisions[index]
             if code > next.count {
+                self.values.base[code &- 1] = revision
                 next.append(revision &+ 1)
-                self.plain.appendVarint(revision)
                 continue
             }
             let gap = revision &- next[code &- 1]
             hasGaps = hasGaps || gap != 0
-            gaps.appendVarint(Varint.zigzag(Int64(bitPattern: gap)))
+            gaps.append(Varint.zigzag(Int64(bitPattern: gap)))
             next[code &- 1] = revision &+ 1
         }
+        self.plain.append(hasGaps ? 1 : 0)
+        self.list(count)
         guard hasGaps else { return }
-        self.plain[mode] = 1
-        self.plain.append(gaps.bytes)
+        self.values.resize(gaps.count)
+        self.values.base.update(from: gaps.base, count: gaps.count)
+        self.list(gaps.count)
     }
 
     // MARK: Texts
@@ -156,6 +168,7 @@ struct ColumnPacker: ~Copyable {
     /// A list of texts: how many bytes each shares with the one before, how many follow, and those.
     @inline(__always)
     mutating func texts(_ count: Int, _ byteCount: Int, _ text: (Int) -> UnsafeRawBufferPointer) {
+        self.isCompressible = true
         self.plain.reserve(self.plain.count &+ count &* 2 &+ byteCount)
         let prefixes = self.plain.base + self.plain.count
         let suffixes = prefixes + count
@@ -178,18 +191,17 @@ struct ColumnPacker: ~Copyable {
         self.plain.count = cursor - UnsafeMutableRawPointer(self.plain.base)
     }
 
-    /// Codes in 1, 2 or 4 bytes; nothing if all are the same.
+    /// The codes of a column; nothing if all are the same.
     ///
     /// What is kept is 0 for a value's first appearance, then 1 for "none" if there is one, and then the
     /// distance from the newest value: numbers that stay small and repeat.
     mutating func codes(_ codes: borrowing Numbers<UInt32>, distinct: Int, hasNone: Bool) {
         if distinct == 0 || distinct == 1 && !hasNone { return }
         let count = codes.count
-        self.distances.resize(count)
-        let distances = self.distances.base
+        self.values.resize(count)
+        let values = self.values.base
         let offset: UInt32 = hasNone ? 1 : 0
         var next: UInt32 = 1
-        var union: UInt32 = 0
         for index in 0..<count {
             let code = codes[index]
             let isNew = code == next
@@ -197,24 +209,8 @@ struct ColumnPacker: ~Copyable {
             if code == 0 { distance = 1 }
             if isNew { distance = 0 }
             next &+= isNew ? 1 : 0
-            union |= distance
-            distances[index] = distance
+            values[index] = UInt64(distance)
         }
-        let start = self.plain.count
-        if union <= 0xff {
-            self.plain.resize(start &+ count)
-            let target = self.plain.base + start
-            for index in 0..<count { target[index] = UInt8(truncatingIfNeeded: distances[index]) }
-        } else if union <= 0xffff {
-            self.plain.resize(start &+ count &* 2)
-            let target = UnsafeMutableRawPointer(self.plain.base + start)
-            for index in 0..<count {
-                target.store(UInt16(truncatingIfNeeded: distances[index]), at: index &* 2)
-            }
-        } else {
-            self.plain.resize(start &+ count &* 4)
-            let target = UnsafeMutableRawPointer(self.plain.base + start)
-            for index in 0..<count { target.store(distances[index], at: index &* 4) }
-        }
+        self.list(count)
     }
 }

@@ -80,7 +80,7 @@ extension DecoderState {
             (FrameFormat.Chunk.metadataLengths, self.metadataLengths.base),
         ] {
             var reader = try self.reader(chunk)
-            Self.readNumbers(&reader, count, target)
+            NumberList.read(&reader, count, into: target)
             guard reader.isComplete else { throw self.damaged("its \(chunk) do not add up") }
         }
         try self.readGroupMap()

@@ -59,60 +59,47 @@ extension DecoderState {
     private mutating func readCodes(
         _ column: FrameColumn, _ chunk: FrameFormat.Chunk
     ) throws(StorageError) {
-        let bytes = try self.chunk(chunk)
+        var reader = try self.reader(chunk)
         let target = self.columns + column.rawValue
         let count = self.count
         let distinct = target.pointee.distinctCount
         let hasNone = target.pointee.hasNone
         target.pointee.codes.resize(count)
         target.pointee.firstUses.resize(count + 2)
+        let codes = target.pointee.codes.base
         if distinct == 0 || distinct == 1 && !hasNone {
-            guard bytes.count == 0 else { throw self.damaged("\(column) has codes and needs none") }
-            target.pointee.codes.base.update(repeating: distinct == 0 ? 0 : 1, count: count)
+            guard reader.isComplete else { throw self.damaged("\(column) has codes and needs none") }
+            codes.update(repeating: distinct == 0 ? 0 : 1, count: count)
             target.pointee.firstUses[0] = 0
             return
         }
-        let width = bytes.count / count
-        guard let start = bytes.baseAddress, bytes.count % count == 0, [1, 2, 4].contains(width) else {
-            throw self.damaged("\(column) has \(bytes.count) bytes of codes for \(count) events")
-        }
-        let codes = target.pointee.codes.base
-        let uses = target.pointee.firstUses.base
-        let isValid =
-            switch width {
-            case 1: Self.readCodes(start, as: UInt8.self, count, distinct, hasNone, codes, uses)
-            case 2: Self.readCodes(start, as: UInt16.self, count, distinct, hasNone, codes, uses)
-            default: Self.readCodes(start, as: UInt32.self, count, distinct, hasNone, codes, uses)
-            }
-        guard isValid else { throw self.damaged("\(column) has codes without values") }
+        NumberList.read(&reader, count, into: codes)
+        let isValid = Self.turnIntoCodes(
+            codes, count, distinct, hasNone, target.pointee.firstUses.base)
+        guard reader.isComplete, isValid else { throw self.damaged("\(column) has codes without values") }
     }
 
     /// Turns distances into codes; false if they are not those of `distinct` values.
     @inline(__always)
-    private static func readCodes<Code: FixedWidthInteger & BitwiseCopyable>(
-        _ source: UnsafeRawPointer, as type: Code.Type, _ count: Int, _ distinct: Int, _ hasNone: Bool,
-        _ codes: UnsafeMutablePointer<UInt32>, _ uses: UnsafeMutablePointer<UInt32>
+    private static func turnIntoCodes(
+        _ codes: UnsafeMutablePointer<UInt32>, _ count: Int, _ distinct: Int, _ hasNone: Bool,
+        _ uses: UnsafeMutablePointer<UInt32>
     ) -> Bool {
-        // Distances from `none` down to 1 are "none": there is one such, or there is not.
         let none: UInt32 = hasNone ? 1 : 0
         var next: UInt32 = 1
-        var isInvalid = false
+        var invalid: UInt32 = 0
         for index in 0..<count {
-            let kept = UInt32(
-                truncatingIfNeeded: source.littleEndian(Code.self, at: index &* MemoryLayout<Code>.size))
+            let kept = codes[index]
             // `next` is at most one more than `index`, and `uses` has room for two more than events.
             uses[Int(next &- 1)] = UInt32(truncatingIfNeeded: index)
-            let distance = kept &- none
-            let isNew = kept == 0
-            let isNone = kept == none && !isNew
-            isInvalid = isInvalid || (!isNew && distance >= next)
-            var code = next &- distance
-            if isNone { code = 0 }
-            if isNew { code = next }
-            codes[index] = code
-            next &+= isNew ? 1 : 0
+            let isNew: UInt32 = kept == 0 ? 1 : 0
+            let isNone: UInt32 = (kept == 1 ? 1 : 0) & none
+            invalid |= kept >= next &+ none ? 1 : 0
+            let code = next &+ none &- kept &- (none & isNew)
+            codes[index] = code & (isNone &- 1)
+            next &+= isNew
         }
-        return !isInvalid && Int(next) == distinct + 1
+        return invalid == 0 && Int(next) == distinct + 1
     }
 
     // MARK: Texts
@@ -167,14 +154,28 @@ extension DecoderState {
             ranges[index] = DecodedTexts.Range(
                 start: UInt32(truncatingIfNeeded: target - base),
                 length: UInt32(truncatingIfNeeded: length))
-            target.copyMemory(from: previous, byteCount: shared)
-            (target + shared).copyMemory(from: source, byteCount: rest)
+            Self.copy(shared, from: UnsafeRawPointer(previous), to: target)
+            Self.copy(rest, from: source, to: target + shared)
             previous = target
             previousCount = length
             target += length
             source += rest
         }
         return true
+    }
+
+    /// Copies at most 255 bytes in steps of sixteen: it may write, and read, up to fifteen bytes more, for
+    /// which there is padding.
+    @inline(__always)
+    private static func copy(
+        _ count: Int, from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer
+    ) {
+        var offset = 0
+        while offset < count {
+            let piece = (source + offset).loadUnaligned(as: SIMD16<UInt8>.self)
+            (target + offset).storeBytes(of: piece, as: SIMD16<UInt8>.self)
+            offset &+= 16
+        }
     }
 
     private static func isASCII(_ start: UnsafePointer<UInt8>, _ count: Int) -> Bool {

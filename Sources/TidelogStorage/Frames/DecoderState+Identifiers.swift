@@ -39,14 +39,16 @@ extension DecoderState {
                 offset &+= 16
             }
         }
+        self.values.resize(count)
         if counts.timeOrdered > 0, let start = bytes.baseAddress {
             guard
                 Self.readTimeOrdered(
                     entries, tags, count, counts.timeOrdered, start + planes, &reader,
-                    self.timestamps.base, uses)
+                    self.timestamps.base, uses, self.values.base)
             else { throw self.damaged("\(chunk) has UUIDs of an impossible time") }
         }
         if counts.references > 0, let uses {
+            NumberList.read(&reader, counts.references, into: self.values.base)
             try self.readReferences(into: list, count: count, &reader, uses: uses)
         }
         try self.readIdentifierTexts(into: list, count: count, texts: counts.texts, &reader)
@@ -102,18 +104,19 @@ extension DecoderState {
     private static func readTimeOrdered(
         _ entries: UnsafeMutablePointer<IdentifierEntry>, _ tags: UnsafePointer<UInt8>, _ count: Int,
         _ timeOrdered: Int, _ planes: UnsafeRawPointer, _ reader: inout ByteReader,
-        _ timestamps: UnsafePointer<Int64>, _ uses: UnsafePointer<UInt32>?
+        _ timestamps: UnsafePointer<Int64>, _ uses: UnsafePointer<UInt32>?,
+        _ differences: UnsafeMutablePointer<UInt64>
     ) -> Bool {
         let mode = reader.byte()
         guard mode <= 1 else { return false }
         let middle = planes + timeOrdered &* 8
         let last = middle + timeOrdered
-        var local = reader
+        NumberList.read(&reader, timeOrdered, into: differences)
         var previous: Int64 = 0
         var slot = 0
         var union: Int64 = 0
         for index in 0..<count where tags[index] == FrameFormat.IdentifierTag.timeOrdered {
-            let difference = Varint.unzigzag(local.varint())
+            let difference = Varint.unzigzag(differences[slot])
             let anchor =
                 mode == 0 ? floorMilliseconds(timestamps[uses.map { Int($0[index]) } ?? index]) : previous
             let milliseconds = anchor &+ difference
@@ -128,8 +131,7 @@ extension DecoderState {
                 low: low & (1 &<< 62 &- 1) | 1 &<< 63)
             slot &+= 1
         }
-        reader = local
-        return !local.isBroken && union >= 0 && union < 1 &<< 48
+        return !reader.isBroken && union >= 0 && union < 1 &<< 48
     }
 
     /// Reads references to events of this frame, and takes over the ids of those.
@@ -138,8 +140,10 @@ extension DecoderState {
         uses: UnsafePointer<UInt32>
     ) throws(StorageError) {
         let tags = UnsafePointer(list.pointee.tags.base)
+        var slot = 0
         for index in 0..<count where tags[index] == FrameFormat.IdentifierTag.reference {
-            let distance = Varint.unzigzag(reader.varint())
+            let distance = Varint.unzigzag(self.values[slot])
+            slot &+= 1
             let event = Int64(uses[index]) &- distance
             guard event >= 0, event < Int64(self.count), !reader.isBroken else {
                 throw self.damaged("an identifier refers to an event that is not in it")

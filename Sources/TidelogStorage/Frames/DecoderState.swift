@@ -47,6 +47,8 @@ struct DecoderState: ~Copyable {
     var groupMap: ByteReader?
     /// Room for where the next event of each group begins.
     var cursors = Numbers<Int>()
+    /// Room for a list of numbers.
+    var values = Numbers<UInt64>()
     /// Room for the next revision of each stream.
     var nextRevisions = Numbers<UInt64>()
     /// All groups, one after the other; those that were asked for are unpacked.

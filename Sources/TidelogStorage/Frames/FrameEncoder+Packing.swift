@@ -65,8 +65,7 @@ extension FrameEncoder {
             state.pointee.ids, timestamps: state.pointee.timestamps.base, uses: nil, references: nil)
         try state.pointee.packer.close(.idShapes, with: compressor)
         state.pointee.packer.identifierBytes(state.pointee.ids)
-        try state.pointee.packer.close(
-            .idBytes, with: compressor, isRandom: state.pointee.packer.looksRandom)
+        try state.pointee.packer.close(.idBytes, with: compressor)
         try self.packTexts(state.pointee.sources, .sourceValues, .sourceCodes)
         try self.packTexts(state.pointee.contentTypes, .contentTypeValues, .contentTypeCodes)
         try self.packTexts(state.pointee.tenants, .tenantValues, .tenantCodes)
@@ -110,8 +109,7 @@ extension FrameEncoder {
         }
         try state.pointee.packer.close(shapes, with: self.columnCompressor)
         if !interner.isEmpty { state.pointee.packer.identifierBytes(interner.list) }
-        try state.pointee.packer.close(
-            bytes, with: self.columnCompressor, isRandom: state.pointee.packer.looksRandom)
+        try state.pointee.packer.close(bytes, with: self.columnCompressor)
         state.pointee.packer.codes(
             interner.codes, distinct: interner.distinctCount, hasNone: interner.hasNone)
         try state.pointee.packer.close(codes, with: self.columnCompressor)
@@ -157,6 +155,7 @@ extension FrameEncoder {
             usesDictionary = try self.packGroup(bytes) || usesDictionary
         }
         for group in groupOfType { state.pointee.packer.plain.appendVarint(UInt64(group)) }
+        state.pointee.packer.isCompressible = true
         return Groups(count: count, usesDictionary: usesDictionary)
     }
 
