@@ -55,6 +55,11 @@ extension Environment {
                 + "overwrite commits; close the log in all processes and reopen it", path: self.path)
     }
 
+    /// LMDB's list of free pages by the transaction that freed them: each value begins with their number.
+    package var freeList: Database {
+        Database(name: "free pages", integerKeys: true, handle: 0, environment: self.serial)
+    }
+
     /// Makes everything committed so far durable; needed only with the option `noSync`.
     package func sync() throws(StorageError) {
         try self.enter()

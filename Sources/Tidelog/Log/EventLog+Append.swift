@@ -1,0 +1,167 @@
+package import TidelogStorage
+
+/// What must be true of a stream for an append to it to go ahead.
+public struct ExpectedRevision: Hashable, Sendable, CustomStringConvertible {
+    private enum Kind: Hashable { case any, noStream, streamExists, exact(Revision) }
+    private let kind: Kind
+
+    /// Whatever its revision is.
+    public static var any: Self { .init(kind: .any) }
+    /// The stream has never had an event.
+    public static var noStream: Self { .init(kind: .noStream) }
+    /// The stream has had an event.
+    public static var streamExists: Self { .init(kind: .streamExists) }
+    /// The stream's last event has this revision.
+    public static func exact(_ revision: Revision) -> Self { .init(kind: .exact(revision)) }
+
+    /// For people.
+    public var description: String {
+        switch self.kind {
+        case .any: "any"
+        case .noStream: "no stream"
+        case .streamExists: "stream exists"
+        case .exact(let revision): "revision \(revision)"
+        }
+    }
+
+    package var storage: StreamExpectation {
+        switch self.kind {
+        case .any: .any
+        case .noStream: .noStream
+        case .streamExists: .exists
+        case .exact(let revision): .exact(revision.rawValue)
+        }
+    }
+}
+
+/// What an append answers: where the events are.
+public struct AppendResult: Hashable, Sendable {
+    /// The positions of the events, in their order and without a gap; empty if none were given.
+    public let positions: Range<Position>
+    /// The streams that got events, in the order of their first one, with the revision of their last one.
+    public let streams: [(name: String, lastRevision: Revision)]
+    /// Whether the log had these events already: then this is the answer to the first append.
+    public let isRepeat: Bool
+
+    /// The revision of the last event of the stream; nil if it got none.
+    public func lastRevision(of stream: String) -> Revision? {
+        self.streams.first { $0.name == stream }?.lastRevision
+    }
+
+    init(_ outcome: AppendOutcome) {
+        self.positions =
+            Position(outcome.firstPosition)..<Position(outcome.firstPosition + UInt64(outcome.count))
+        self.streams = zip(outcome.streams, outcome.lastRevisions).map { ($0, Revision($1)) }
+        self.isRepeat = outcome.isRepeat
+    }
+
+    public static func == (left: Self, right: Self) -> Bool {
+        left.positions == right.positions && left.isRepeat == right.isRepeat
+            && left.streams.elementsEqual(right.streams, by: ==)
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(self.positions)
+        hasher.combine(self.isRepeat)
+    }
+}
+
+extension EventLog {
+    /// Appends events, all of them next to each other or none, and returns once they are durable.
+    ///
+    /// Each event goes to the stream that it names, or to `stream` if that is given. Appending the same
+    /// events again (same ids, same order) within the idempotence window stores nothing and answers as the
+    /// first time.
+    ///
+    /// - Parameters:
+    ///   - events: what to append; an empty array changes nothing.
+    ///   - stream: the stream for all of them; nil: each event's own.
+    ///   - expectation: what must be true of `stream`; checked in the transaction that appends.
+    /// - Throws: ``EventLogError``: `conflict` with the actual revision; `invalidEvent`; `duplicateEvent`;
+    ///   `streamDeleted`; `limitExceeded`; `storageFull`; `poisoned`; `closed`; `cancelled`.
+    @discardableResult
+    public func append(
+        _ events: [Event], to stream: String? = nil, expecting expectation: ExpectedRevision = .any
+    ) async throws(EventLogError) -> AppendResult {
+        let (records, expectations) = try self.prepare(events, stream, expectation)
+        return try await self.commit(records, expectations)
+    }
+
+    /// Appends one event; see ``append(_:to:expecting:)-([Event],_,_)``.
+    @discardableResult
+    public func append(
+        _ event: Event, to stream: String? = nil, expecting expectation: ExpectedRevision = .any
+    ) async throws(EventLogError) -> AppendResult {
+        try await self.append([event], to: stream, expecting: expectation)
+    }
+
+    /// Appends events to the streams that they name, atomically, each stream with an expectation of its own.
+    ///
+    /// - Parameter expectations: by stream; a stream that is not named may have any revision.
+    @discardableResult
+    public func append(
+        _ events: [Event], expecting expectations: [String: ExpectedRevision]
+    ) async throws(EventLogError) -> AppendResult {
+        let records = try self.records(events, stream: nil)
+        return try await self.commit(records, expectations.map { ($0.key, $0.value.storage) })
+    }
+
+    /// As ``append(_:to:expecting:)-([Event],_,_)``, for threads that may block.
+    @discardableResult
+    public func appendBlocking(
+        _ events: [Event], to stream: String? = nil, expecting expectation: ExpectedRevision = .any
+    ) throws(EventLogError) -> AppendResult {
+        let (records, expectations) = try self.prepare(events, stream, expectation)
+        let engine = self.engine
+        if records.isEmpty, expectations.isEmpty { return try self.emptyResult() }
+        return AppendResult(
+            try EventLogError.translating { () throws(StorageError) in
+                try engine.appendBlocking(records, expecting: expectations)
+            })
+    }
+
+    private func commit(
+        _ records: [EventRecord], _ expectations: [(stream: String, expectation: StreamExpectation)]
+    ) async throws(EventLogError) -> AppendResult {
+        if records.isEmpty, expectations.isEmpty { return try self.emptyResult() }
+        do throws(StorageError) {
+            return AppendResult(try await self.engine.append(records, expecting: expectations))
+        } catch {
+            throw EventLogError(error)
+        }
+    }
+
+    private func prepare(
+        _ events: [Event], _ stream: String?, _ expectation: ExpectedRevision
+    ) throws(EventLogError) -> ([EventRecord], [(stream: String, expectation: StreamExpectation)]) {
+        let records = try self.records(events, stream: stream)
+        if expectation == .any { return (records, []) }
+        let names = stream.map { [$0] } ?? Array(Set(records.compactMap(\.stream)))
+        guard names.count == 1 else {
+            throw EventLogError(
+                .invalidArgument,
+                "an expected revision needs one stream, and the events name \(names.count); name it in the "
+                    + "call, or give each stream its own expectation")
+        }
+        return (records, [(names[0], expectation.storage)])
+    }
+
+    private func records(_ events: [Event], stream: String?) throws(EventLogError) -> [EventRecord] {
+        var records: [EventRecord] = []
+        records.reserveCapacity(events.count)
+        for event in events {
+            var event = event
+            if let stream { event.stream = stream }
+            try event.validate(limits: self.configuration.limits)
+            records.append(event.record)
+        }
+        return records
+    }
+
+    private func emptyResult() throws(EventLogError) -> AppendResult {
+        let end = try EventLogError.translating { () throws(StorageError) in try self.engine.currentView().end
+        }
+        return AppendResult(
+            AppendOutcome(firstPosition: end, count: 0, streams: [], lastRevisions: [], isRepeat: false))
+    }
+}

@@ -1,0 +1,36 @@
+/// How a log is opened; the layer above documents each as part of its public configuration.
+package struct EngineOptions: Sendable {
+    package var isReadOnly = false
+    package var createsIfMissing = true
+    /// The head's address space; nothing is allocated until it is used.
+    package var mapSizeBytes = 64 << 30
+    /// Uncompressed bytes after which the active segment is sealed.
+    package var segmentBytes = 64 << 20
+    /// Uncompressed bytes of a sealed block.
+    package var blockBytes = 128 << 10
+    /// zstd's level for frames in the head.
+    package var headLevel: Int32 = 1
+    /// zstd's level for sealed blocks.
+    package var sealedLevel: Int32 = 1
+    /// Bytes of the dictionary that sealing trains; 0 for none.
+    package var dictionaryBytes = 32 << 10
+    /// How many of the last events are remembered by id.
+    package var idempotenceWindow = 262_144
+    package var maximumEventBytes = 16 << 20
+    package var maximumBatchBytes = 64 << 20
+    /// Bytes of appends that may wait for the writer before further ones have to wait to be accepted.
+    package var maximumWaitingBytes = 64 << 20
+    /// Room on the disk that is kept for acknowledgements and sealing when appends are refused.
+    package var reserveBytes = 4 << 20
+    /// Sealed segments that are kept open.
+    package var openSegments = 128
+    /// Decoded frames that are kept for reads of single events and streams.
+    package var cachedFrames = 64
+    package var sealsInBackground = true
+    /// How often a waiting tail looks for other processes' appends.
+    package var pollInterval: Duration = .milliseconds(20)
+    package var allowsNetworkFileSystem = false
+    package var seam: CommitSeam = .durable
+
+    package init() {}
+}

@@ -1,0 +1,124 @@
+extension LogEngine {
+    /// From this many events on, the caller's thread encodes; fewer are encoded by the writer, together.
+    private static let encodedByCaller = 48
+
+    /// Appends events, each to the stream that it names, and suspends until they are durable.
+    ///
+    /// All of them are appended, next to each other, or none.
+    package func append(
+        _ records: [EventRecord],
+        expecting expectations: [(stream: String, expectation: StreamExpectation)] = [],
+        changing changes: [RecordChange] = [],
+        check: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Void)? = nil
+    ) async throws(StorageError) -> AppendOutcome {
+        let writer = try self.requireWriter()
+        let (draft, hashes, bytes) = try self.prepare(records)
+        if writer.isCongested { await writer.waitForRoom() }
+        if Task.isCancelled {
+            throw StorageError(.cancelled, "the task was cancelled before its events were accepted")
+        }
+        let result = await withUnsafeContinuation {
+            (reply: UnsafeContinuation<Result<AppendOutcome, StorageError>, Never>) in
+            let request = AppendRequest(
+                records: records, draft: draft, idHashes: hashes, expectations: expectations,
+                changes: changes, check: check, bytes: bytes
+            ) { reply.resume(returning: $0) }
+            if let refusal = writer.submit(request) { reply.resume(returning: .failure(refusal)) }
+        }
+        return try result.get()
+    }
+
+    /// As ``append(_:expecting:changing:check:)-async``, for threads that may block.
+    package func appendBlocking(
+        _ records: [EventRecord],
+        expecting expectations: [(stream: String, expectation: StreamExpectation)] = [],
+        changing changes: [RecordChange] = [],
+        check: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Void)? = nil
+    ) throws(StorageError) -> AppendOutcome {
+        let writer = try self.requireWriter()
+        let (draft, hashes, bytes) = try self.prepare(records)
+        let box = OutcomeBox<AppendOutcome>()
+        let request = AppendRequest(
+            records: records, draft: draft, idHashes: hashes, expectations: expectations,
+            changes: changes, check: check, bytes: bytes
+        ) { box.finish($0) }
+        if let refusal = writer.submit(request) { throw refusal }
+        return try box.wait().get()
+    }
+
+    private func requireWriter() throws(StorageError) -> LogWriter {
+        guard let writer = self.writer else { throw self.readOnlyError() }
+        return writer
+    }
+
+    /// Checks sizes and ids, and encodes large batches on the caller's thread.
+    private func prepare(
+        _ records: [EventRecord]
+    ) throws(StorageError) -> (FrameDraft?, [UInt64], Int) {
+        var bytes = 0
+        for record in records {
+            let size = record.payload.count + record.metadata.count
+            if size > self.options.maximumEventBytes {
+                throw StorageError(
+                    .limitExceeded,
+                    "an event of type '\(record.type)' has \(size) bytes and the limit is "
+                        + "\(self.options.maximumEventBytes); store large data elsewhere and append a reference"
+                )
+            }
+            bytes += size + 96
+        }
+        if bytes > self.options.maximumBatchBytes {
+            throw StorageError(
+                .limitExceeded,
+                "a batch has \(bytes) bytes and the limit is \(self.options.maximumBatchBytes); append it in "
+                    + "several calls")
+        }
+        var draft: FrameDraft?
+        let hashes: [UInt64]
+        if records.count >= Self.encodedByCaller || bytes >= 64 << 10 {
+            let encoded = try self.encoders.use { encoder throws(StorageError) in
+                for record in records { try encoder.append(record) }
+                return try encoder.finish()
+            }
+            draft = encoded
+            hashes = encoded.summary.idHashes
+        } else {
+            hashes = records.map(\.id.hash64)
+        }
+        if AppendRequest.hasRepeatedHash(hashes) {
+            let ids = Set(records.map(\.id))
+            if ids.count < records.count {
+                throw StorageError(
+                    .invalidArgument, "a batch holds the same event id twice; give each event its own")
+            }
+        }
+        return (draft, hashes, bytes)
+    }
+}
+
+/// Encoders that wait for their next use.
+final class EncoderPool: Sendable {
+    // SAFETY: an encoder is reachable from one place at a time: the pool, or the caller who took it.
+    private struct Box: @unchecked Sendable {
+        let encoder: FrameEncoder
+    }
+
+    private let level: Int32
+    private let idle = Lock<[Box]>([])
+
+    init(level: Int32) {
+        self.level = level
+    }
+
+    func use<Result: Sendable>(
+        _ body: (FrameEncoder) throws(StorageError) -> Result
+    ) throws(StorageError) -> Result {
+        let known = self.idle.withLock { $0.popLast() }
+        let box: Box
+        if let known { box = known } else { box = Box(encoder: try FrameEncoder(level: self.level)) }
+        // After an error the encoder holds half a batch and is dropped.
+        let result = try body(box.encoder)
+        self.idle.withLock { if $0.count < 8 { $0.append(box) } }
+        return result
+    }
+}

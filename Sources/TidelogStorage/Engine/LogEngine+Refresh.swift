@@ -1,0 +1,102 @@
+// How the cache in memory follows the head.
+//
+// Invariants:
+// - `view.end` never exceeds what is committed; `active.end` may, by the writer's transaction in flight;
+// - a committed frame is added to `active` exactly once: by the writer that appended it, or by a catch-up,
+//   which skips what is there already. LMDB lets one writer in at a time and that writer catches up first,
+//   so positions from `active.end` on cannot be somebody else's while our own are uncommitted;
+// - after an aborted transaction `active` is emptied before the writer lock is given back, so nobody
+//   mistakes uncommitted events for somebody else's committed ones.
+extension LogEngine {
+    /// What readers need, brought up to date with the newest commit of any process.
+    package func currentView() throws(StorageError) -> ReadView {
+        try self.refresh()
+        return self.shared.withLock { $0.view }
+    }
+
+    /// Brings the cache up to date; costs two small reads of the file when nothing has changed.
+    package func refresh() throws(StorageError) {
+        let newest = try self.head.newestTransactionID()
+        let isCurrent = self.shared.withLock { shared in
+            shared.view.transactionID >= newest && shared.active.end >= shared.view.end
+        }
+        if isCurrent { return }
+        try self.refreshing.withLock { _ throws(StorageError) in
+            try self.head.environment.read { snapshot throws(StorageError) in
+                try self.catchUp(snapshot, committed: snapshot.id)
+            }
+        }
+    }
+
+    /// Brings the cache up to what `snapshot` sees, which is the outcome of transaction `committed`.
+    func catchUp<Snapshot: StorageTransaction & ~Copyable>(
+        _ snapshot: borrowing Snapshot, committed: UInt64
+    ) throws(StorageError) {
+        let (known, activeEnd) = self.shared.withLock { ($0.view, $0.active.end) }
+        if known.transactionID >= committed, activeEnd >= known.end { return }
+
+        var view = known
+        view.state = try self.head.databases.state(in: snapshot)
+        view.transactionID = committed
+        if view.state.catalogueVersion != known.state.catalogueVersion || known.transactionID == 0 {
+            view.catalogue = try self.head.databases.catalogue(in: snapshot)
+        }
+        if view.state.hiddenVersion != known.state.hiddenVersion || known.transactionID == 0 {
+            view.hidden = try self.head.databases.hiddenStreams(in: snapshot)
+        }
+        let sealedEnd = view.state.sealedEnd
+        self.shared.withLock { $0.active.dropSealed(below: sealedEnd) }
+
+        let end = try self.addFrames(snapshot, sealedEnd: sealedEnd)
+        self.shared.withLock { [view] shared in
+            guard view.transactionID >= shared.view.transactionID else { return }
+            shared.view = view
+            shared.view.end = max(end, sealedEnd)
+        }
+        self.notifier.changed(end: max(end, sealedEnd))
+    }
+
+    /// Adds the frames that the index does not know; answers the end of the committed log.
+    private func addFrames<Snapshot: StorageTransaction & ~Copyable>(
+        _ snapshot: borrowing Snapshot, sealedEnd: UInt64
+    ) throws(StorageError) -> UInt64 {
+        let decoder = FrameDecoder()
+        var end = max(self.shared.withLock { $0.active.chunks[0].first }, sealedEnd)
+        if let last = try self.head.databases.endOfFrames(in: snapshot) { end = max(end, last) }
+        let from = self.shared.withLock { $0.active.end }
+        guard from < end else { return end }
+        try snapshot.scan(self.head.databases.frames, from: .atOrAfterInteger(from)) {
+            key, bytes throws(StorageError) in
+            let first = key.integerKey
+            try decoder.load(
+                bytes, expectedFirstPosition: first, withBodies: false,
+                dictionary: self.headDictionary)
+            let summary = try decoder.summary()
+            let bases = Self.baseRevisions(summary, decoder)
+            self.shared.withLock { shared in
+                guard first == shared.active.end else { return }
+                shared.active.append(summary, first: first, baseRevisions: bases)
+                if shared.active.growingBytes >= self.options.segmentBytes { shared.active.rotate() }
+            }
+            return true
+        }
+        return end
+    }
+
+    /// The revision of each stream's first event in the frame.
+    private static func baseRevisions(_ summary: FrameSummary, _ frame: FrameDecoder) -> [UInt64] {
+        var bases = [UInt64?](repeating: nil, count: summary.streams.count)
+        for (index, code) in summary.streamCodes.enumerated() where code > 0 && bases[Int(code) - 1] == nil {
+            bases[Int(code) - 1] = frame.revision(index)
+        }
+        return bases.map { $0 ?? 0 }
+    }
+
+    /// Forgets what the index knows, after a transaction that was not committed.
+    func invalidate() {
+        self.shared.withLock { shared in
+            shared.active = ActiveIndex(first: shared.view.state.sealedEnd)
+            shared.view.transactionID = 0
+        }
+    }
+}

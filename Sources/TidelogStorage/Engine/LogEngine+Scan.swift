@@ -1,0 +1,386 @@
+/// The events of one decoded frame that a scan found, in ascending order.
+package struct FrameSelection {
+    /// All events of the frame between these indexes, where `indices` is nil.
+    var range: Range<Int>
+    /// The events that satisfy the filter, where not all in `range` do.
+    var indices: ContiguousArray<Int32>?
+
+    /// How many there are.
+    package var count: Int { self.indices?.count ?? self.range.count }
+
+    /// Keeps the first `limit` in reading order.
+    mutating func truncate(to limit: Int, backwards: Bool) {
+        guard self.count > limit else { return }
+        if let indices = self.indices {
+            self.indices = ContiguousArray(backwards ? indices.suffix(limit) : indices.prefix(limit))
+        } else if backwards {
+            self.range = self.range.upperBound - limit..<self.range.upperBound
+        } else {
+            self.range = self.range.lowerBound..<self.range.lowerBound + limit
+        }
+    }
+
+    /// Calls `body` with each event's index in the frame, in reading order, until it answers false.
+    @inline(__always)
+    package func forEach(
+        backwards: Bool, _ body: (Int) throws(StorageError) -> Bool
+    ) throws(StorageError) -> Bool {
+        if let indices {
+            if backwards {
+                for index in indices.reversed() where try !body(Int(index)) { return false }
+            } else {
+                for index in indices where try !body(Int(index)) { return false }
+            }
+        } else if backwards {
+            for index in self.range.reversed() where try !body(index) { return false }
+        } else {
+            for index in self.range where try !body(index) { return false }
+        }
+        return true
+    }
+}
+
+extension LogEngine {
+    /// Reads the events that `query` wants, frame by frame, in its order, until `visit` answers false.
+    ///
+    /// The frame is lent: it holds other events after `visit` has returned. Blocks the calling thread.
+    /// No transaction of the head is open while `visit` runs.
+    package func scan(
+        _ query: RecordQuery,
+        _ visit: (FrameDecoder, FrameSelection) throws(StorageError) -> Bool
+    ) throws(StorageError) {
+        var scan = Scan(engine: self, query: query, view: try self.currentView())
+        try scan.run(visit)
+    }
+
+    /// How many events satisfy the query; payloads are not decompressed.
+    package func count(_ query: RecordQuery) throws(StorageError) -> Int {
+        var query = query
+        let limit = query.limit ?? .max
+        query.limit = nil
+        let view = try self.currentView()
+        var total = 0
+        if query.filter.isTypeOnly, view.hidden.lowestVisible.isEmpty {
+            var scan = Scan(engine: self, query: query, view: view)
+            total = try scan.countByType()
+        } else {
+            var scan = Scan(engine: self, query: query, view: view)
+            try scan.run { (_, selection) throws(StorageError) in
+                total += selection.count
+                return total < limit
+            }
+        }
+        return min(total, limit)
+    }
+
+    /// Reads owned events into an array: the next batch of a longer read.
+    package func records(_ query: RecordQuery, maximumBytes: Int = .max) throws(StorageError)
+        -> [PlacedRecord]
+    {
+        var result: [PlacedRecord] = []
+        var bytes = 0
+        try self.scan(query) { (frame, selection) throws(StorageError) in
+            try frame.require(.all)
+            result.reserveCapacity(result.count + selection.count)
+            return try selection.forEach(backwards: query.isBackwards) { (index) throws(StorageError) in
+                let record = try frame.record(index)
+                bytes += record.payload.count + record.metadata.count + 128
+                result.append(
+                    PlacedRecord(
+                        position: frame.position(index), revision: frame.revision(index), record: record))
+                return bytes < maximumBytes
+            }
+        }
+        return result
+    }
+}
+
+/// One run of a query over the sealed segments and the head.
+struct Scan {
+    let engine: LogEngine
+    let query: RecordQuery
+    private var view: ReadView
+    private var matcher: FrameMatcher
+    private var range: Range<UInt64>
+    private var remaining: Int
+    private let decoder = FrameDecoder()
+    private var buffer = FrameBuffer()
+
+    init(engine: LogEngine, query: RecordQuery, view: ReadView) {
+        self.engine = engine
+        self.query = query
+        self.view = view
+        self.matcher = FrameMatcher(query.filter, hidden: view.hidden)
+        let low = max(query.positions.lowerBound, view.state.firstPosition)
+        self.range = low..<max(low, min(query.positions.upperBound, view.end))
+        self.remaining = query.limit ?? .max
+    }
+
+    typealias Visit = (FrameDecoder, FrameSelection) throws(StorageError) -> Bool
+
+    mutating func run(_ visit: Visit) throws(StorageError) {
+        var goesOn = true
+        while goesOn, !self.range.isEmpty, self.remaining > 0 {
+            goesOn = try self.step(visit)
+        }
+    }
+
+    /// Reads on within one segment or one batch of the head's frames, and shortens `range` by it.
+    private mutating func step(_ visit: Visit) throws(StorageError) -> Bool {
+        let sealedEnd = self.view.state.sealedEnd
+        let next = self.query.isBackwards ? self.range.upperBound - 1 : self.range.lowerBound
+        if next >= sealedEnd { return try self.stepInHead(visit) }
+
+        let catalogue = self.view.catalogue
+        var index = catalogue.firstIndex(endingAbove: next)
+        if self.query.isBackwards,
+            index == catalogue.segments.count
+                || catalogue.segments[index].positions.lowerBound > next
+        {
+            index -= 1
+        }
+        guard index >= 0, index < catalogue.segments.count else {
+            // Nothing is kept in the rest of the sealed range.
+            self.range =
+                self.query.isBackwards
+                ? self.range.lowerBound..<self.range.lowerBound
+                : max(self.range.lowerBound, min(sealedEnd, self.range.upperBound))..<self.range.upperBound
+            return true
+        }
+        let info = catalogue.segments[index]
+        let part = self.range.clamped(to: info.positions)
+        var goesOn = true
+        if !part.isEmpty, self.mayMatch(info) {
+            do throws(StorageError) {
+                let segment = try self.engine.segments.segment(info)
+                goesOn = try self.scanSegment(segment, part, visit)
+            } catch {
+                guard error.code == .notFound, try self.refreshView(without: info) else { throw error }
+                return true
+            }
+        }
+        if self.query.isBackwards {
+            self.range =
+                self.range
+                .lowerBound..<max(
+                    self.range.lowerBound, min(info.positions.lowerBound, self.range.upperBound))
+        } else {
+            self.range =
+                min(
+                    max(info.positions.upperBound, self.range.lowerBound), self.range.upperBound)..<self.range
+                .upperBound
+        }
+        return goesOn
+    }
+
+    /// After a segment's file was found missing: whether it has been replaced meanwhile.
+    private mutating func refreshView(without info: SegmentInfo) throws(StorageError) -> Bool {
+        let view = try self.engine.currentView()
+        guard !view.catalogue.segments.contains(info) else { return false }
+        self.view = view
+        self.matcher = FrameMatcher(self.query.filter, hidden: view.hidden)
+        let low = max(self.range.lowerBound, view.state.firstPosition)
+        self.range = low..<max(low, self.range.upperBound)
+        return true
+    }
+
+    private func mayMatch(_ info: SegmentInfo) -> Bool {
+        if let since = self.query.filter.since, info.maxTimestamp < since { return false }
+        if let until = self.query.filter.until, info.minTimestamp >= until { return false }
+        return true
+    }
+
+    // MARK: Sealed segments
+
+    private mutating func scanSegment(
+        _ segment: Segment, _ part: Range<UInt64>, _ visit: Visit
+    ) throws(StorageError) -> Bool {
+        if let blocks = try BlockPlan(self.query.filter).blocks(in: segment, part) {
+            return try self.visitBlocks(blocks, segment, part, visit)
+        }
+        let backwards = self.query.isBackwards
+        let dictionary = segment.dictionaryProvider
+        var goesOn = true
+        try segment.forEachBlock(
+            from: backwards ? part.upperBound - 1 : part.lowerBound,
+            direction: backwards ? .backwards : .forwards
+        ) { bytes, first throws(StorageError) in
+            if !backwards, first >= part.upperBound { return false }
+            try self.decoder.load(
+                bytes, expectedFirstPosition: first, verifyBody: false, parts: [], dictionary: dictionary)
+            goesOn = try self.visitFrame(self.decoder, part, visit)
+            return goesOn && (backwards ? first > part.lowerBound : true)
+        }
+        return goesOn
+    }
+
+    /// Visits the blocks that an index proposes. Few ones stay decoded, for the next read of the same stream.
+    private mutating func visitBlocks(
+        _ blocks: [Int], _ segment: Segment, _ part: Range<UInt64>, _ visit: Visit
+    ) throws(StorageError) -> Bool {
+        let isCached = !self.query.filter.streams.isEmpty || self.query.filter.correlation != nil
+        let dictionary = segment.dictionaryProvider
+        var goesOn = true
+        for number in self.query.isBackwards ? blocks.reversed() : blocks where goesOn {
+            if isCached {
+                try self.engine.frames.withFrame(in: segment, block: segment.blocks[number]) {
+                    frame throws(StorageError) in
+                    goesOn = try self.visitFrame(frame, part, visit)
+                }
+            } else {
+                try segment.withBlock(number) { bytes throws(StorageError) in
+                    try self.decoder.load(
+                        bytes, expectedFirstPosition: segment.blocks[number].firstPosition,
+                        verifyBody: false, parts: [], dictionary: dictionary)
+                }
+                goesOn = try self.visitFrame(self.decoder, part, visit)
+            }
+        }
+        return goesOn
+    }
+
+    // MARK: The head
+
+    private mutating func stepInHead(_ visit: Visit) throws(StorageError) -> Bool {
+        let part = self.range.clamped(to: self.view.state.sealedEnd..<self.view.end)
+        if let candidates = self.engine.activeCandidates(self.query.filter, part, self.view) {
+            let goesOn = try self.visitHeadCandidates(candidates, visit)
+            guard let goesOn else {
+                self.view = try self.engine.currentView()
+                return true
+            }
+            self.range =
+                self.query.isBackwards
+                ? self.range.lowerBound..<part.lowerBound : part.upperBound..<self.range.upperBound
+            return goesOn
+        }
+        return try self.scanHead(part, visit)
+    }
+
+    /// Reads one batch of frames, copied out of a short transaction.
+    private mutating func scanHead(_ part: Range<UInt64>, _ visit: Visit) throws(StorageError) -> Bool {
+        let backwards = self.query.isBackwards
+        let start = backwards ? part.upperBound - 1 : part.lowerBound
+        guard try self.engine.copyFrames(from: start, within: part, backwards: backwards, into: &self.buffer)
+        else {
+            self.view = try self.engine.currentView()  // sealed meanwhile
+            return true
+        }
+        var goesOn = true
+        var reached = start
+        for index in self.buffer.frames.indices where goesOn && self.remaining > 0 {
+            let first = self.buffer.frames[index].first
+            try self.buffer.withFrame(index) { bytes throws(StorageError) in
+                try self.decoder.load(
+                    bytes, expectedFirstPosition: first, parts: [], dictionary: self.engine.headDictionary)
+            }
+            reached = backwards ? self.decoder.header.firstPosition : self.decoder.header.lastPosition + 1
+            goesOn = try self.visitFrame(self.decoder, part, visit)
+        }
+        if self.buffer.frames.isEmpty {
+            throw StorageError(
+                .corrupted, "frames are missing from the head; run `tidelog verify`, then `tidelog repair`",
+                path: self.engine.directory, positions: part)
+        }
+        self.range =
+            backwards
+            ? self.range.lowerBound..<max(self.range.lowerBound, min(reached, self.range.upperBound))
+            : min(reached, self.range.upperBound)..<self.range.upperBound
+        return goesOn
+    }
+
+    private mutating func visitHeadCandidates(_ candidates: [UInt64], _ visit: Visit) throws(StorageError)
+        -> Bool?
+    {
+        do throws(StorageError) {
+            return try self.visitCandidates(candidates, visit)
+        } catch {
+            if error.code == .notFound { return nil }  // sealed meanwhile
+            throw error
+        }
+    }
+
+    // MARK: Frames
+
+    private mutating func visitFrame(
+        _ frame: FrameDecoder, _ part: Range<UInt64>, _ visit: Visit
+    ) throws(StorageError) -> Bool {
+        let low = frame.firstIndex(atOrAfterPosition: part.lowerBound)
+        let high = frame.firstIndex(atOrAfterPosition: part.upperBound)
+        guard low < high else { return true }
+        var selection = FrameSelection(range: low..<high, indices: nil)
+        if !self.matcher.acceptsEverything {
+            selection.indices = try self.matcher.select(frame, in: low..<high)
+            if selection.count == 0 { return true }
+        }
+        selection.truncate(to: self.remaining, backwards: self.query.isBackwards)
+        self.remaining -= selection.count
+        return try visit(frame, selection) && self.remaining > 0
+    }
+
+    /// Visits the frames that hold candidates, and in each the candidates that satisfy the filter.
+    private mutating func visitCandidates(
+        _ candidates: [UInt64], _ visit: Visit
+    ) throws(StorageError) -> Bool {
+        let ordered = self.query.isBackwards ? candidates.reversed() : candidates
+        var next = 0
+        var goesOn = true
+        while next < ordered.count, goesOn {
+            try self.engine.frames.withHeadFrame(self.engine, containing: ordered[next]) {
+                frame throws(StorageError) in
+                let span = frame.header.firstPosition...frame.header.lastPosition
+                var indices: ContiguousArray<Int32> = []
+                let before = next
+                while next < ordered.count, span.contains(ordered[next]) {
+                    let index = frame.firstIndex(atOrAfterPosition: ordered[next])
+                    if index < frame.count, frame.position(index) == ordered[next] {
+                        indices.append(Int32(index))
+                    }
+                    next += 1
+                }
+                if next == before { next += 1 }  // compacted away
+                if self.query.isBackwards { indices.reverse() }
+                let kept = try self.matcher.select(frame, in: 0..<frame.count, candidates: indices)
+                var selection = FrameSelection(range: 0..<0, indices: kept)
+                guard selection.count > 0 else { return }
+                selection.truncate(to: self.remaining, backwards: self.query.isBackwards)
+                self.remaining -= selection.count
+                goesOn = try visit(frame, selection) && self.remaining > 0
+            }
+        }
+        return goesOn
+    }
+
+    // MARK: Counting
+
+    /// Counts where only the type matters: sealed segments keep the numbers.
+    mutating func countByType() throws(StorageError) -> Int {
+        guard let types = self.query.filter.types else { return 0 }
+        var total = 0
+        var whole = self.range
+        for info in self.view.catalogue.segments where self.range.overlaps(info.positions) {
+            if info.positions.lowerBound >= whole.lowerBound, info.positions.upperBound <= whole.upperBound {
+                for (type, count) in try self.engine.segments.segment(info).typeCounts()
+                where types.matches(type) {
+                    total += count
+                }
+            } else {
+                var scan = self
+                scan.range = whole.clamped(to: info.positions)
+                try scan.run { (_, selection) throws(StorageError) in
+                    total += selection.count
+                    return true
+                }
+            }
+        }
+        whole = whole.clamped(to: self.view.state.sealedEnd..<UInt64.max)
+        if !whole.isEmpty, whole.lowerBound >= self.view.state.sealedEnd {
+            self.range = whole
+            try self.run { (_, selection) throws(StorageError) in
+                total += selection.count
+                return true
+            }
+        }
+        return total
+    }
+}

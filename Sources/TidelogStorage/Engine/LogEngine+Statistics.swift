@@ -1,0 +1,56 @@
+/// The log in numbers, as storage knows them.
+package struct EngineStatistics: Sendable {
+    package var state: HeadState
+    package var end: UInt64
+    package var segments: [SegmentInfo]
+    package var activeBytes: Int
+    package var headBytes: Int
+    package var sealingProblem: String?
+}
+
+extension LogEngine {
+    /// The log in numbers.
+    package func statistics() throws(StorageError) -> EngineStatistics {
+        let view = try self.currentView()
+        let activeBytes = self.shared.withLock { shared in
+            shared.active.chunks.reduce(0) { $0 + $1.uncompressedBytes }
+        }
+        return EngineStatistics(
+            state: view.state, end: view.end, segments: view.catalogue.segments, activeBytes: activeBytes,
+            headBytes: try self.head.environment.info().usedBytes, sealingProblem: self.sealingError?.message)
+    }
+
+    /// The event with this id; nil if there is none, or none any more.
+    package func record(id: Identifier) throws(StorageError) -> PlacedRecord? {
+        let view = try self.currentView()
+        var query = RecordQuery()
+        query.isBackwards = true
+        query.positions = view.state.sealedEnd..<UInt64.max
+        if let found = try self.record(id: id, within: query) { return found }
+        for info in view.catalogue.segments.reversed() {
+            let segment = try self.segments.segment(info)
+            for number in try segment.idCandidates(id) {
+                query.positions =
+                    segment.blocks[number].firstPosition..<segment.blocks[number].lastPosition + 1
+                if let found = try self.record(id: id, within: query) { return found }
+            }
+        }
+        return nil
+    }
+
+    private func record(id: Identifier, within query: RecordQuery) throws(StorageError) -> PlacedRecord? {
+        var found: PlacedRecord?
+        let hash = id.hash64
+        try self.scan(query) { (frame, selection) throws(StorageError) in
+            try frame.require(.all)
+            return try selection.forEach(backwards: true) { (index) throws(StorageError) in
+                guard frame.idHash(index) == hash, frame.id(index) == id else { return true }
+                found = PlacedRecord(
+                    position: frame.position(index), revision: frame.revision(index),
+                    record: try frame.record(index))
+                return false
+            }
+        }
+        return found
+    }
+}

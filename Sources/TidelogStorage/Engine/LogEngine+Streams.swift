@@ -1,0 +1,159 @@
+/// What is known of one stream.
+package struct StreamSummary: Sendable, Equatable {
+    package var name: String
+    /// The revision of its last event.
+    package var lastRevision: UInt64
+    /// The lowest revision that can still be read, unless retention or compaction took more.
+    package var firstRevision: UInt64
+    /// The position of its first event ever.
+    package var firstPosition: UInt64
+    /// The position of its last event.
+    package var lastPosition: UInt64
+    /// Whether it was deleted.
+    package var isDeleted: Bool
+}
+
+extension LogEngine {
+    /// The stream of this name; nil if it never had an event.
+    package func stream(_ name: String) throws(StorageError) -> StreamSummary? {
+        let view = try self.currentView()
+        let head = try self.head.environment.read { transaction throws(StorageError) in
+            try self.head.databases.stream(name, in: transaction)
+        }
+        return self.summary(name, head, view)
+    }
+
+    /// Streams whose names begin with `prefix` and come after `after`, in the order of their bytes.
+    ///
+    /// - Complexity: O(*n* log *n*) in the active segment's streams, plus O(`limit`).
+    package func streams(
+        prefix: String, after: String?, limit: Int
+    ) throws(StorageError) -> [StreamSummary] {
+        let view = try self.currentView()
+        let prefixBytes = Array(prefix.utf8)
+        let start = after.map { Array($0.utf8) + [0] } ?? prefixBytes
+        let first = start.lexicographicallyPrecedes(prefixBytes) ? prefixBytes : start
+        var heads: [(name: String, head: StreamHead)] = []
+        let databases = self.head.databases
+        try self.head.environment.read { transaction throws(StorageError) in
+            try transaction.scan(databases.streams, from: .atOrAfter(first)) {
+                key, value throws(StorageError) in
+                guard key.starts(with: prefixBytes), heads.count < limit else { return false }
+                let bytes = try HeadFormat.unwrap(value, database: "streams", key: [UInt8](key))
+                heads.append((String(decoding: key, as: UTF8.self), try StreamHead.decode(bytes)))
+                return true
+            }
+        }
+        let active = self.shared.withLock { $0.active.chunks }
+        var names = Set(heads.map(\.name))
+        for chunk in active {
+            for entry in chunk.streams.entries.indices {
+                let name = chunk.streams.name(entry)
+                guard name.utf8.starts(with: prefixBytes), !name.utf8.lexicographicallyPrecedes(first) else {
+                    continue
+                }
+                names.insert(name)
+            }
+        }
+        let ordered = names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }.prefix(limit)
+        let byName = Dictionary(heads.map { ($0.name, $0.head) }) { first, _ in first }
+        return ordered.compactMap { self.summary($0, byName[$0], view) }
+    }
+
+    private func summary(_ name: String, _ head: StreamHead?, _ view: ReadView) -> StreamSummary? {
+        let lowest = view.hidden.lowestVisible[name]
+        return self.shared.withLock { shared in
+            var summary: StreamSummary?
+            if let head, head.nextRevision > 0 {
+                summary = StreamSummary(
+                    name: name, lastRevision: head.nextRevision - 1, firstRevision: head.truncatedBefore,
+                    firstPosition: head.firstPosition, lastPosition: head.lastPosition,
+                    isDeleted: head.isDeleted)
+            }
+            for chunk in shared.active.chunks {
+                guard let index = chunk.streams.find(name) else { continue }
+                let entry = chunk.streams.entries[index]
+                let first = chunk.first + UInt64(entry.firstOffset)
+                let last = chunk.first + UInt64(entry.lastOffset)
+                guard first < view.end else { continue }
+                if summary == nil {
+                    summary = StreamSummary(
+                        name: name, lastRevision: 0, firstRevision: 0, firstPosition: first,
+                        lastPosition: last, isDeleted: false)
+                }
+                let (revision, position) = summary.map { ($0.lastRevision, $0.lastPosition) } ?? (0, 0)
+                summary?.lastRevision = max(revision, entry.nextRevision - 1)
+                summary?.lastPosition = max(position, last)
+            }
+            if let lowest {
+                summary?.firstRevision = lowest
+                summary?.isDeleted = lowest == .max
+            }
+            return summary
+        }
+    }
+
+    // MARK: Truncating and deleting
+
+    /// Hides the stream's events before `revision` from every reader at once; compaction removes them.
+    ///
+    /// Revisions are not reused. A bound below the present one changes nothing.
+    package func truncate(stream name: String, before revision: UInt64) throws(StorageError) {
+        try self.hide(name) { head throws(StorageError) in
+            guard revision <= head.nextRevision else {
+                throw StorageError(
+                    .invalidArgument,
+                    "stream '\(name)' ends at revision \(head.nextRevision - 1), so it cannot be truncated "
+                        + "before \(revision)",
+                    actualRevision: head.nextRevision - 1)
+            }
+            head.truncatedBefore = max(head.truncatedBefore, revision)
+            return head.truncatedBefore
+        }
+    }
+
+    /// Deletes the stream for good: its events are hidden at once, and it takes no more.
+    package func delete(stream name: String, expecting expectation: StreamExpectation) throws(StorageError) {
+        try self.hide(name) { head throws(StorageError) in
+            if case .exact(let revision) = expectation, head.nextRevision - 1 != revision {
+                throw StorageError(
+                    .conflict,
+                    "stream '\(name)' is at revision \(head.nextRevision - 1), expected revision "
+                        + "\(revision); load it again and decide anew",
+                    actualRevision: head.nextRevision - 1)
+            }
+            head.isDeleted = true
+            return .max
+        }
+    }
+
+    private func hide(
+        _ name: String,
+        _ change: @escaping @Sendable (inout StreamHead) throws(StorageError) -> UInt64
+    ) throws(StorageError) {
+        guard let writer = self.writer else { throw self.readOnlyError() }
+        try writer.perform { [self] transaction throws(StorageError) in
+            let databases = self.head.databases
+            let stored = try databases.stream(name, in: transaction.transaction)
+            let view = self.shared.withLock { $0.view }
+            guard let summary = self.summary(name, stored, view) else {
+                throw StorageError(.notFound, "there is no stream '\(name)'")
+            }
+            if summary.isDeleted {
+                throw StorageError(.streamDeleted, "stream '\(name)' was deleted already")
+            }
+            var head = StreamHead(
+                nextRevision: summary.lastRevision + 1, firstPosition: summary.firstPosition,
+                lastPosition: summary.lastPosition, truncatedBefore: stored?.truncatedBefore ?? 0,
+                isDeleted: false)
+            let lowest = try change(&head)
+            try transaction.setStream(name, head)
+            try transaction.setRecord(
+                .hiddenStreams, key: Array(name.utf8), value: HeadKeys.integer(lowest))
+            var state = try databases.state(in: transaction.transaction)
+            state.hiddenVersion += 1
+            try transaction.setState(state)
+        }
+        self.frames.removeAll()
+    }
+}

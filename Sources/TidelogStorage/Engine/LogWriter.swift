@@ -1,0 +1,189 @@
+/// The one thread that commits for everybody (group commit).
+///
+/// It takes everything that waits, puts it into one head transaction, makes that durable, and then answers
+/// each caller; while it syncs, the next batch gathers. Invariants:
+///
+/// - nobody is answered before the commit that holds his events has returned;
+/// - a request is refused alone; a failed commit refuses everything in it;
+/// - after a failed sync nothing is written any more (fail-stop): what that commit left behind is unknown
+///   until the log is opened again. A full disk or map is no such failure: nothing was committed, the
+///   transaction is undone, and appends go on once there is room.
+package final class LogWriter: Sendable {
+    /// A change to the head other than an append, in a transaction of its own.
+    struct Command: Sendable {
+        let body: @Sendable (borrowing HeadTransaction) throws(StorageError) -> Void
+        let reply: @Sendable (Result<Void, StorageError>) -> Void
+    }
+
+    private struct State {
+        var requests: [AppendRequest] = []
+        var commands: [Command] = []
+        var waitingBytes = 0
+        var backlog: [UnsafeContinuation<Void, Never>] = []
+        var thread: WorkerThread?
+        var isStopping = false
+        var failure: StorageError?
+    }
+
+    private let options: EngineOptions
+    private let state = Lock(State())
+    private let signal = WakeSignal()
+
+    init(options: EngineOptions) {
+        self.options = options
+    }
+
+    /// What made the log refuse writes, if something did.
+    package var failure: StorageError? { self.state.withLock { $0.failure } }
+
+    func start(_ engine: LogEngine) throws(StorageError) {
+        let thread = try WorkerThread(name: "tidelog-write", stackBytes: 4 << 20) { [self] in
+            var batch = WriteBatch(engine: engine)
+            while let (requests, commands) = self.take() {
+                for command in commands { command.reply(self.run(command, &batch)) }
+                if !requests.isEmpty { self.commit(requests, &batch) }
+            }
+        }
+        self.state.withLock { $0.thread = thread }
+    }
+
+    /// Commits what was accepted, then ends the thread.
+    func stop() {
+        let (thread, backlog) = self.state.withLock { state in
+            state.isStopping = true
+            defer { (state.thread, state.backlog) = (nil, []) }
+            return (state.thread, state.backlog)
+        }
+        for waiter in backlog { waiter.resume() }
+        self.signal.wake()
+        thread?.join()
+    }
+
+    // MARK: Callers' side
+
+    /// Hands a request to the writer; answers why not, if it was not accepted.
+    func submit(_ request: AppendRequest) -> StorageError? {
+        self.enqueue { state in
+            state.requests.append(request)
+            state.waitingBytes += request.bytes
+        }
+    }
+
+    /// Hands a command to the writer and waits; for threads that may block.
+    func perform(
+        _ body: @escaping @Sendable (borrowing HeadTransaction) throws(StorageError) -> Void
+    ) throws(StorageError) {
+        let box = OutcomeBox<Void>()
+        let refusal = self.enqueue { state in
+            state.commands.append(Command(body: body, reply: { box.finish($0) }))
+        }
+        if let refusal { throw refusal }
+        try box.wait().get()
+    }
+
+    private func enqueue(_ add: (inout State) -> Void) -> StorageError? {
+        let refusal = self.state.withLock { state -> StorageError? in
+            if let failure = state.failure { return failure }
+            if state.isStopping { return StorageError(.closed, "the log is closed") }
+            add(&state)
+            return nil
+        }
+        if refusal == nil { self.signal.wake() }
+        return refusal
+    }
+
+    /// Whether so much is waiting that a caller should wait before it adds more.
+    var isCongested: Bool {
+        self.state.withLock { $0.waitingBytes > self.options.maximumWaitingBytes && !$0.isStopping }
+    }
+
+    /// Suspends until there is room for more waiting bytes.
+    func waitForRoom() async {
+        while self.isCongested {
+            await withUnsafeContinuation { (reply: UnsafeContinuation<Void, Never>) in
+                let mustWait = self.state.withLock { state in
+                    guard state.waitingBytes > self.options.maximumWaitingBytes, !state.isStopping,
+                        state.failure == nil
+                    else { return false }
+                    state.backlog.append(reply)
+                    return true
+                }
+                if !mustWait { reply.resume() }
+            }
+            if self.failure != nil { return }
+        }
+    }
+
+    // MARK: The thread's side
+
+    /// Sleeps until there is work; nil once everything accepted is done and the log closes.
+    private func take() -> ([AppendRequest], [Command])? {
+        while true {
+            let (requests, commands, backlog, isOver) = self.state.withLock { state in
+                let taken = (state.requests, state.commands, state.backlog)
+                (state.requests, state.commands, state.backlog) = ([], [], [])
+                state.requests.reserveCapacity(taken.0.count)
+                state.waitingBytes = 0
+                return (taken.0, taken.1, taken.2, state.isStopping)
+            }
+            for waiter in backlog { waiter.resume() }
+            if !requests.isEmpty || !commands.isEmpty { return (requests, commands) }
+            if isOver { return nil }
+            self.signal.wait()
+        }
+    }
+
+    private func commit(_ requests: [AppendRequest], _ batch: inout WriteBatch) {
+        if let failure = self.failure {
+            for request in requests { request.reply(.failure(failure)) }
+            return
+        }
+        let result = batch.commit(requests)
+        if case .failure(let error) = result { self.failStop(error) }
+        batch.answer(requests, result)
+    }
+
+    private func run(_ command: Command, _ batch: inout WriteBatch) -> Result<Void, StorageError> {
+        if let failure = self.failure { return .failure(failure) }
+        do throws(StorageError) {
+            try batch.run(command.body)
+            return .success(())
+        } catch {
+            self.failStop(error)
+            return .failure(error)
+        }
+    }
+
+    /// Refuses every further write if `error` leaves open what is durable.
+    private func failStop(_ error: StorageError) {
+        switch error.code {
+        case .inputOutput, .poisoned, .library, .corrupted:
+            let failure = StorageError(
+                .poisoned,
+                "a write or sync failed earlier (\(error.message)), so the log takes no more writes; close "
+                    + "it, see to the disk, and open it again: appends with ids can then be repeated safely",
+                number: error.number, path: error.path)
+            self.state.withLock { $0.failure = failure }
+        default:
+            break
+        }
+    }
+}
+
+/// Where a thread waits for an outcome.
+final class OutcomeBox<Value: Sendable>: Sendable {
+    private let done = WakeSignal()
+    private let outcome = Lock<Result<Value, StorageError>?>(nil)
+
+    func finish(_ result: Result<Value, StorageError>) {
+        self.outcome.withLock { $0 = result }
+        self.done.wake()
+    }
+
+    func wait() -> Result<Value, StorageError> {
+        while true {
+            if let outcome = self.outcome.withLock({ $0 }) { return outcome }
+            self.done.wait()
+        }
+    }
+}

@@ -1,0 +1,81 @@
+/// Tells a repeated append from a new one: the same ids, in the same order, with the same contents.
+///
+/// Timestamps are left out of the comparison, since a caller who builds his events anew for a second try
+/// stamps them anew; everything else must agree.
+struct Repeats {
+    let engine: LogEngine
+    let window: IdentifierWindow
+
+    /// The answer that was given when these events were appended; nil if none of them is known.
+    ///
+    /// - Throws: ``StorageError`` with code `duplicate` if only some are known, or if the log's differ.
+    func outcome(
+        of request: AppendRequest, _ transaction: borrowing HeadTransaction
+    ) throws(StorageError) -> AppendOutcome? {
+        var places: [PlacedRecord] = []
+        for (index, record) in request.records.enumerated() {
+            guard let place = try self.stored(record, hash: request.idHashes[index], transaction) else {
+                continue
+            }
+            places.append(place)
+        }
+        guard let first = places.first else { return nil }
+        guard places.count == request.records.count else {
+            throw StorageError(
+                .duplicate,
+                "\(places.count) of the \(request.records.count) events are in the log already (the first at "
+                    + "position \(first.position)): repeat the append that brought them whole, or give new "
+                    + "events new ids",
+                positions: first.position..<first.position + 1)
+        }
+        for (index, place) in places.enumerated() {
+            let offered = request.records[index]
+            if place.position != first.position + UInt64(index) {
+                throw self.refusal(place, "stands in the log already, but not in this order")
+            }
+            if place.record.stream != offered.stream {
+                throw self.refusal(place, "belongs to another stream already")
+            }
+            if !Self.isSame(place.record, offered) {
+                throw self.refusal(place, "stands in the log already, with other contents")
+            }
+        }
+        var outcome = AppendOutcome(
+            firstPosition: first.position, count: places.count, streams: [], lastRevisions: [], isRepeat: true
+        )
+        for place in places {
+            guard let stream = place.record.stream, let revision = place.revision else { continue }
+            if let known = outcome.streams.firstIndex(of: stream) {
+                outcome.lastRevisions[known] = revision
+            } else {
+                outcome.streams.append(stream)
+                outcome.lastRevisions.append(revision)
+            }
+        }
+        return outcome
+    }
+
+    private func refusal(_ place: PlacedRecord, _ problem: String) -> StorageError {
+        StorageError(
+            .duplicate,
+            "the id of an event to append \(problem) (position \(place.position)); an id names one event for "
+                + "ever: give a new event a new id",
+            positions: place.position..<place.position + 1)
+    }
+
+    private func stored(
+        _ record: EventRecord, hash: UInt64, _ transaction: borrowing HeadTransaction
+    ) throws(StorageError) -> PlacedRecord? {
+        for position in self.window.candidates(hash) {
+            guard let place = try self.engine.record(at: position, transaction) else { continue }
+            if place.record.id == record.id { return place }
+        }
+        return nil
+    }
+
+    private static func isSame(_ stored: EventRecord, _ offered: EventRecord) -> Bool {
+        var offered = offered
+        offered.timestamp = stored.timestamp
+        return stored == offered
+    }
+}

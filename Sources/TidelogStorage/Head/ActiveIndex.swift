@@ -1,0 +1,294 @@
+/// The index of the active segment, kept in memory because a random B-tree update per event in the head
+/// would cost ten times the append itself.
+///
+/// It is a cache: everything in it follows from the frames in the head, from which it is rebuilt at open and
+/// caught up when another process wrote. Invariants:
+///
+/// - chunks are contiguous: each begins where the one before ends, the first at or below the sealed end;
+/// - a chunk never changes once a later one exists, so that it can be sealed while appends go on;
+/// - positions at or above the log's committed end may be present (the writer's own transaction in flight)
+///   and are never shown to a reader, who bounds every answer by the end it knows.
+package struct ActiveIndex {
+    private(set) package var chunks: [ActiveChunk]
+
+    package init(first: UInt64) {
+        self.chunks = [ActiveChunk(first: first)]
+    }
+
+    /// The position after the last event that the index knows.
+    package var end: UInt64 { self.chunks[self.chunks.count - 1].end }
+
+    /// Bytes of events, uncompressed, in the chunk that still grows.
+    package var growingBytes: Int { self.chunks[self.chunks.count - 1].uncompressedBytes }
+
+    /// The chunk that takes appends.
+    package var growing: ActiveChunk { self.chunks[self.chunks.count - 1] }
+
+    /// Ends the growing chunk and begins another, unless it is empty.
+    package mutating func rotate() {
+        if self.growing.count > 0 { self.chunks.append(ActiveChunk(first: self.end)) }
+    }
+
+    /// Forgets chunks whose events have all been sealed.
+    package mutating func dropSealed(below sealedEnd: UInt64) {
+        while self.chunks.count > 1, self.chunks[0].end <= sealedEnd { self.chunks.removeFirst() }
+        if self.chunks[0].end <= sealedEnd { self.chunks = [ActiveChunk(first: sealedEnd)] }
+    }
+
+    /// Adds the events of one frame, whose first event has position `first`.
+    package mutating func append(_ summary: FrameSummary, first: UInt64, baseRevisions: [UInt64]) {
+        self.growing.append(summary, first: first, baseRevisions: baseRevisions)
+    }
+
+    /// The revision that the stream's next event gets, where the active segment has events of it.
+    package func nextRevision(of stream: String) -> UInt64? {
+        for chunk in self.chunks.reversed() {
+            if let entry = chunk.streams.find(stream) { return chunk.streams.entries[entry].nextRevision }
+        }
+        return nil
+    }
+
+    /// The first position of the frame that holds `position`.
+    package func firstOfFrame(containing position: UInt64) -> UInt64? {
+        self.chunks.first { $0.first <= position && position < $0.end }?.firstOfFrame(containing: position)
+    }
+
+    /// Positions of the stream's events in `range`, ascending.
+    package func positions(ofStream stream: String, in range: Range<UInt64>) -> [UInt64] {
+        var result: [UInt64] = []
+        for chunk in self.chunks where chunk.first < range.upperBound && chunk.end > range.lowerBound {
+            result.append(contentsOf: chunk.positions(ofStream: stream, in: range))
+        }
+        return result
+    }
+
+    /// Positions of events in `range` that may carry the correlation id, ascending; to be checked again.
+    package func positions(ofCorrelation hash: UInt64, in range: Range<UInt64>) -> [UInt64] {
+        var result: [UInt64] = []
+        for chunk in self.chunks {
+            chunk.forEachOffset(in: range) { offset in
+                if chunk.correlationHashes[offset] == hash { result.append(chunk.first + UInt64(offset)) }
+            }
+        }
+        return result
+    }
+
+    /// Positions of events in `range` whose type satisfies `matches`, ascending.
+    package func positions(
+        in range: Range<UInt64>, ofTypes matches: (String) -> Bool
+    ) -> [UInt64] {
+        var result: [UInt64] = []
+        for chunk in self.chunks {
+            let wanted = chunk.types.map(matches)
+            if !wanted.contains(true) && !chunk.hasUnnamedTypes { continue }
+            chunk.forEachOffset(in: range) { offset in
+                let code = Int(chunk.typeCodes[offset])
+                if code >= wanted.count || wanted[code] { result.append(chunk.first + UInt64(offset)) }
+            }
+        }
+        return result
+    }
+}
+
+/// A contiguous run of the active segment's events, as columns.
+// SAFETY: a chunk is changed only through the index that holds it, under the engine's lock, and only while
+// it is the growing one; once another begins it is immutable and may be read from any thread.
+package final class ActiveChunk: @unchecked Sendable {
+    /// What the chunk knows of one frame.
+    package struct Frame {
+        package var firstOffset: UInt32
+        package var count: UInt32
+        package var minTimestamp: Int64
+        package var maxTimestamp: Int64
+    }
+
+    package let first: UInt64
+    package private(set) var frames: ContiguousArray<Frame> = []
+    package private(set) var types: [String] = []
+    package private(set) var typeCodes: ContiguousArray<UInt16> = []
+    package private(set) var correlationHashes: ContiguousArray<UInt64> = []
+    /// For each event the offset plus one of the event before it in its stream and this chunk, or 0.
+    private var previousInStream: ContiguousArray<UInt32> = []
+    package private(set) var streams = StreamTable()
+    package private(set) var uncompressedBytes = 0
+    private var codeOfType: [String: UInt16] = [:]
+
+    /// The code of types beyond the number that a chunk can name; such events match every type filter
+    /// here and are told apart in their frame.
+    private static let unnamedType = UInt16.max
+
+    init(first: UInt64) {
+        self.first = first
+    }
+
+    package var count: Int { self.typeCodes.count }
+    package var end: UInt64 { self.first + UInt64(self.count) }
+    var hasUnnamedTypes: Bool { self.types.count >= Int(Self.unnamedType) }
+
+    fileprivate func append(_ summary: FrameSummary, first: UInt64, baseRevisions: [UInt64]) {
+        precondition(first == self.end, "frames join without a gap")
+        let start = UInt32(self.count)
+        self.frames.append(
+            Frame(
+                firstOffset: start, count: UInt32(summary.count), minTimestamp: summary.minTimestamp,
+                maxTimestamp: summary.maxTimestamp))
+        self.uncompressedBytes += summary.uncompressedBytes
+        self.correlationHashes.append(contentsOf: summary.correlationHashes)
+
+        let codes = summary.types.map { self.code(ofType: $0) }
+        for code in summary.typeCodes { self.typeCodes.append(codes[Int(code)]) }
+
+        var entries = ContiguousArray<Int>()
+        entries.reserveCapacity(summary.streams.count)
+        for (index, name) in summary.streams.enumerated() {
+            entries.append(self.streams.findOrInsert(name, nextRevision: baseRevisions[index]))
+        }
+        for (index, code) in summary.streamCodes.enumerated() {
+            let offset = start + UInt32(index)
+            if code == 0 {
+                self.previousInStream.append(0)
+            } else {
+                self.previousInStream.append(
+                    self.streams.link(entries[Int(code) - 1], offset: offset))
+            }
+        }
+    }
+
+    private func code(ofType type: String) -> UInt16 {
+        if let code = self.codeOfType[type] { return code }
+        guard self.types.count < Int(Self.unnamedType) else { return Self.unnamedType }
+        let code = UInt16(self.types.count)
+        self.types.append(type)
+        self.codeOfType[type] = code
+        return code
+    }
+
+    func firstOfFrame(containing position: UInt64) -> UInt64 {
+        var low = 0
+        var high = self.frames.count
+        let offset = UInt32(position - self.first)
+        while low + 1 < high {
+            let middle = (low + high) / 2
+            if self.frames[middle].firstOffset <= offset { low = middle } else { high = middle }
+        }
+        return self.first + UInt64(self.frames[low].firstOffset)
+    }
+
+    func forEachOffset(in range: Range<UInt64>, _ body: (Int) -> Void) {
+        let low = max(range.lowerBound, self.first)
+        let high = min(range.upperBound, self.end)
+        guard low < high else { return }
+        for offset in Int(low - self.first)..<Int(high - self.first) { body(offset) }
+    }
+
+    func positions(ofStream stream: String, in range: Range<UInt64>) -> [UInt64] {
+        guard let entry = self.streams.find(stream) else { return [] }
+        var result: [UInt64] = []
+        var link = self.streams.entries[entry].lastOffset &+ 1
+        while link != 0 {
+            let position = self.first + UInt64(link - 1)
+            if position < range.lowerBound { break }
+            if position < range.upperBound { result.append(position) }
+            link = self.previousInStream[Int(link - 1)]
+        }
+        result.reverse()
+        return result
+    }
+}
+
+/// The streams of a chunk: an open-addressing table over their names' UTF-8, without an allocation a stream.
+package struct StreamTable {
+    package struct Entry {
+        fileprivate var hash: UInt64
+        fileprivate var nameStart: Int
+        fileprivate var nameCount: Int
+        /// Offset of the stream's last event in the chunk.
+        package var lastOffset: UInt32
+        /// Offset of the stream's first event in the chunk.
+        package var firstOffset: UInt32
+        /// Events of the stream in the chunk.
+        package var count: UInt32
+        /// The revision after the last one in the chunk.
+        package var nextRevision: UInt64
+    }
+
+    package private(set) var entries: ContiguousArray<Entry> = []
+    private var slots: ContiguousArray<UInt32> = ContiguousArray(repeating: 0, count: 64)
+    private var names: ContiguousArray<UInt8> = []
+
+    package init() {}
+
+    package func name(_ entry: Int) -> String {
+        let found = self.entries[entry]
+        return String(
+            decoding: self.names[found.nameStart..<found.nameStart + found.nameCount], as: UTF8.self)
+    }
+
+    package func find(_ name: String) -> Int? {
+        var name = name
+        return name.withUTF8 { bytes in
+            let hash = XXH64.hash(UnsafeRawBufferPointer(bytes))
+            let slot = self.slot(of: bytes, hash: hash)
+            return self.slots[slot] == 0 ? nil : Int(self.slots[slot]) - 1
+        }
+    }
+
+    mutating func findOrInsert(_ name: String, nextRevision: UInt64) -> Int {
+        var name = name
+        return name.withUTF8 { bytes in
+            let hash = XXH64.hash(UnsafeRawBufferPointer(bytes))
+            let slot = self.slot(of: bytes, hash: hash)
+            if self.slots[slot] != 0 { return Int(self.slots[slot]) - 1 }
+            self.entries.append(
+                Entry(
+                    hash: hash, nameStart: self.names.count, nameCount: bytes.count,
+                    lastOffset: .max, firstOffset: .max, count: 0, nextRevision: nextRevision))
+            self.names.append(contentsOf: bytes)
+            self.slots[slot] = UInt32(self.entries.count)
+            if self.entries.count * 2 > self.slots.count { self.grow() }
+            return self.entries.count - 1
+        }
+    }
+
+    /// Records one more event of the stream and answers the link to the event before it.
+    mutating func link(_ entry: Int, offset: UInt32) -> UInt32 {
+        self.entries.withUnsafeMutableBufferPointer { entries in
+            let previous = entries[entry].lastOffset
+            entries[entry].lastOffset = offset
+            if previous == .max { entries[entry].firstOffset = offset }
+            entries[entry].count += 1
+            entries[entry].nextRevision += 1
+            return previous &+ 1
+        }
+    }
+
+    private func slot(of name: UnsafeBufferPointer<UInt8>, hash: UInt64) -> Int {
+        let mask = self.slots.count - 1
+        var slot = Int(truncatingIfNeeded: hash) & mask
+        while self.slots[slot] != 0 {
+            let entry = self.entries[Int(self.slots[slot]) - 1]
+            if entry.hash == hash, self.isNamed(entry, name) { return slot }
+            slot = (slot + 1) & mask
+        }
+        return slot
+    }
+
+    private func isNamed(_ entry: Entry, _ name: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard entry.nameCount == name.count else { return false }
+        return self.names.withUnsafeBufferPointer { names in
+            for index in 0..<name.count where names[entry.nameStart + index] != name[index] { return false }
+            return true
+        }
+    }
+
+    private mutating func grow() {
+        let mask = self.slots.count * 2 - 1
+        var slots = ContiguousArray<UInt32>(repeating: 0, count: mask + 1)
+        for (index, entry) in self.entries.enumerated() {
+            var slot = Int(truncatingIfNeeded: entry.hash) & mask
+            while slots[slot] != 0 { slot = (slot + 1) & mask }
+            slots[slot] = UInt32(index + 1)
+        }
+        self.slots = slots
+    }
+}

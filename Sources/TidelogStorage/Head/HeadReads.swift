@@ -1,0 +1,98 @@
+// What can be read of the head, alike in a read and in a write transaction.
+extension HeadDatabases {
+    func state<Transaction: StorageTransaction & ~Copyable>(
+        in transaction: borrowing Transaction
+    ) throws(StorageError) -> HeadState {
+        guard let bytes = try self.value(self.meta, key: Array("state".utf8), in: transaction) else {
+            throw StorageError(
+                .corrupted, "the head has lost its state record; run `tidelog repair` or restore a backup")
+        }
+        return try HeadState.decode(bytes)
+    }
+
+    func catalogue<Transaction: StorageTransaction & ~Copyable>(
+        in transaction: borrowing Transaction
+    ) throws(StorageError) -> SegmentCatalogue {
+        var segments: [SegmentInfo] = []
+        try transaction.scan(self.segments, from: .first) { key, value throws(StorageError) in
+            let bytes = try HeadFormat.unwrap(
+                value, database: "segments", key: HeadKeys.integer(key.integerKey))
+            segments.append(try SegmentInfo.decode(bytes))
+            return true
+        }
+        return SegmentCatalogue(segments)
+    }
+
+    func hiddenStreams<Transaction: StorageTransaction & ~Copyable>(
+        in transaction: borrowing Transaction
+    ) throws(StorageError) -> HiddenStreams {
+        var lowest: [String: UInt64] = [:]
+        try self.forEachRecord(.hiddenStreams, in: transaction) { key, value throws(StorageError) in
+            var reader = ValueReader(value, what: "the record of a truncated stream")
+            lowest[String(decoding: key, as: UTF8.self)] = try reader.read()
+            return true
+        }
+        return HiddenStreams(lowest)
+    }
+
+    func stream<Transaction: StorageTransaction & ~Copyable>(
+        _ name: String, in transaction: borrowing Transaction
+    ) throws(StorageError) -> StreamHead? {
+        guard !name.isEmpty, name.utf8.count <= maximumKeyBytes else { return nil }
+        guard let bytes = try self.value(self.streams, key: Array(name.utf8), in: transaction) else {
+            return nil
+        }
+        return try StreamHead.decode(bytes)
+    }
+
+    /// The position after the last event in the head's frames.
+    func endOfFrames<Transaction: StorageTransaction & ~Copyable>(
+        in transaction: borrowing Transaction
+    ) throws(StorageError) -> UInt64? {
+        var end: UInt64?
+        try transaction.scan(self.frames, from: .last, direction: .backwards) {
+            key, value throws(StorageError) in
+            let header = try FrameHeader.parse(value, expectedFirstPosition: key.integerKey)
+            end = header.lastPosition + 1
+            return false
+        }
+        return end
+    }
+
+    func dictionary<Transaction: StorageTransaction & ~Copyable>(
+        _ id: UInt32, in transaction: borrowing Transaction
+    ) throws(StorageError) -> [UInt8]? {
+        try transaction.get(self.dictionaries, key: UInt64(id)) { value throws(StorageError) in
+            try HeadFormat.unwrap(value, database: "dictionaries", key: HeadKeys.integer(UInt64(id)))
+        }
+    }
+
+    // MARK: Records
+
+    func record<Transaction: StorageTransaction & ~Copyable>(
+        _ space: RecordSpace, key: [UInt8], in transaction: borrowing Transaction
+    ) throws(StorageError) -> [UInt8]? {
+        try self.value(self.records, key: space.key(key), in: transaction)
+    }
+
+    /// Calls `body` with each record of the space, in the order of keys, until it answers false.
+    func forEachRecord<Transaction: StorageTransaction & ~Copyable>(
+        _ space: RecordSpace, from start: [UInt8] = [], in transaction: borrowing Transaction,
+        _ body: (_ key: [UInt8], _ value: [UInt8]) throws(StorageError) -> Bool
+    ) throws(StorageError) {
+        try transaction.scan(self.records, from: .atOrAfter(space.key(start))) {
+            key, value throws(StorageError) in
+            guard let first = key.first, first == space.byte else { return false }
+            let bytes = try HeadFormat.unwrap(value, database: "records", key: [UInt8](key))
+            return try body([UInt8](key.dropFirst()), bytes)
+        }
+    }
+
+    private func value<Transaction: StorageTransaction & ~Copyable>(
+        _ database: Database, key: [UInt8], in transaction: borrowing Transaction
+    ) throws(StorageError) -> [UInt8]? {
+        try transaction.get(database, key: key) { value throws(StorageError) in
+            try HeadFormat.unwrap(value, database: database.name, key: key)
+        }
+    }
+}
