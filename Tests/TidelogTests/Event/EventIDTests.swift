@@ -60,8 +60,8 @@ struct EventIDTests {
             ones |= low
             zeros |= ~low
         }
-        #expect(ones == .max >> 1 | 1 << 63)
-        #expect(zeros == .max >> 1 & ~(1 << 62) | 1 << 62)
+        #expect(ones == .max >> 2 | 1 << 63)
+        #expect(zeros == .max >> 2 | 1 << 62)
     }
 
     @Test("go to Foundation's UUID and back")
