@@ -2,9 +2,9 @@ import Glibc
 
 /// Writes a sealed segment: events come in by position, a complete and immutable file comes out.
 ///
-/// Nothing is visible under the segment's name before ``finish(endPosition:)`` has returned; a crash leaves at
-/// most a file whose name ends with `.tmp`. While it is being written an event costs 24 bytes of memory, and
-/// 8 more for a moment at the end. After an error the segment is given up.
+/// Nothing is visible under the segment's name before ``finish(endPosition:)`` has returned; a crash leaves
+/// at most a file whose name ends with `.tmp`. While it is being written an event costs 24 bytes of memory,
+/// and 8 more for a moment at the end. After an error the segment is given up.
 ///
 /// Not for several threads at once.
 package final class SegmentWriter {
@@ -181,8 +181,8 @@ package final class SegmentWriter {
         guard endPosition > self.firstPosition, endPosition >= self.nextPosition else {
             throw StorageError(
                 .invalidArgument,
-                "a segment from \(self.firstPosition) on with events below \(self.nextPosition) cannot end at "
-                    + "\(endPosition)")
+                "a segment from \(self.firstPosition) on with events below \(self.nextPosition) cannot "
+                    + "end at \(endPosition)")
         }
         var info: SegmentInfo?
         try self.guarded { () throws(StorageError) in
