@@ -54,7 +54,7 @@ final class SegmentFile {
             options.maxDatabases = 3
             options.noLock = true
             options.noSync = true
-            options.mapSizeBytes = 1 << 40
+            options.mapSizeBytes = 1 << 36
             let environment = try Environment(path: self.temporaryPath, options: options)
             self.blocks = try environment.openDatabase(Part.blocks.rawValue, integerKeys: true, create: true)
             self.index = try environment.openDatabase(Part.index.rawValue, integerKeys: false, create: true)
