@@ -82,10 +82,14 @@ package enum NameRules {
     }
 
     private static func hasControlCharacter(_ name: UnsafeRawBufferPointer) -> Bool {
-        for (index, byte) in name.enumerated() {
+        guard let base = name.baseAddress else { return false }
+        var at = 0
+        while at < name.count {
+            let byte = base.load(fromByteOffset: at, as: UInt8.self)
             if byte < 0x20 || byte == 0x7F { return true }
-            // In UTF-8, C1 is C2 followed by 80 to 9F.
-            if byte == 0xC2, index + 1 < name.count, name[index + 1] < 0xA0 { return true }
+            // In UTF-8, C1 is C2 followed by 80 to 9F; C2 never stands last.
+            if byte == 0xC2, base.load(fromByteOffset: at + 1, as: UInt8.self) < 0xA0 { return true }
+            at += 1
         }
         return false
     }

@@ -75,26 +75,21 @@ enum UUIDText {
         guard text.count == 36, text[8] == 0x2D, text[13] == 0x2D, text[18] == 0x2D, text[23] == 0x2D else {
             return nil
         }
-        var bad: UInt8 = 0
+        // Without branches: random digits would mispredict half of them.
+        var differences: UInt8 = 0
         func digits(_ range: Range<Int>) -> UInt64 {
             var value: UInt64 = 0
             for index in range {
                 let byte = text[index]
-                let digit = byte &- 0x30
-                let letter = byte &- 0x61
-                if digit < 10 {
-                    value = value << 4 | UInt64(digit)
-                } else if letter < 6 {
-                    value = value << 4 | UInt64(letter &+ 10)
-                } else {
-                    bad = 1
-                }
+                let nibble = (byte & 0xF) &+ (byte >> 6) &* 9
+                differences |= Self.digit(nibble & 0xF) ^ byte
+                value = value << 4 | UInt64(nibble & 0xF)
             }
             return value
         }
         let high = digits(0..<8) << 32 | digits(9..<13) << 16 | digits(14..<18)
         let low = digits(19..<23) << 48 | digits(24..<36)
-        return bad == 0 ? (high, low) : nil
+        return differences == 0 ? (high, low) : nil
     }
 
     /// Writes the 36 bytes of the text.
@@ -103,8 +98,7 @@ enum UUIDText {
         func put(_ value: UInt64, _ count: Int, at start: Int) {
             var value = value
             for place in stride(from: start + count - 1, through: start, by: -1) {
-                let nibble = UInt8(truncatingIfNeeded: value & 0xF)
-                buffer[place] = nibble < 10 ? 0x30 &+ nibble : 0x57 &+ nibble
+                buffer[place] = Self.digit(UInt8(truncatingIfNeeded: value & 0xF))
                 value >>= 4
             }
         }
@@ -118,4 +112,8 @@ enum UUIDText {
         buffer[18] = 0x2D
         buffer[23] = 0x2D
     }
+
+    /// The lower-case hexadecimal digit for a number from 0 to 15: from 10 on, 39 further up in ASCII.
+    @inline(__always)
+    static func digit(_ nibble: UInt8) -> UInt8 { 0x30 &+ nibble &+ ((9 &- nibble) >> 7) &* 39 }
 }

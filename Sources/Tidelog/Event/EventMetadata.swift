@@ -98,31 +98,42 @@ public struct EventMetadata: Hashable, Sendable {
             return found
         }
         set {
+            guard let newValue else { return self.set(key, canonical: nil) }
             var text: [UInt8] = []
-            text.reserveCapacity(self.bytes.count + 64)
-            var isPlaced = false
-            func put(_ name: UnsafeRawBufferPointer?, _ value: UnsafeRawBufferPointer?) {
-                text.append(text.isEmpty ? UInt8(ascii: "{") : UInt8(ascii: ","))
-                if let name { text.append(contentsOf: name) } else { text.appendJSONString(key) }
-                text.append(UInt8(ascii: ":"))
-                if let value { text.append(contentsOf: value) } else { text.appendJSON(newValue ?? .null) }
-            }
-            self.forEachMember { name, scanner throws(JSONFault) in
-                let start = scanner.index
-                try scanner.skipValue(depth: 1)
-                let quoted = scanner.bytes(name.start - 1..<name.end + 1)
-                if !scanner.equals(name, key) {
-                    put(quoted, scanner.bytes(start..<scanner.index))
-                } else {
-                    if newValue != nil { put(quoted, nil) }
-                    isPlaced = true
-                }
-                return true
-            }
-            if !isPlaced && newValue != nil { put(nil, nil) }
-            if !text.isEmpty { text.append(UInt8(ascii: "}")) }
-            self.bytes = text[...]
+            text.appendJSON(newValue)
+            self.set(key, canonical: text)
         }
+    }
+
+    /// Sets a key to a value of canonical JSON text, or removes it.
+    mutating func set(_ key: String, canonical value: [UInt8]?) {
+        var text: [UInt8] = []
+        text.reserveCapacity(self.bytes.count + key.utf8.count + (value?.count ?? 0) + 8)
+        var isPlaced = false
+        self.forEachMember { name, scanner throws(JSONFault) in
+            let start = scanner.index
+            try scanner.skipValue(depth: 1)
+            let isIt = scanner.equals(name, key)
+            isPlaced = isPlaced || isIt
+            if isIt && value == nil { return true }
+            text.append(text.isEmpty ? UInt8(ascii: "{") : UInt8(ascii: ","))
+            text.append(contentsOf: scanner.bytes(name.start - 1..<name.end + 1))
+            text.append(UInt8(ascii: ":"))
+            if let value, isIt {
+                text.append(contentsOf: value)
+            } else {
+                text.append(contentsOf: scanner.bytes(start..<scanner.index))
+            }
+            return true
+        }
+        if let value, !isPlaced {
+            text.append(text.isEmpty ? UInt8(ascii: "{") : UInt8(ascii: ","))
+            text.appendJSONString(key)
+            text.append(UInt8(ascii: ":"))
+            text.append(contentsOf: value)
+        }
+        if !text.isEmpty { text.append(UInt8(ascii: "}")) }
+        self.bytes = text[...]
     }
 
     /// The exact JSON text of the value for a key, or nil if there is no such key.
@@ -168,22 +179,27 @@ public struct EventMetadata: Hashable, Sendable {
     /// Calls `body` with each key and a scanner at its value, which `body` must pass; stops at false.
     ///
     /// Stored bytes were checked when they were made. Should they be damaged all the same, the walk ends.
-    package func forEachMember(
+    private func forEachMember(
         _ body: (_ key: JSONText, _ scanner: inout JSONScanner) throws(JSONFault) -> Bool
     ) {
-        guard !self.bytes.isEmpty else { return }
-        self.bytes.withUnsafeBytes { bytes in
-            var scanner = JSONScanner(bytes)
-            guard scanner.peek == UInt8(ascii: "{") else { return }
-            do throws(JSONFault) {
-                try scanner.startContainer(depth: 1)
-                if scanner.take(UInt8(ascii: "}")) { return }
-                repeat {
-                    let key = try scanner.scanKey()
-                    guard try body(key, &scanner) else { return }
-                } while try scanner.continueObject()
-            } catch { return }
-        }
+        self.bytes.withUnsafeBytes { Self.forEachMember(of: $0, body) }
+    }
+
+    /// The same for the bytes of metadata as stored.
+    static func forEachMember(
+        of bytes: UnsafeRawBufferPointer,
+        _ body: (_ key: JSONText, _ scanner: inout JSONScanner) throws(JSONFault) -> Bool
+    ) {
+        var scanner = JSONScanner(bytes)
+        guard scanner.peek == UInt8(ascii: "{") else { return }
+        do throws(JSONFault) {
+            try scanner.startContainer(depth: 1)
+            if scanner.take(UInt8(ascii: "}")) { return }
+            repeat {
+                let key = try scanner.scanKey()
+                guard try body(key, &scanner) else { return }
+            } while try scanner.continueObject()
+        } catch { return }
     }
 }
 

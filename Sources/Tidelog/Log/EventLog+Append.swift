@@ -159,7 +159,8 @@ extension EventLog {
     }
 
     private func emptyResult() throws(EventLogError) -> AppendResult {
-        let end = try EventLogError.translating { () throws(StorageError) in try self.engine.currentView().end }
+        let end = try EventLogError.translating { () throws(StorageError) in try self.engine.currentView().end
+        }
         return AppendResult(
             AppendOutcome(firstPosition: end, count: 0, streams: [], lastRevisions: [], isRepeat: false))
     }

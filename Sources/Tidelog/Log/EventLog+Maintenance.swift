@@ -1,4 +1,4 @@
-package import TidelogStorage
+import TidelogStorage
 
 /// A sealed segment: an immutable file that holds a contiguous range of positions.
 public struct Segment: Hashable, Sendable {
@@ -145,7 +145,9 @@ extension EventLog {
     ///
     /// Positions and revisions of what stays do not change. Readers and appends go on meanwhile.
     @discardableResult
-    public func compact(_ options: CompactionOptions = .init()) async throws(EventLogError) -> CompactionReport {
+    public func compact(_ options: CompactionOptions = .init()) async throws(EventLogError)
+        -> CompactionReport
+    {
         var policy = CompactionPolicy()
         policy.keepsLatestOnly = options.keepsLatestOnly
         policy.mergedBytes = options.mergesSegments ? self.configuration.segmentSizeBytes : 0

@@ -1,4 +1,4 @@
-package import TidelogStorage
+import TidelogStorage
 
 /// Where a tail begins.
 public struct TailStart: Hashable, Sendable {
@@ -31,7 +31,9 @@ extension EventLog {
     /// - Parameters:
     ///   - query: what the events must satisfy; its order must be `.oldestFirst`.
     ///   - start: where to begin.
-    public func tail(_ query: EventQuery = .all, from start: TailStart = .end) throws(EventLogError) -> StoredEvents {
+    public func tail(_ query: EventQuery = .all, from start: TailStart = .end) throws(EventLogError)
+        -> StoredEvents
+    {
         guard query.order == .oldestFirst else {
             throw EventLogError(.invalidArgument, "a tail reads oldest first; set the query's order so")
         }
@@ -51,14 +53,14 @@ extension EventLog {
     /// The event at a position; nil if there is none, or none any more.
     public func event(at position: Position) async throws(EventLogError) -> StoredEvent? {
         try await self.run { engine throws(StorageError) in
-            try engine.record(at: position.rawValue).map { StoredEvent($0) }
+            try engine.record(at: position.rawValue).map { StoredEvent(placed: $0) }
         }
     }
 
     /// As ``event(at:)``, for threads that may block.
     public func eventBlocking(at position: Position) throws(EventLogError) -> StoredEvent? {
         try EventLogError.translating { () throws(StorageError) in
-            try self.engine.record(at: position.rawValue).map { StoredEvent($0) }
+            try self.engine.record(at: position.rawValue).map { StoredEvent(placed: $0) }
         }
     }
 
@@ -68,7 +70,7 @@ extension EventLog {
     ///   active segment.
     public func event(id: EventID) async throws(EventLogError) -> StoredEvent? {
         try await self.run { engine throws(StorageError) in
-            try engine.record(id: id.identifier).map { StoredEvent($0) }
+            try engine.record(id: id.identifier).map { StoredEvent(placed: $0) }
         }
     }
 
@@ -76,7 +78,7 @@ extension EventLog {
     public func eventsBlocking(_ query: EventQuery = .all) throws(EventLogError) -> [StoredEvent] {
         let storage = try query.storageQuery()
         return try EventLogError.translating { () throws(StorageError) in
-            try self.engine.records(storage).map { StoredEvent($0) }
+            try self.engine.records(storage).map { StoredEvent(placed: $0) }
         }
     }
 
@@ -99,7 +101,8 @@ extension EventLog {
         var failure: EventLogError?
         try EventLogError.translating { () throws(StorageError) in
             try self.engine.scan(storage) { (frame, selection) throws(StorageError) in
-                try selection.forEach(backwards: storage.isBackwards) { index in
+                try frame.require(.all)
+                return try selection.forEach(backwards: storage.isBackwards) { index in
                     do throws(EventLogError) {
                         return try body(EventView(frame: frame, index: index))
                     } catch {
@@ -130,19 +133,19 @@ public struct EventView: ~Copyable {
     public var id: EventID { EventID(self.frame.id(self.index)) }
     /// Its type. The text is made once for each type of a frame.
     public var type: String {
-        get throws(EventLogError) { try self.text(.type) ?? "" }
+        self.text(.type) ?? ""
     }
     /// Its stream, if it has one. The text is made once for each stream of a frame.
     public var stream: String? {
-        get throws(EventLogError) { try self.text(.stream) }
+        self.text(.stream)
     }
     /// What produced it.
     public var source: String? {
-        get throws(EventLogError) { try self.text(.source) }
+        self.text(.source)
     }
     /// The media type of its payload.
     public var contentType: String? {
-        get throws(EventLogError) { try self.text(.contentType) }
+        self.text(.contentType)
     }
 
     /// Runs `body` with the payload's bytes.
@@ -163,15 +166,13 @@ public struct EventView: ~Copyable {
     public func copy() throws(EventLogError) -> StoredEvent {
         try EventLogError.translating { () throws(StorageError) in
             StoredEvent(
-                PlacedRecord(
+                placed: PlacedRecord(
                     position: self.frame.position(self.index), revision: self.frame.revision(self.index),
                     record: try self.frame.record(self.index)))
         }
     }
 
-    private func text(_ column: FrameColumn) throws(EventLogError) -> String? {
-        try EventLogError.translating { () throws(StorageError) in
-            try self.frame.distinctText(column, try self.frame.code(column, self.index))
-        }
+    private func text(_ column: FrameColumn) -> String? {
+        self.frame.distinctText(column, self.frame.code(column, self.index))
     }
 }

@@ -1,4 +1,4 @@
-package import TidelogStorage
+import TidelogStorage
 
 /// What is known of one stream.
 public struct StreamInfo: Hashable, Sendable {

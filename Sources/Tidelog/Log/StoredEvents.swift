@@ -1,4 +1,4 @@
-package import TidelogStorage
+import TidelogStorage
 
 /// Events of a log as an asynchronous sequence; the next batch is decoded while one is consumed.
 ///
@@ -51,7 +51,7 @@ public struct StoredEvents: AsyncSequence, Sendable {
         ) async throws(EventLogError) -> StoredEvent? {
             if self.index < self.batch.count {
                 defer { self.index += 1 }
-                return StoredEvent(self.batch[self.index])
+                return StoredEvent(placed: self.batch[self.index])
             }
             return try await self.refill(isolation: actor)
         }
@@ -71,7 +71,7 @@ public struct StoredEvents: AsyncSequence, Sendable {
                 self.isOver = true
                 return nil
             }
-            return StoredEvent(self.batch[0])
+            return StoredEvent(placed: self.batch[0])
         }
     }
 }
@@ -165,7 +165,8 @@ private final class BatchReader: Sendable {
                     ? range.lowerBound..<last.position : last.position + 1..<range.upperBound
             } else if self.isTail {
                 // Nothing up to `reached` satisfies the filter.
-                state.query.positions = max(range.lowerBound, min(reached, range.upperBound))..<range.upperBound
+                state.query.positions =
+                    max(range.lowerBound, min(reached, range.upperBound))..<range.upperBound
             } else {
                 state.isOver = true
             }

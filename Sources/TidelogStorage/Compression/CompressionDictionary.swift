@@ -13,10 +13,8 @@ package final class CompressionDictionary: Sendable {
     package let hash: UInt64
     /// The level that it compresses with.
     package let level: Int32
-    // SAFETY: zstd never changes either after creation and allows sharing; freed once, in `deinit`.
-    nonisolated(unsafe) let forCompression: OpaquePointer
-    // SAFETY: as above.
-    nonisolated(unsafe) let forDecompression: OpaquePointer
+    // SAFETY: zstd changes neither after its creation and allows sharing; freed once, in `deinit`.
+    nonisolated(unsafe) let prepared: (forCompression: OpaquePointer, forDecompression: OpaquePointer)
 
     /// Prepares `bytes` for use.
     ///
@@ -47,13 +45,12 @@ package final class CompressionDictionary: Sendable {
         self.bytes = bytes
         self.hash = hash
         self.level = level
-        self.forCompression = compression
-        self.forDecompression = decompression
+        self.prepared = (compression, decompression)
     }
 
     deinit {
-        ZSTD_freeCDict(self.forCompression)
-        ZSTD_freeDDict(self.forDecompression)
+        ZSTD_freeCDict(self.prepared.forCompression)
+        ZSTD_freeDDict(self.prepared.forDecompression)
     }
 
     /// Makes a dictionary out of samples of what is to be compressed.

@@ -27,7 +27,7 @@ package final class Compressor {
             ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level), "setting the compression level")
         if let dictionary {
             _ = try checkZstd(
-                ZSTD_CCtx_refCDict(context, dictionary.forCompression), "setting the dictionary")
+                ZSTD_CCtx_refCDict(context, dictionary.prepared.forCompression), "setting the dictionary")
         }
     }
 

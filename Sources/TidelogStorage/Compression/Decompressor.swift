@@ -8,7 +8,9 @@ package final class Decompressor {
     private let context: OpaquePointer
 
     package init() {
-        guard let context = ZSTD_createDCtx() else { fatalError("there is no memory for a context of zstd") }
+        guard let context = ZSTD_createDCtx() else {
+            preconditionFailure("there is no memory for a decompression context")
+        }
         self.context = context
     }
 
@@ -62,7 +64,7 @@ package final class Decompressor {
         if let dictionary {
             result = ZSTD_decompress_usingDDict(
                 self.context, destination.baseAddress, destination.count, source.baseAddress, source.count,
-                dictionary.forDecompression)
+                dictionary.prepared.forDecompression)
         } else {
             result = ZSTD_decompressDCtx(
                 self.context, destination.baseAddress, destination.count, source.baseAddress, source.count)

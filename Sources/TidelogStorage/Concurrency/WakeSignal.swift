@@ -14,37 +14,37 @@ package final class WakeSignal: Sendable {
     private static let sleeping: UInt32 = 2
 
     private let state = Atomic<UInt32>(WakeSignal.idle)
+    private struct Objects {
+        let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+        let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    }
     // SAFETY: allocated in `init`, freed in `deinit`; POSIX makes both objects safe between threads.
-    nonisolated(unsafe) private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    // SAFETY: as above.
-    nonisolated(unsafe) private let condition: UnsafeMutablePointer<pthread_cond_t>
+    nonisolated(unsafe) private let objects = Objects()
 
     package init() {
-        self.mutex = .allocate(capacity: 1)
-        self.condition = .allocate(capacity: 1)
         var attributes = pthread_condattr_t()
         var status = pthread_condattr_init(&attributes)
         status |= pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
-        status |= pthread_mutex_init(self.mutex, nil)
-        status |= pthread_cond_init(self.condition, &attributes)
+        status |= pthread_mutex_init(self.objects.mutex, nil)
+        status |= pthread_cond_init(self.objects.condition, &attributes)
         pthread_condattr_destroy(&attributes)
         precondition(status == 0, "the system has no mutex or condition variable left")
     }
 
     deinit {
-        pthread_cond_destroy(self.condition)
-        pthread_mutex_destroy(self.mutex)
-        self.condition.deallocate()
-        self.mutex.deallocate()
+        pthread_cond_destroy(self.objects.condition)
+        pthread_mutex_destroy(self.objects.mutex)
+        self.objects.condition.deallocate()
+        self.objects.mutex.deallocate()
     }
 
     /// Wakes the thread in ``wait(timeout:)``, or makes its next call return at once.
     package func wake() {
         let previous = self.state.exchange(Self.signalled, ordering: .acquiringAndReleasing)
         guard previous == Self.sleeping else { return }
-        pthread_mutex_lock(self.mutex)
-        pthread_cond_signal(self.condition)
-        pthread_mutex_unlock(self.mutex)
+        pthread_mutex_lock(self.objects.mutex)
+        pthread_cond_signal(self.objects.condition)
+        pthread_mutex_unlock(self.objects.mutex)
     }
 
     /// Sleeps until ``wake()`` is called or `timeout` has passed; one thread at a time may wait.
@@ -59,15 +59,17 @@ package final class WakeSignal: Sendable {
             guard timeout > .zero else { return false }
             deadline = Self.now(after: timeout)
         }
-        pthread_mutex_lock(self.mutex)
-        defer { pthread_mutex_unlock(self.mutex) }
+        pthread_mutex_lock(self.objects.mutex)
+        defer { pthread_mutex_unlock(self.objects.mutex) }
         let (slept, found) = self.state.compareExchange(
             expected: Self.idle, desired: Self.sleeping, ordering: .acquiringAndReleasing)
         precondition(slept || found == Self.signalled, "two threads wait on one signal")
         while !self.takeSignal() {
             if timeout == nil {
-                pthread_cond_wait(self.condition, self.mutex)
-            } else if pthread_cond_timedwait(self.condition, self.mutex, &deadline) == ETIMEDOUT {
+                pthread_cond_wait(self.objects.condition, self.objects.mutex)
+            } else if pthread_cond_timedwait(self.objects.condition, self.objects.mutex, &deadline)
+                == ETIMEDOUT
+            {
                 let previous = self.state.exchange(Self.idle, ordering: .acquiringAndReleasing)
                 return previous == Self.signalled
             }

@@ -1,4 +1,3 @@
-import CTidelogSystem
 import Glibc
 
 /// A plain thread that runs one closure to its end: for work that blocks, which has no place in the pool
@@ -44,14 +43,14 @@ package final class WorkerThread: Sendable {
         for signal in [SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS, SIGPROF] {
             sigdelset(&blocked, signal)
         }
-        pthread_sigmask(SIG_BLOCK, &blocked, &previous)  // a new thread inherits the mask
+        pthread_sigmask(SIG_SETMASK, &blocked, &previous)  // a new thread inherits the mask
         var thread = pthread_t()
         let status = pthread_create(
             &thread, &attributes,
             { argument in
                 guard let argument else { return nil }
                 let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
-                tidelog_name_thread(String(decoding: start.name.utf8.prefix(15), as: UTF8.self))
+                SystemCalls.nameThread(start.name)
                 start.body()
                 return nil
             }, start.toOpaque())

@@ -18,6 +18,16 @@ package struct AppendOutcome: Sendable, Equatable {
     package var lastRevisions: [UInt64]
     /// Whether the log had these events already and this is the answer that was given then.
     package var isRepeat: Bool
+
+    package init(
+        firstPosition: UInt64, count: Int, streams: [String], lastRevisions: [UInt64], isRepeat: Bool
+    ) {
+        self.firstPosition = firstPosition
+        self.count = count
+        self.streams = streams
+        self.lastRevisions = lastRevisions
+        self.isRepeat = isRepeat
+    }
 }
 
 /// A change to the `records` of the head that becomes durable together with an append.

@@ -63,7 +63,6 @@ final class FrameCache: Sendable {
     // SAFETY: a decoder is reachable from one place at a time: the cache, or the one reader that took it.
     private struct Entry: @unchecked Sendable {
         var decoder: FrameDecoder
-        var last: UInt64
         var lastUse: UInt64
     }
 
@@ -84,32 +83,24 @@ final class FrameCache: Sendable {
         self.state.withLock { $0 = State() }
     }
 
-    /// Lends the sealed frame that holds `position`, or the first one after it.
+    /// Lends the frame of a sealed block.
     func withFrame(
-        in segment: Segment, containing position: UInt64,
-        _ body: (FrameDecoder) throws(StorageError) -> Void
+        in segment: Segment, block: SegmentBlock, _ body: (FrameDecoder) throws(StorageError) -> Void
     ) throws(StorageError) {
-        let file = segment.info.fileName
-        var entry: Entry
-        if let first = try segment.firstOfBlock(containing: position), let known = self.take(Key(file: file, first: first)) {
+        let key = Key(file: segment.info.fileName, first: block.firstPosition)
+        let entry: Entry
+        if let known = self.take(key) {
             entry = known
         } else {
             entry = self.spare()
-            var first: UInt64?
-            try segment.withBlock(containing: position) { bytes, key throws(StorageError) in
-                first = key
+            try segment.withBlock(block.number) { bytes throws(StorageError) in
                 try entry.decoder.load(
-                    bytes, expectedFirstPosition: key, dictionary: segment.dictionaryProvider)
-            }
-            guard first != nil else {
-                throw StorageError(
-                    .corrupted, "a block is missing from a sealed segment", path: file,
-                    positions: position..<position + 1)
+                    bytes, expectedFirstPosition: block.firstPosition, verifyBody: false, parts: [],
+                    dictionary: segment.dictionaryProvider)
             }
         }
-        entry.last = entry.decoder.header.lastPosition
         try body(entry.decoder)
-        self.put(Key(file: file, first: entry.decoder.header.firstPosition), entry)
+        self.put(key, entry)
     }
 
     /// Lends the head's frame that holds `position`.
@@ -119,7 +110,7 @@ final class FrameCache: Sendable {
         _ engine: LogEngine, containing position: UInt64,
         _ body: (FrameDecoder) throws(StorageError) -> Void
     ) throws(StorageError) {
-        var entry: Entry
+        let entry: Entry
         if let first = engine.firstOfHeadFrame(containing: position),
             let known = self.take(Key(file: "", first: first))
         {
@@ -135,7 +126,6 @@ final class FrameCache: Sendable {
                     .notFound, "the frame has been sealed meanwhile", positions: position..<position + 1)
             }
         }
-        entry.last = entry.decoder.header.lastPosition
         try body(entry.decoder)
         self.put(Key(file: "", first: entry.decoder.header.firstPosition), entry)
     }
@@ -145,7 +135,7 @@ final class FrameCache: Sendable {
     }
 
     private func spare() -> Entry {
-        self.state.withLock { $0.spare.popLast() } ?? Entry(decoder: FrameDecoder(), last: 0, lastUse: 0)
+        self.state.withLock { $0.spare.popLast() } ?? Entry(decoder: FrameDecoder(), lastUse: 0)
     }
 
     private func put(_ key: Key, _ entry: consuming Entry) {

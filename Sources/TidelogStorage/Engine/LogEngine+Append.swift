@@ -62,7 +62,8 @@ extension LogEngine {
                 throw StorageError(
                     .limitExceeded,
                     "an event of type '\(record.type)' has \(size) bytes and the limit is "
-                        + "\(self.options.maximumEventBytes); store large data elsewhere and append a reference")
+                        + "\(self.options.maximumEventBytes); store large data elsewhere and append a reference"
+                )
             }
             bytes += size + 96
         }

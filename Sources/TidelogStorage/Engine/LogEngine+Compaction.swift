@@ -30,8 +30,9 @@ extension LogEngine {
             outcome.segmentsBefore = view.catalogue.segments.count
             outcome.bytesBefore = view.catalogue.segments.reduce(0) { $0 + $1.fileBytes }
             for group in Self.groups(view.catalogue.segments, policy) {
-                let mustRewrite = try group.count > 1 || policy.keepsLatestOnly || self.hasHidden(group[0], view)
-                guard mustRewrite else { continue }
+                if group.count == 1, !policy.keepsLatestOnly {
+                    guard try self.hasHidden(group[0], view) else { continue }
+                }
                 let replacement = try self.rewrite(group, policy, view)
                 try self.swap(group, for: replacement)
                 outcome.eventsRemoved += group.reduce(0) { $0 + $1.count } - (replacement?.count ?? 0)
@@ -67,7 +68,7 @@ extension LogEngine {
         guard !view.hidden.lowestVisible.isEmpty else { return false }
         let segment = try self.segments.segment(info)
         for stream in view.hidden.lowestVisible.keys {
-            if let found = try segment.streamPostings(stream), !found.isEmpty { return true }
+            if try !segment.streamPostings(stream).isEmpty { return true }
         }
         return false
     }
@@ -88,6 +89,7 @@ extension LogEngine {
             var scan = Scan(engine: self, query: query, view: view)
             try scan.run { (frame, selection) throws(StorageError) in
                 let isLatest = policy.keepsLatestOnly ? try self.latest(frame) : nil
+                try frame.require(.all)
                 return try selection.forEach(backwards: false) { (index) throws(StorageError) in
                     if let isLatest, !isLatest(index) { return true }
                     kept += 1
@@ -111,14 +113,15 @@ extension LogEngine {
 
     /// Tells which events of the frame are the latest of their stream.
     private func latest(_ frame: FrameDecoder) throws(StorageError) -> (Int) -> Bool {
-        let distinct = try frame.distinctCount(.stream)
+        try frame.require(.all)
+        let distinct = frame.distinctCount(.stream)
         var lastPositions = ContiguousArray<UInt64?>(repeating: nil, count: distinct)
         for entry in 0..<distinct {
-            guard let name = try frame.distinctText(.stream, entry) else { continue }
+            guard let name = frame.distinctText(.stream, entry) else { continue }
             lastPositions[entry] = try self.stream(name)?.lastPosition
         }
         var codes = ContiguousArray<Int>()
-        for index in 0..<frame.count { codes.append(try frame.code(.stream, index)) }
+        for index in 0..<frame.count { codes.append(frame.code(.stream, index)) }
         let positions = ContiguousArray((0..<frame.count).map { frame.position($0) })
         return { index in
             guard let last = lastPositions[codes[index]] else { return true }
@@ -151,7 +154,9 @@ extension LogEngine {
         try self.writer?.perform { [self] transaction throws(StorageError) in
             for (name, lowest) in finished {
                 let key = Array(name.utf8)
-                guard try transaction.record(.hiddenStreams, key: key) == HeadKeys.integer(lowest) else { continue }
+                guard try transaction.record(.hiddenStreams, key: key) == HeadKeys.integer(lowest) else {
+                    continue
+                }
                 try transaction.removeRecord(.hiddenStreams, key: key)
             }
             var state = try self.head.databases.state(in: transaction.transaction)

@@ -20,7 +20,7 @@ struct FrameBuffer {
         _ index: Int, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
     ) throws(StorageError) -> Result {
         let range = self.frames[index].range
-        return try self.bytes.withUnsafeBytes { bytes throws(StorageError) in
+        return try self.bytes.span.bytes.withUnsafeBytes { bytes throws(StorageError) -> Result in
             try body(UnsafeRawBufferPointer(rebasing: bytes[range]))
         }
     }
@@ -127,8 +127,9 @@ extension LogEngine {
         if position < view.state.sealedEnd {
             guard let info = view.catalogue.segment(covering: position) else { return nil }
             do throws(StorageError) {
-                try self.frames.withFrame(
-                    in: try self.segments.segment(info), containing: position, take)
+                let segment = try self.segments.segment(info)
+                guard let block = segment.block(containing: position) else { return nil }
+                try self.frames.withFrame(in: segment, block: block, take)
             } catch {
                 if error.code == .notFound { return try self.records(query).first }
                 throw error
@@ -153,8 +154,9 @@ extension LogEngine {
         if position < view.state.sealedEnd {
             guard let info = view.catalogue.segment(covering: position) else { return nil }
             var result: PlacedRecord?
-            try self.frames.withFrame(in: try self.segments.segment(info), containing: position) {
-                frame throws(StorageError) in
+            let segment = try self.segments.segment(info)
+            guard let block = segment.block(containing: position) else { return nil }
+            try self.frames.withFrame(in: segment, block: block) { frame throws(StorageError) in
                 result = try Self.record(at: position, frame)
             }
             return result
@@ -169,6 +171,7 @@ extension LogEngine {
     ) throws(StorageError) -> PlacedRecord? {
         let index = frame.firstIndex(atOrAfterPosition: position)
         guard index < frame.count, frame.position(index) == position else { return nil }
+        try frame.require(.all)
         return PlacedRecord(
             position: position, revision: frame.revision(index), record: try frame.record(index))
     }
@@ -180,7 +183,7 @@ extension LogEngine {
     ) throws(StorageError) {
         let decoder = FrameDecoder()
         let view = self.shared.withLock { $0.view }
-        let visit = { (frame: FrameDecoder) in
+        func visit(_ frame: FrameDecoder) {
             var index = frame.firstIndex(atOrAfterPosition: range.lowerBound)
             while index < frame.count, frame.position(index) < range.upperBound {
                 body(frame.idHash(index), frame.position(index))
@@ -189,11 +192,14 @@ extension LogEngine {
         }
         for info in view.catalogue.segments where info.positions.overlaps(range) {
             let segment = try self.segments.segment(info)
-            try segment.forEachBlock(from: max(range.lowerBound, info.positions.lowerBound), direction: .forwards) {
+            try segment.forEachBlock(
+                from: max(range.lowerBound, info.positions.lowerBound), direction: .forwards
+            ) {
                 bytes, first throws(StorageError) in
                 guard first < range.upperBound else { return false }
                 try decoder.load(
-                    bytes, expectedFirstPosition: first, dictionary: segment.dictionaryProvider)
+                    bytes, expectedFirstPosition: first, withBodies: false, parts: .ids,
+                    dictionary: segment.dictionaryProvider)
                 visit(decoder)
                 return true
             }
@@ -204,7 +210,8 @@ extension LogEngine {
             key, frame throws(StorageError) in
             guard key.integerKey < range.upperBound else { return false }
             try decoder.load(
-                frame, expectedFirstPosition: key.integerKey, dictionary: self.headDictionary)
+                frame, expectedFirstPosition: key.integerKey, withBodies: false, parts: .ids,
+                dictionary: self.headDictionary)
             visit(decoder)
             return true
         }

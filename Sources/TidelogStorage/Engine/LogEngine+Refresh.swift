@@ -68,9 +68,11 @@ extension LogEngine {
         try snapshot.scan(self.head.databases.frames, from: .atOrAfterInteger(from)) {
             key, bytes throws(StorageError) in
             let first = key.integerKey
-            try decoder.load(bytes, expectedFirstPosition: first, dictionary: self.headDictionary)
+            try decoder.load(
+                bytes, expectedFirstPosition: first, withBodies: false,
+                dictionary: self.headDictionary)
             let summary = try decoder.summary()
-            let bases = try decoder.baseRevisions()
+            let bases = Self.baseRevisions(summary, decoder)
             self.shared.withLock { shared in
                 guard first == shared.active.end else { return }
                 shared.active.append(summary, first: first, baseRevisions: bases)
@@ -79,6 +81,15 @@ extension LogEngine {
             return true
         }
         return end
+    }
+
+    /// The revision of each stream's first event in the frame.
+    private static func baseRevisions(_ summary: FrameSummary, _ frame: FrameDecoder) -> [UInt64] {
+        var bases = [UInt64?](repeating: nil, count: summary.streams.count)
+        for (index, code) in summary.streamCodes.enumerated() where code > 0 && bases[Int(code) - 1] == nil {
+            bases[Int(code) - 1] = frame.revision(index)
+        }
+        return bases.map { $0 ?? 0 }
     }
 
     /// Forgets what the index knows, after a transaction that was not committed.

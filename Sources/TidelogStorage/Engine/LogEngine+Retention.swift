@@ -36,7 +36,8 @@ extension LogEngine {
 
     private static func beyond(_ limits: RetentionLimits, _ view: ReadView, now: Int64) -> [SegmentInfo] {
         var bytes = view.catalogue.segments.reduce(0) { $0 + $1.fileBytes }
-        var events = view.catalogue.segments.reduce(0) { $0 + $1.count } + Int(view.end - view.state.sealedEnd)
+        var events =
+            view.catalogue.segments.reduce(0) { $0 + $1.count } + Int(view.end - view.state.sealedEnd)
         var dropped: [SegmentInfo] = []
         for info in view.catalogue.segments {
             if let keepFrom = limits.keepFrom, info.positions.upperBound > keepFrom { break }

@@ -74,16 +74,20 @@ extension LogEngine {
     }
 
     /// Reads owned events into an array: the next batch of a longer read.
-    package func records(_ query: RecordQuery, maximumBytes: Int = .max) throws(StorageError) -> [PlacedRecord] {
+    package func records(_ query: RecordQuery, maximumBytes: Int = .max) throws(StorageError)
+        -> [PlacedRecord]
+    {
         var result: [PlacedRecord] = []
         var bytes = 0
         try self.scan(query) { (frame, selection) throws(StorageError) in
+            try frame.require(.all)
             result.reserveCapacity(result.count + selection.count)
             return try selection.forEach(backwards: query.isBackwards) { (index) throws(StorageError) in
                 let record = try frame.record(index)
                 bytes += record.payload.count + record.metadata.count + 128
                 result.append(
-                    PlacedRecord(position: frame.position(index), revision: frame.revision(index), record: record))
+                    PlacedRecord(
+                        position: frame.position(index), revision: frame.revision(index), record: record))
                 return bytes < maximumBytes
             }
         }
@@ -129,14 +133,16 @@ struct Scan {
 
         let catalogue = self.view.catalogue
         var index = catalogue.firstIndex(endingAbove: next)
-        if self.query.isBackwards, index == catalogue.segments.count
-            || catalogue.segments[index].positions.lowerBound > next
+        if self.query.isBackwards,
+            index == catalogue.segments.count
+                || catalogue.segments[index].positions.lowerBound > next
         {
             index -= 1
         }
         guard index >= 0, index < catalogue.segments.count else {
             // Nothing is kept in the rest of the sealed range.
-            self.range = self.query.isBackwards
+            self.range =
+                self.query.isBackwards
                 ? self.range.lowerBound..<self.range.lowerBound
                 : max(self.range.lowerBound, min(sealedEnd, self.range.upperBound))..<self.range.upperBound
             return true
@@ -154,9 +160,15 @@ struct Scan {
             }
         }
         if self.query.isBackwards {
-            self.range = self.range.lowerBound..<max(self.range.lowerBound, min(info.positions.lowerBound, self.range.upperBound))
+            self.range =
+                self.range
+                .lowerBound..<max(
+                    self.range.lowerBound, min(info.positions.lowerBound, self.range.upperBound))
         } else {
-            self.range = min(max(info.positions.upperBound, self.range.lowerBound), self.range.upperBound)..<self.range.upperBound
+            self.range =
+                min(
+                    max(info.positions.upperBound, self.range.lowerBound), self.range.upperBound)..<self.range
+                .upperBound
         }
         return goesOn
     }
@@ -183,49 +195,48 @@ struct Scan {
     private mutating func scanSegment(
         _ segment: Segment, _ part: Range<UInt64>, _ visit: Visit
     ) throws(StorageError) -> Bool {
-        if let candidates = try self.candidates(segment, part) {
-            return try self.visitCandidates(candidates, visit) { position, body throws(StorageError) in
-                try self.engine.frames.withFrame(in: segment, containing: position, body)
-            }
+        if let blocks = try BlockPlan(self.query.filter).blocks(in: segment, part) {
+            return try self.visitBlocks(blocks, segment, part, visit)
         }
         let backwards = self.query.isBackwards
+        let dictionary = segment.dictionaryProvider
         var goesOn = true
-        let wanted = try self.blocks(segment)
         try segment.forEachBlock(
             from: backwards ? part.upperBound - 1 : part.lowerBound,
             direction: backwards ? .backwards : .forwards
         ) { bytes, first throws(StorageError) in
-            if backwards ? false : first >= part.upperBound { return false }
-            if let wanted, !wanted.contains(first) { return backwards ? first > part.lowerBound : true }
+            if !backwards, first >= part.upperBound { return false }
             try self.decoder.load(
-                bytes, expectedFirstPosition: first, dictionary: segment.dictionaryProvider)
+                bytes, expectedFirstPosition: first, verifyBody: false, parts: [], dictionary: dictionary)
             goesOn = try self.visitFrame(self.decoder, part, visit)
             return goesOn && (backwards ? first > part.lowerBound : true)
         }
         return goesOn
     }
 
-    /// First positions of the blocks worth reading; nil for all.
-    private func blocks(_ segment: Segment) throws(StorageError) -> Set<UInt64>? {
-        guard let types = self.query.filter.types else { return nil }
-        return try segment.blocks(ofTypes: types.matches)
-    }
-
-    /// Positions in `part` that an index proposes; nil where no index helps.
-    private func candidates(_ segment: Segment, _ part: Range<UInt64>) throws(StorageError) -> [UInt64]? {
-        let offsets: [UInt32]
-        let filter = self.query.filter
-        if !filter.streams.isEmpty {
-            var found: [UInt32] = []
-            for stream in filter.streams { found += try segment.streamPostings(stream) ?? [] }
-            offsets = filter.streams.count > 1 ? found.sorted() : found
-        } else if let correlation = filter.correlation {
-            offsets = try segment.correlationPostings(correlation) ?? []
-        } else {
-            return nil
+    /// Visits the blocks that an index proposes. Few ones stay decoded, for the next read of the same stream.
+    private mutating func visitBlocks(
+        _ blocks: [Int], _ segment: Segment, _ part: Range<UInt64>, _ visit: Visit
+    ) throws(StorageError) -> Bool {
+        let isCached = !self.query.filter.streams.isEmpty || self.query.filter.correlation != nil
+        let dictionary = segment.dictionaryProvider
+        var goesOn = true
+        for number in self.query.isBackwards ? blocks.reversed() : blocks where goesOn {
+            if isCached {
+                try self.engine.frames.withFrame(in: segment, block: segment.blocks[number]) {
+                    frame throws(StorageError) in
+                    goesOn = try self.visitFrame(frame, part, visit)
+                }
+            } else {
+                try segment.withBlock(number) { bytes throws(StorageError) in
+                    try self.decoder.load(
+                        bytes, expectedFirstPosition: segment.blocks[number].firstPosition,
+                        verifyBody: false, parts: [], dictionary: dictionary)
+                }
+                goesOn = try self.visitFrame(self.decoder, part, visit)
+            }
         }
-        let base = segment.info.positions.lowerBound
-        return offsets.map { base + UInt64($0) }.filter(part.contains)
+        return goesOn
     }
 
     // MARK: The head
@@ -238,7 +249,8 @@ struct Scan {
                 self.view = try self.engine.currentView()
                 return true
             }
-            self.range = self.query.isBackwards
+            self.range =
+                self.query.isBackwards
                 ? self.range.lowerBound..<part.lowerBound : part.upperBound..<self.range.upperBound
             return goesOn
         }
@@ -260,7 +272,7 @@ struct Scan {
             let first = self.buffer.frames[index].first
             try self.buffer.withFrame(index) { bytes throws(StorageError) in
                 try self.decoder.load(
-                    bytes, expectedFirstPosition: first, dictionary: self.engine.headDictionary)
+                    bytes, expectedFirstPosition: first, parts: [], dictionary: self.engine.headDictionary)
             }
             reached = backwards ? self.decoder.header.firstPosition : self.decoder.header.lastPosition + 1
             goesOn = try self.visitFrame(self.decoder, part, visit)
@@ -270,18 +282,18 @@ struct Scan {
                 .corrupted, "frames are missing from the head; run `tidelog verify`, then `tidelog repair`",
                 path: self.engine.directory, positions: part)
         }
-        self.range = backwards
+        self.range =
+            backwards
             ? self.range.lowerBound..<max(self.range.lowerBound, min(reached, self.range.upperBound))
             : min(reached, self.range.upperBound)..<self.range.upperBound
         return goesOn
     }
 
-    private mutating func visitHeadCandidates(_ candidates: [UInt64], _ visit: Visit) throws(StorageError) -> Bool? {
+    private mutating func visitHeadCandidates(_ candidates: [UInt64], _ visit: Visit) throws(StorageError)
+        -> Bool?
+    {
         do throws(StorageError) {
-            let engine = self.engine
-            return try self.visitCandidates(candidates, visit) { position, body throws(StorageError) in
-                try engine.frames.withHeadFrame(engine, containing: position, body)
-            }
+            return try self.visitCandidates(candidates, visit)
         } catch {
             if error.code == .notFound { return nil }  // sealed meanwhile
             throw error
@@ -308,20 +320,22 @@ struct Scan {
 
     /// Visits the frames that hold candidates, and in each the candidates that satisfy the filter.
     private mutating func visitCandidates(
-        _ candidates: [UInt64], _ visit: Visit,
-        _ withFrame: (UInt64, (FrameDecoder) throws(StorageError) -> Void) throws(StorageError) -> Void
+        _ candidates: [UInt64], _ visit: Visit
     ) throws(StorageError) -> Bool {
         let ordered = self.query.isBackwards ? candidates.reversed() : candidates
         var next = 0
         var goesOn = true
         while next < ordered.count, goesOn {
-            try withFrame(ordered[next]) { frame throws(StorageError) in
+            try self.engine.frames.withHeadFrame(self.engine, containing: ordered[next]) {
+                frame throws(StorageError) in
                 let span = frame.header.firstPosition...frame.header.lastPosition
                 var indices: ContiguousArray<Int32> = []
                 let before = next
                 while next < ordered.count, span.contains(ordered[next]) {
                     let index = frame.firstIndex(atOrAfterPosition: ordered[next])
-                    if index < frame.count, frame.position(index) == ordered[next] { indices.append(Int32(index)) }
+                    if index < frame.count, frame.position(index) == ordered[next] {
+                        indices.append(Int32(index))
+                    }
                     next += 1
                 }
                 if next == before { next += 1 }  // compacted away
@@ -346,7 +360,8 @@ struct Scan {
         var whole = self.range
         for info in self.view.catalogue.segments where self.range.overlaps(info.positions) {
             if info.positions.lowerBound >= whole.lowerBound, info.positions.upperBound <= whole.upperBound {
-                for (type, count) in try self.engine.segments.segment(info).typeCounts() where types.matches(type) {
+                for (type, count) in try self.engine.segments.segment(info).typeCounts()
+                where types.matches(type) {
                     total += count
                 }
             } else {

@@ -63,6 +63,7 @@ extension LogEngine {
                 catalogue: view.catalogue)
             var scan = Scan(engine: self, query: query, view: unfiltered)
             try scan.run { (frame, selection) throws(StorageError) in
+                try frame.require(.all)
                 _ = try selection.forEach(backwards: false) { (index) throws(StorageError) in
                     try segment.append(
                         PlacedRecord(
@@ -100,7 +101,8 @@ extension LogEngine {
             query.limit = 2000
             let enough = wanted / Int(runs) * Int(run + 1)
             try self.scan(query) { (frame, selection) throws(StorageError) in
-                try selection.forEach(backwards: false) { (index) throws(StorageError) in
+                try frame.require(.all)
+                return try selection.forEach(backwards: false) { (index) throws(StorageError) in
                     let before = samples.count
                     try frame.withMetadata(index) { samples.append(contentsOf: $0) }
                     try frame.withPayload(index) { samples.append(contentsOf: $0.prefix(4096)) }
@@ -146,7 +148,8 @@ extension LogEngine {
         try self.writer?.perform { [self] transaction throws(StorageError) in
             var state = try self.head.databases.state(in: transaction.transaction)
             guard state.sealedEnd <= info.positions.lowerBound else {
-                throw StorageError(.locked, "another process sealed the same events", positions: info.positions)
+                throw StorageError(
+                    .locked, "another process sealed the same events", positions: info.positions)
             }
             try transaction.setSegment(info)
             state.sealedEnd = info.positions.upperBound
@@ -157,6 +160,7 @@ extension LogEngine {
 
     func readOnlyError() -> StorageError {
         StorageError(
-            .permission, "the log was opened read-only; open it read-write to change it", path: self.directory)
+            .permission, "the log was opened read-only; open it read-write to change it", path: self.directory
+        )
     }
 }

@@ -17,19 +17,33 @@ extension LogEngine {
         }
         return EngineStatistics(
             state: view.state, end: view.end, segments: view.catalogue.segments, activeBytes: activeBytes,
-            headBytes: self.head.environment.info().usedBytes, sealingProblem: self.sealingError?.message)
+            headBytes: try self.head.environment.info().usedBytes, sealingProblem: self.sealingError?.message)
     }
 
     /// The event with this id; nil if there is none, or none any more.
     package func record(id: Identifier) throws(StorageError) -> PlacedRecord? {
         let view = try self.currentView()
-        var found: PlacedRecord?
         var query = RecordQuery()
         query.isBackwards = true
         query.positions = view.state.sealedEnd..<UInt64.max
+        if let found = try self.record(id: id, within: query) { return found }
+        for info in view.catalogue.segments.reversed() {
+            let segment = try self.segments.segment(info)
+            for number in try segment.idCandidates(id) {
+                query.positions =
+                    segment.blocks[number].firstPosition..<segment.blocks[number].lastPosition + 1
+                if let found = try self.record(id: id, within: query) { return found }
+            }
+        }
+        return nil
+    }
+
+    private func record(id: Identifier, within query: RecordQuery) throws(StorageError) -> PlacedRecord? {
+        var found: PlacedRecord?
         let hash = id.hash64
         try self.scan(query) { (frame, selection) throws(StorageError) in
-            try selection.forEach(backwards: true) { (index) throws(StorageError) in
+            try frame.require(.all)
+            return try selection.forEach(backwards: true) { (index) throws(StorageError) in
                 guard frame.idHash(index) == hash, frame.id(index) == id else { return true }
                 found = PlacedRecord(
                     position: frame.position(index), revision: frame.revision(index),
@@ -37,14 +51,6 @@ extension LogEngine {
                 return false
             }
         }
-        if let found { return found }
-        for info in view.catalogue.segments.reversed() {
-            let segment = try self.segments.segment(info)
-            for position in try segment.positions(ofID: id) {
-                guard let place = try self.record(at: position), place.record.id == id else { continue }
-                return place
-            }
-        }
-        return nil
+        return found
     }
 }

@@ -81,8 +81,9 @@ extension LogEngine {
                         name: name, lastRevision: 0, firstRevision: 0, firstPosition: first,
                         lastPosition: last, isDeleted: false)
                 }
-                summary?.lastRevision = max(summary!.lastRevision, entry.nextRevision - 1)
-                summary?.lastPosition = max(summary!.lastPosition, last)
+                let (revision, position) = summary.map { ($0.lastRevision, $0.lastPosition) } ?? (0, 0)
+                summary?.lastRevision = max(revision, entry.nextRevision - 1)
+                summary?.lastPosition = max(position, last)
             }
             if let lowest {
                 summary?.firstRevision = lowest

@@ -122,7 +122,9 @@ package final class SegmentCatalogue: Sendable {
     /// The segment that covers `position`.
     func segment(covering position: UInt64) -> SegmentInfo? {
         let index = self.firstIndex(endingAbove: position)
-        guard index < self.segments.count, self.segments[index].positions.contains(position) else { return nil }
+        guard index < self.segments.count, self.segments[index].positions.contains(position) else {
+            return nil
+        }
         return self.segments[index]
     }
 }

@@ -61,8 +61,14 @@ final class Maintenance: Sendable {
         try self.turn.withLock { _ throws(StorageError) in
             let lock = try FileLock(
                 engine.directory + "/" + Head.Names.maintenanceLock, .exclusive, waiting: waiting)
-            defer { lock.release() }
-            return try body()
+            do throws(StorageError) {
+                let result = try body()
+                lock.release()
+                return result
+            } catch {
+                lock.release()
+                throw error
+            }
         }
     }
 

@@ -102,7 +102,9 @@ struct FrameMatcher {
             let matches = self.filter.types!.matches
             try self.keep(frame, .type) { matches($0 ?? "") }
         }
-        if !self.streams.isEmpty {
+        if self.streams.count == 1, let stream = self.streams.first {
+            try self.keepStream(frame, stream)
+        } else if !self.streams.isEmpty {
             let streams = self.streams
             try self.keep(frame, .stream) { $0.map(streams.contains) ?? false }
         }
@@ -115,7 +117,7 @@ struct FrameMatcher {
             try self.keep(frame, .correlation, identifier: wanted)
         }
         if let wanted = self.filter.causation { try self.keep(frame, .causation, identifier: wanted) }
-        self.keepTimes(frame)
+        try self.keepTimes(frame)
         try self.keepVisible(frame)
         return self.selected
     }
@@ -124,45 +126,70 @@ struct FrameMatcher {
         _ frame: FrameDecoder, _ column: FrameColumn, _ accepts: (String?) -> Bool
     ) throws(StorageError) {
         guard !self.selected.isEmpty else { return }
-        let distinct = try frame.distinctCount(column)
+        try frame.require(.column(column))
+        let distinct = frame.distinctCount(column)
         var wanted = ContiguousArray<Bool>(repeating: false, count: distinct)
-        for entry in 0..<distinct { wanted[entry] = accepts(try frame.distinctText(column, entry)) }
-        try self.keep(frame, column, wanted: wanted)
+        for entry in 0..<distinct { wanted[entry] = accepts(frame.distinctText(column, entry)) }
+        self.keep(frame, column, wanted: wanted)
+    }
+
+    /// Compares names byte by byte: a frame may hold a thousand streams, and no string is made of them.
+    private mutating func keepStream(_ frame: FrameDecoder, _ stream: String) throws(StorageError) {
+        try frame.require(.column(.stream))
+        let distinct = frame.distinctCount(.stream)
+        var wanted = ContiguousArray<Bool>(repeating: false, count: distinct)
+        var name = stream
+        name.withUTF8 { name in
+            for entry in 0..<distinct {
+                wanted[entry] = frame.withDistinctText(.stream, entry) { text in
+                    guard let text, text.count == name.count else { return false }
+                    return text.elementsEqual(UnsafeRawBufferPointer(name))
+                }
+            }
+        }
+        self.keep(frame, .stream, wanted: wanted)
     }
 
     private mutating func keep(
         _ frame: FrameDecoder, _ column: FrameColumn, identifier: Identifier
     ) throws(StorageError) {
         guard !self.selected.isEmpty else { return }
-        let distinct = try frame.distinctCount(column)
+        try frame.require(.column(column))
+        let distinct = frame.distinctCount(column)
         var wanted = ContiguousArray<Bool>(repeating: false, count: distinct)
         for entry in 0..<distinct {
-            wanted[entry] = try frame.distinctIdentifier(column, entry) == identifier
+            wanted[entry] = frame.distinctIdentifier(column, entry) == identifier
         }
-        try self.keep(frame, column, wanted: wanted)
+        self.keep(frame, column, wanted: wanted)
     }
 
     private mutating func keep(
         _ frame: FrameDecoder, _ column: FrameColumn, wanted: ContiguousArray<Bool>
-    ) throws(StorageError) {
+    ) {
         if !wanted.contains(true) { return self.selected.removeAll(keepingCapacity: true) }
         if !wanted.contains(false) { return }
-        var kept = 0
-        for index in self.selected.indices {
-            let event = self.selected[index]
-            if wanted[try frame.code(column, Int(event))] {
-                self.selected[kept] = event
-                kept += 1
+        let kept = frame.withCodes(column) { codes in
+            self.selected.withUnsafeMutableBufferPointer { selected in
+                wanted.withUnsafeBufferPointer { wanted in
+                    var kept = 0
+                    for index in selected.indices {
+                        let event = selected[index]
+                        selected[kept] = event
+                        kept += wanted[Int(codes[Int(event)])] ? 1 : 0
+                    }
+                    return kept
+                }
             }
         }
         self.selected.removeLast(self.selected.count - kept)
     }
 
-    private mutating func keepTimes(_ frame: FrameDecoder) {
+    private mutating func keepTimes(_ frame: FrameDecoder) throws(StorageError) {
         let since = self.filter.since ?? .min
         let header = frame.header
         let until = self.filter.until
         if header.minTimestamp >= since, until.map({ header.maxTimestamp < $0 }) ?? true { return }
+        try frame.require(.timestamps)
         self.selected.removeAll { event in
             let timestamp = frame.timestamp(Int(event))
             return timestamp < since || (until.map { timestamp >= $0 } ?? false)
@@ -171,16 +198,18 @@ struct FrameMatcher {
 
     private mutating func keepVisible(_ frame: FrameDecoder) throws(StorageError) {
         if let revisions = self.filter.revisions {
+            try frame.require([.column(.stream), .revisions])
             self.selected.removeAll { event in
                 frame.revision(Int(event)).map { !revisions.contains($0) } ?? true
             }
         }
         guard !self.hidden.lowestVisible.isEmpty, !self.selected.isEmpty else { return }
-        let distinct = try frame.distinctCount(.stream)
+        try frame.require([.column(.stream), .revisions])
+        let distinct = frame.distinctCount(.stream)
         var lowest = ContiguousArray<UInt64>(repeating: 0, count: distinct)
         var hides = false
         for entry in 0..<distinct {
-            guard let name = try frame.distinctText(.stream, entry),
+            guard let name = frame.distinctText(.stream, entry),
                 let bound = self.hidden.lowestVisible[name]
             else { continue }
             lowest[entry] = bound
@@ -190,7 +219,7 @@ struct FrameMatcher {
         var kept = 0
         for index in self.selected.indices {
             let event = self.selected[index]
-            let bound = lowest[try frame.code(.stream, Int(event))]
+            let bound = lowest[frame.code(.stream, Int(event))]
             let isVisible = bound == 0 || (bound < .max && (frame.revision(Int(event)) ?? 0) >= bound)
             if isVisible {
                 self.selected[kept] = event

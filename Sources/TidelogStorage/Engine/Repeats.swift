@@ -14,7 +14,9 @@ struct Repeats {
     ) throws(StorageError) -> AppendOutcome? {
         var places: [PlacedRecord] = []
         for (index, record) in request.records.enumerated() {
-            guard let place = try self.stored(record, hash: request.idHashes[index], transaction) else { continue }
+            guard let place = try self.stored(record, hash: request.idHashes[index], transaction) else {
+                continue
+            }
             places.append(place)
         }
         guard let first = places.first else { return nil }
@@ -39,7 +41,8 @@ struct Repeats {
             }
         }
         var outcome = AppendOutcome(
-            firstPosition: first.position, count: places.count, streams: [], lastRevisions: [], isRepeat: true)
+            firstPosition: first.position, count: places.count, streams: [], lastRevisions: [], isRepeat: true
+        )
         for place in places {
             guard let stream = place.record.stream, let revision = place.revision else { continue }
             if let known = outcome.streams.firstIndex(of: stream) {

@@ -168,7 +168,12 @@ struct WriteBatch {
                 next.append(0)
                 continue
             }
-            let revision = try touched[stream] ?? self.nextRevision(of: stream, transaction)
+            let revision: UInt64
+            if let known = touched[stream] {
+                revision = known
+            } else {
+                revision = try self.nextRevision(of: stream, transaction)
+            }
             next.append(revision)
             touched[stream] = revision + 1
         }

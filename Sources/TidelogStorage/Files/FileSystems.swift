@@ -1,4 +1,3 @@
-import CTidelogSystem
 import Glibc
 
 extension Files {
@@ -17,22 +16,18 @@ extension Files {
     package static func refuseNetworkFileSystem(
         _ path: String, allowingUserSpace: Bool = false
     ) throws(StorageError) {
-        let type = try retrying("asking for the file system", path: path) { tidelog_file_system_type(path) }
         try Self.refuse(
-            fileSystemType: UInt32(truncatingIfNeeded: type), path: path, allowingUserSpace: allowingUserSpace
-        )
+            fileSystemType: try SystemCalls.fileSystemType(path), path: path,
+            allowingUserSpace: allowingUserSpace)
     }
 
     /// Refuses an open file on such a file system.
     static func refuseNetworkFileSystem(
         descriptor: Int32, path: String, allowingUserSpace: Bool
     ) throws(StorageError) {
-        let type = try retrying("asking for the file system", path: path) {
-            tidelog_file_system_type_of(descriptor)
-        }
         try Self.refuse(
-            fileSystemType: UInt32(truncatingIfNeeded: type), path: path, allowingUserSpace: allowingUserSpace
-        )
+            fileSystemType: try SystemCalls.fileSystemType(descriptor: descriptor, path: path), path: path,
+            allowingUserSpace: allowingUserSpace)
     }
 
     /// The decision itself, on the number that `statfs(2)` gives as the type.

@@ -220,7 +220,8 @@ package struct StreamTable {
 
     package func name(_ entry: Int) -> String {
         let found = self.entries[entry]
-        return String(decoding: self.names[found.nameStart..<found.nameStart + found.nameCount], as: UTF8.self)
+        return String(
+            decoding: self.names[found.nameStart..<found.nameStart + found.nameCount], as: UTF8.self)
     }
 
     package func find(_ name: String) -> Int? {

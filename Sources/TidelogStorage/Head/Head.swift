@@ -60,7 +60,20 @@ package final class Head: Sendable {
         }
         if !options.allowsNetworkFileSystem { try Files.refuseNetworkFileSystem(directory) }
         let guardLock = try FileLock(directory + "/" + Names.openLock, .exclusive, waiting: true)
-        defer { guardLock.release() }
+        do throws(StorageError) {
+            let head = try self.openGuarded(directory, options)
+            guardLock.release()
+            return head
+        } catch {
+            guardLock.release()
+            throw error
+        }
+    }
+
+    /// Opens or creates the head; the caller holds the lock.
+    private static func openGuarded(
+        _ directory: String, _ options: EngineOptions
+    ) throws(StorageError) -> Head {
         try self.requireFile(directory + "/" + Names.head + "-lock", mayBeMissing: true)
         if try Files.kind(directory + "/" + Names.head) == nil {
             try self.create(directory, options)
@@ -73,7 +86,7 @@ package final class Head: Sendable {
 
     private static func requireFile(_ path: String, mayBeMissing: Bool) throws(StorageError) {
         switch try Files.kind(path) {
-        case .regular: return
+        case .file: return
         case nil where mayBeMissing: return
         case .symbolicLink:
             throw StorageError(
@@ -148,7 +161,7 @@ package final class Head: Sendable {
     /// - Throws: ``StorageError`` with code `diskFull` or `mapFull`. Acknowledgements, sealing and retention
     ///   do not ask here, and live on the reserve.
     func ensureRoom(for bytes: Int) throws(StorageError) {
-        let info = self.environment.info()
+        let info = try self.environment.info()
         let needed = bytes + bytes / 2 + 64 * info.pageSizeBytes
         let end = info.usedBytes + needed + self.options.reserveBytes
         if end > info.mapSizeBytes {
@@ -167,7 +180,7 @@ package final class Head: Sendable {
         let target = min((end + chunk - 1) / chunk * chunk, info.mapSizeBytes)
         do throws(StorageError) {
             try Files.preallocate(
-                self.environment.fileDescriptor, offset: allocated, length: target - allocated,
+                descriptor: self.environment.fileDescriptor, offset: allocated, length: target - allocated,
                 path: self.path)
             self.allocatedEnd.withLock { $0 = target }
         } catch {
@@ -184,10 +197,10 @@ package final class Head: Sendable {
 
     /// Bytes of pages that earlier transactions freed.
     func freeBytes() throws(StorageError) -> Int {
-        let pageSize = self.environment.info().pageSizeBytes
+        let pageSize = self.environment.pageSizeBytes
         return try self.environment.read { transaction throws(StorageError) in
             var pages = 0
-            try transaction.scan(self.environment.freeListDatabase, from: .first) { _, value in
+            try transaction.scan(self.environment.freeList, from: .first) { _, value in
                 if value.count >= 8 { pages += Int(clamping: value.loadUnaligned(as: UInt64.self)) }
                 return true
             }

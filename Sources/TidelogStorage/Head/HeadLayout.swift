@@ -64,7 +64,7 @@ package struct HeadState: Equatable, Sendable {
     package static func == (left: Self, right: Self) -> Bool { left.encoded() == right.encoded() }
 
     func encoded() -> [UInt8] {
-        var bytes = ByteWriter()
+        var bytes = ValueWriter()
         bytes.write(HeadFormat.version)
         bytes.write(self.dictionaryID)
         bytes.write(self.logID.0)
@@ -79,7 +79,7 @@ package struct HeadState: Equatable, Sendable {
     }
 
     static func decode(_ bytes: [UInt8]) throws(StorageError) -> HeadState {
-        var reader = ByteReader(bytes, what: "the head's state")
+        var reader = ValueReader(bytes, what: "the head's state")
         let version: UInt32 = try reader.read()
         guard version <= HeadFormat.version, version > 0 else {
             throw StorageError(
@@ -111,7 +111,7 @@ package struct StreamHead: Equatable, Sendable {
     package var isDeleted = false
 
     func encoded() -> [UInt8] {
-        var bytes = ByteWriter()
+        var bytes = ValueWriter()
         bytes.write(UInt8(self.isDeleted ? 1 : 0))
         bytes.writeVarint(self.nextRevision)
         bytes.writeVarint(self.firstPosition)
@@ -121,7 +121,7 @@ package struct StreamHead: Equatable, Sendable {
     }
 
     static func decode(_ bytes: [UInt8]) throws(StorageError) -> StreamHead {
-        var reader = ByteReader(bytes, what: "a stream's head")
+        var reader = ValueReader(bytes, what: "a stream's head")
         let flags: UInt8 = try reader.read()
         let nextRevision = try reader.readVarint()
         let firstPosition = try reader.readVarint()
@@ -133,7 +133,7 @@ package struct StreamHead: Equatable, Sendable {
 }
 
 /// Writes little-endian integers and varints.
-struct ByteWriter {
+struct ValueWriter {
     private(set) var bytes: [UInt8] = []
 
     mutating func write<Integer: FixedWidthInteger>(_ value: Integer) {
@@ -150,8 +150,8 @@ struct ByteWriter {
     }
 }
 
-/// Reads what ``ByteWriter`` wrote; what is missing or overlong is a typed error.
-struct ByteReader {
+/// Reads what ``ValueWriter`` wrote; what is missing or overlong is a typed error.
+struct ValueReader {
     private let bytes: [UInt8]
     private var offset = 0
     private let what: String

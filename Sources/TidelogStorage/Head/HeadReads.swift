@@ -28,7 +28,7 @@ extension HeadDatabases {
     ) throws(StorageError) -> HiddenStreams {
         var lowest: [String: UInt64] = [:]
         try self.forEachRecord(.hiddenStreams, in: transaction) { key, value throws(StorageError) in
-            var reader = ByteReader(value, what: "the record of a truncated stream")
+            var reader = ValueReader(value, what: "the record of a truncated stream")
             lowest[String(decoding: key, as: UTF8.self)] = try reader.read()
             return true
         }

@@ -75,7 +75,7 @@ package struct HeadTransaction: ~Copyable {
         let key = info.positions.lowerBound
         let value = HeadFormat.wrap(
             info.encode(), database: "segments", key: HeadKeys.integer(key))
-        try value.withUnsafeBytes { bytes throws(StorageError) in
+        try value.span.bytes.withUnsafeBytes { bytes throws(StorageError) in
             try self.transaction.put(self.databases.segments, key: key, value: bytes)
         }
     }
@@ -91,7 +91,7 @@ package struct HeadTransaction: ~Copyable {
     func setDictionary(_ id: UInt32, _ bytes: [UInt8]) throws(StorageError) {
         let value = HeadFormat.wrap(
             bytes, database: "dictionaries", key: HeadKeys.integer(UInt64(id)))
-        try value.withUnsafeBytes { bytes throws(StorageError) in
+        try value.span.bytes.withUnsafeBytes { bytes throws(StorageError) in
             try self.transaction.put(self.databases.dictionaries, key: UInt64(id), value: bytes)
         }
     }
@@ -116,7 +116,7 @@ package struct HeadTransaction: ~Copyable {
 
     private func put(_ database: Database, key: [UInt8], value: [UInt8]) throws(StorageError) {
         let wrapped = HeadFormat.wrap(value, database: database.name, key: key)
-        try wrapped.withUnsafeBytes { bytes throws(StorageError) in
+        try wrapped.span.bytes.withUnsafeBytes { bytes throws(StorageError) in
             try self.transaction.put(database, key: key, value: bytes)
         }
     }

@@ -34,16 +34,16 @@ extension Environment {
     /// Requires that a reader sees the newest commit.
     ///
     /// Another process may be committing: its meta page is in the file before its number is where readers find
-    /// it, for as long as the disk takes. So this looks again, for two seconds.
-    func requireNewestCommit() throws(StorageError) {
-        var tries = 0
+    /// it, for as long as the disk takes. So this looks again, for about two seconds unless said.
+    func requireNewestCommit(tries: Int = 1000) throws(StorageError) {
+        var triesLeft = tries
         while true {
             let before = try self.newestMetaTransactionID()
             let seen = try self.read { $0.id }
             let after = try self.newestMetaTransactionID()
             if seen >= before && seen <= after { return }
-            tries += 1
-            if tries > 1000 { throw self.wrongMeta(seen, after) }
+            triesLeft -= 1
+            if triesLeft <= 0 { throw self.wrongMeta(seen, after) }
             usleep(2000)
         }
     }
@@ -53,6 +53,11 @@ extension Environment {
             .poisoned,
             "LMDB goes on from commit \(seen) while the newest in the file is \(newest): writing now would "
                 + "overwrite commits; close the log in all processes and reopen it", path: self.path)
+    }
+
+    /// LMDB's list of free pages by the transaction that freed them: each value begins with their number.
+    package var freeList: Database {
+        Database(name: "free pages", integerKeys: true, handle: 0, environment: self.serial)
     }
 
     /// Makes everything committed so far durable; needed only with the option `noSync`.

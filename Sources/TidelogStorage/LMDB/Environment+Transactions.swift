@@ -45,7 +45,8 @@ extension Environment {
         }
     }
 
-    private func beginReadHandle() throws(StorageError) -> OpaquePointer {
+    /// Begins one without counting it as a use of the environment.
+    func beginReadHandle() throws(StorageError) -> OpaquePointer {
         var handle: OpaquePointer?
         var status = mdb_txn_begin(self.handle, nil, UInt32(MDB_RDONLY), &handle)
         if status == MDB_READERS_FULL {

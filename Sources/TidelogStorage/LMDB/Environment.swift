@@ -72,6 +72,8 @@ package final class Environment: Sendable {
     /// The thread in the write transaction, so that nesting is an error and not a standstill.
     let writer = Atomic<UInt>(0)
     let idleReaders = IdleReaders()
+    /// LMDB forbids opening named databases in two transactions at once.
+    private let databaseOpening = Lock(())
 
     /// Opens the environment in the file `path`, creating it if there is none.
     ///
@@ -157,33 +159,42 @@ package final class Environment: Sendable {
     package func openDatabase(
         _ name: String, integerKeys: Bool, create: Bool
     ) throws(StorageError) -> Database {
-        let writes = create && !self.options.readOnly
-        let flags = (integerKeys ? UInt32(MDB_INTEGERKEY) : 0) | (writes ? UInt32(MDB_CREATE) : 0)
-        let doing = "opening the database \"\(name)\""
-        var number: MDB_dbi = 0
-        if writes {
-            let transaction = try self.beginWrite()
-            try checkLMDB(
-                mdb_dbi_open(transaction.access.handle, name, flags, &number), doing, path: self.path)
-            try transaction.commit()
-        } else {
-            // The handle lasts only if the transaction that opened it commits, a read-only one too.
-            try self.enter()
-            defer { self.leave() }
-            var handle: OpaquePointer?
-            try checkLMDB(
-                mdb_txn_begin(self.handle, nil, UInt32(MDB_RDONLY), &handle), doing, path: self.path)
-            let status = mdb_dbi_open(handle, name, flags, &number)
-            guard status == MDB_SUCCESS else {
-                mdb_txn_abort(handle)
-                throw .lmdb(status, doing: doing, path: self.path)
-            }
-            try checkLMDB(mdb_txn_commit(handle), doing, path: self.path)
+        try self.databaseOpening.withLock { _ throws(StorageError) in
+            let flags = integerKeys ? UInt32(MDB_INTEGERKEY) : 0
+            let number =
+                create && !self.options.readOnly
+                ? try self.createHandle(name, flags | UInt32(MDB_CREATE)) : try self.openHandle(name, flags)
+            let database = Database(
+                name: name, integerKeys: integerKeys, handle: number, environment: self.serial)
+            try self.requireKind(of: database)
+            return database
         }
-        let database = Database(
-            name: name, integerKeys: integerKeys, handle: number, environment: self.serial)
-        try self.requireKind(of: database)
-        return database
+    }
+
+    private func createHandle(_ name: String, _ flags: UInt32) throws(StorageError) -> MDB_dbi {
+        var number: MDB_dbi = 0
+        let transaction = try self.beginWrite()
+        try checkLMDB(
+            mdb_dbi_open(transaction.access.handle, name, flags, &number),
+            "creating the database \"\(name)\"",
+            path: self.path)
+        try transaction.commit()
+        return number
+    }
+
+    private func openHandle(_ name: String, _ flags: UInt32) throws(StorageError) -> MDB_dbi {
+        try self.enter()
+        defer { self.leave() }
+        var number: MDB_dbi = 0
+        let transaction = try self.beginReadHandle()
+        let status = mdb_dbi_open(transaction, name, flags, &number)
+        guard status == MDB_SUCCESS else {
+            mdb_txn_abort(transaction)
+            throw .lmdb(status, doing: "opening the database \"\(name)\"", path: self.path)
+        }
+        // The number lasts only if the transaction that it came from commits, a read-only one too.
+        try checkLMDB(mdb_txn_commit(transaction), "opening the database \"\(name)\"", path: self.path)
+        return number
     }
 
     /// LMDB takes the flags of an existing database from the file, whatever was asked for.

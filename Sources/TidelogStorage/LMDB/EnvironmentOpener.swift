@@ -126,7 +126,7 @@ struct EnvironmentOpener {
         }
         do throws(StorageError) {
             let mapSize =
-                self.options.mapSizeBytes > 0 ? self.options.mapSizeBytes : max(checked.size, 1 << 20)
+                self.options.mapSizeBytes > 0 ? self.options.mapSizeBytes : max(checked.size, 4096)
             try checkLMDB(
                 mdb_env_set_mapsize(handle, mapSize), "setting the map size to \(mapSize) bytes",
                 path: self.path)

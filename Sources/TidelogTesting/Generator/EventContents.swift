@@ -8,16 +8,16 @@ enum EventContents {
         switch type {
         case "sensor.reading":
             text.member("sensor", random.below(400))
-            text.member("celsius", hundredths: 1200 + random.below(2000))
-            text.member("humidity", 20 + random.below(60))
+            text.member("temp", hundredths: 1200 + random.below(2000))
+            text.member("rh", 20 + random.below(60))
             text.member("ok", random.chance(permille: 985))
         case "cart.updated":
             text.member("sku", 10_000 + random.below(8000))
-            text.member("quantity", 1 + Swift.min(random.below(9), random.below(9)))
+            text.member("n", 1 + Swift.min(random.below(9), random.below(9)))
             text.member("total", hundredths: 99 + random.below(40_000))
         case "order.placed":
             text.member("total", hundredths: 99 + random.below(40_000))
-            text.member("currency", Self.currencies[random.below(Self.currencies.count)])
+            text.member("cur", Self.currencies[random.below(Self.currencies.count)])
             text.key("lines")
             text.append(UInt8(ascii: "["))
             for line in 0...random.below(2) {
@@ -29,20 +29,20 @@ enum EventContents {
             text.append(UInt8(ascii: "]"))
         case "order.paid", "invoice.issued", "refund.granted", "payment.refused":
             text.member("amount", hundredths: 99 + random.below(40_000))
-            text.member("currency", Self.currencies[random.below(Self.currencies.count)])
-            text.member("method", Self.methods[random.below(Self.methods.count)])
-            text.member("number", 100_000 + random.below(900_000))
+            text.member("cur", Self.currencies[random.below(Self.currencies.count)])
+            text.member("by", Self.methods[random.below(Self.methods.count)])
+            text.member("no", 100_000 + random.below(900_000))
         case "order.shipped", "order.delivered", "order.cancelled":
-            text.member("carrier", Self.carriers[random.below(Self.carriers.count)])
+            text.member("by", Self.carriers[random.below(Self.carriers.count)])
             text.member("parcel", 10_000_000 + random.below(90_000_000))
-            text.key("weight")
+            text.key("box")
             text.append(UInt8(ascii: "{"))
             text.member("g", 50 + random.below(9000))
             text.append(UInt8(ascii: "}"))
         case "user.authenticated", "user.updated", "user.created":
             text.member("user", random.below(100_000))
-            text.member("method", Self.logins[random.below(Self.logins.count)])
-            text.member("attempt", 1 + Swift.min(random.below(4), random.below(4)))
+            text.member("by", Self.logins[random.below(Self.logins.count)])
+            text.member("try", 1 + Swift.min(random.below(4), random.below(4)))
         case "emissions.calculated":
             text.member("kg", hundredths: random.below(1_000_000))
             text.member("factor", hundredths: 5 + random.below(300))

@@ -63,6 +63,12 @@ package struct UniqueKeys {
     /// No keys.
     package init() {}
 
+    /// Forgets all keys, but keeps the room for them.
+    package mutating func removeAll() {
+        self.few.removeAll(keepingCapacity: true)
+        self.many.removeAll()
+    }
+
     /// Adds a key, or says false if it was there.
     package mutating func insert(_ key: JSONText, _ scanner: JSONScanner) -> Bool {
         if !self.many.isEmpty { return self.many.insert(scanner.characters(key)).inserted }

@@ -1,0 +1,57 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// The benchmarks, a package of its own: nothing here is needed to build or test Tidelog.
+
+/// How the package manager names the package in the directory above: it goes by the directory.
+let host = String(Context.packageDirectory.split(separator: "/").dropLast().last ?? "tidelog").lowercased()
+
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+/// The codecs are visible to Tidelog's own package alone; a benchmark of them compiles as a part of it.
+let insideTidelog: [SwiftSetting] =
+    settings + [
+        .unsafeFlags([
+            "-package-name", String(host.map { $0.isLetter || $0.isNumber ? $0 : "_" }),
+        ])
+    ]
+
+let benchmark: Target.Dependency = .product(name: "Benchmark", package: "benchmark")
+let plugin: Target.PluginUsage = .plugin(name: "BenchmarkPlugin", package: "benchmark")
+let tidelog: Target.Dependency = .product(name: "Tidelog", package: host)
+let testing: Target.Dependency = .product(name: "TidelogTesting", package: host)
+
+let package = Package(
+    name: "tidelog-benchmarks",
+    platforms: [.macOS(.v15)],
+    dependencies: [
+        .package(path: ".."),
+        .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.0", traits: []),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    ],
+    targets: [
+        // The same events in SQLite, read through Swift: what the owned replay is measured beside.
+        .target(
+            name: "SQLitePeer", dependencies: [.product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: settings),
+        // The same as a peer of Benchmarks/run.
+        .executableTarget(name: "sqlite-grdb", dependencies: ["SQLitePeer"], swiftSettings: settings),
+        // Writes the events of the seeded generator to a file that every peer reads.
+        .executableTarget(
+            name: "write-events", dependencies: [tidelog, testing], swiftSettings: settings),
+
+        .executableTarget(
+            name: "CodecBenchmarks", dependencies: [benchmark, tidelog, testing],
+            path: "Benchmarks/CodecBenchmarks", swiftSettings: insideTidelog, plugins: [plugin]),
+        .executableTarget(
+            name: "AppendBenchmarks", dependencies: [benchmark, tidelog, testing],
+            path: "Benchmarks/AppendBenchmarks", swiftSettings: settings, plugins: [plugin]),
+        .executableTarget(
+            name: "ReplayBenchmarks", dependencies: [benchmark, tidelog, testing, "SQLitePeer"],
+            path: "Benchmarks/ReplayBenchmarks", swiftSettings: settings, plugins: [plugin]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,58 @@
+# `make test` and `make demo` do everything from a bare Debian 12 with Swift. `make help` lists the rest.
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+
+SWIFT ?= swift
+TRAITS ?=
+FILTER ?=
+ARGS ?=
+
+# Warnings in this package are errors, save that a dependency may deprecate what we call.
+STRICT := -Xswiftc -warnings-as-errors -Xswiftc -Wwarning -Xswiftc DeprecatedDeclaration
+TEST := $(SWIFT) test --disable-xctest $(TRAITS) $(if $(FILTER),--filter $(FILTER))
+SOURCES := find Package.swift Sources Tests Tools Benchmarks Docs/Examples -name '*.swift' -not -path '*/.build*'
+
+.DEFAULT_GOAL := help
+.PHONY: help build test demo lint format bench tsan asan clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
+
+build: ## build the library and the tool, for release
+	@Tools/scripts/setup
+	$(SWIFT) build -c release $(TRAITS)
+
+test: ## set up, lint, build without a warning, and run every test (FILTER=regex for some)
+	@Tools/scripts/setup
+	@$(MAKE) lint
+	$(SWIFT) build --build-tests $(TRAITS) $(STRICT)
+	$(TEST) --skip-build
+
+demo: ## set up, build, and show the log at work on a year of flights (ARGS="--help" for its options)
+	@Tools/scripts/setup demo
+	$(SWIFT) build -c release --product tidelog $(TRAITS)
+	@TIDELOG="$$($(SWIFT) build -c release --show-bin-path)/tidelog" Tools/scripts/demo $(ARGS)
+
+lint: ## check the format of the Swift sources
+	@$(SOURCES) -print0 2>/dev/null | xargs -0 $(SWIFT) format lint --strict --parallel
+	@echo "lint: the Swift sources are formatted"
+
+format: ## format the Swift sources
+	@$(SOURCES) -print0 2>/dev/null | xargs -0 $(SWIFT) format format --in-place --parallel
+
+bench: ## build for release and measure (ARGS for `tidelog bench`)
+	@Tools/scripts/setup
+	$(SWIFT) build -c release --product tidelog $(TRAITS)
+	@"$$($(SWIFT) build -c release --show-bin-path)/tidelog" bench $(ARGS)
+
+tsan: ## run the tests under Thread Sanitizer; the first report ends the run
+	@Tools/scripts/setup
+	TSAN_OPTIONS=halt_on_error=1 $(TEST) --scratch-path .build-tsan --sanitize=thread \
+	    -Xswiftc -DTIDELOG_SANITIZE_THREAD
+
+asan: ## run the tests under Address Sanitizer
+	@Tools/scripts/setup
+	ASAN_OPTIONS=detect_leaks=0 $(TEST) --scratch-path .build-asan --sanitize=address
+
+clean: ## remove what was built and downloaded
+	rm -rf .build .build-tsan .build-asan Benchmarks/.build

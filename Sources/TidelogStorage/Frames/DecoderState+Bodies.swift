@@ -1,0 +1,161 @@
+/// A group of metadata and payloads of a loaded frame.
+struct GroupEntry: BitwiseCopyable {
+    /// Where it stands in the frame.
+    var storedStart: Int
+    var storedCount: Int
+    /// Where it belongs among the unpacked bodies.
+    var plainStart: Int
+    var plainCount: Int
+    var checksum: UInt64
+    var codec: UInt8
+    var isUnpacked: Bool
+    /// Whether it was found to match its checksum.
+    var isVerified: Bool
+}
+
+extension DecoderState {
+    /// Reads where the groups stand.
+    mutating func readGroups() throws(StorageError) {
+        var reader = try self.reader(.groups)
+        let count = reader.size(atMost: FrameFormat.maximumTypes + 1)
+        guard count == self.header.groupCount else {
+            throw self.damaged("it has other groups than its header claims")
+        }
+        self.groups.resize(count)
+        var stored = self.header.prefixBytes + self.header.envelopeBytes
+        var plain = 0
+        for index in 0..<count {
+            let codec = reader.byte()
+            let plainCount = reader.size(atMost: self.header.bodyPlainBytes)
+            let storedCount = reader.size(atMost: self.header.bodyBytes)
+            let checksum = reader.littleEndian64()
+            guard
+                codec <= FrameFormat.GroupCodec.dictionary,
+                codec != FrameFormat.GroupCodec.plain || plainCount == storedCount,
+                codec != FrameFormat.GroupCodec.dictionary || self.header.dictionaryID != 0
+            else { throw self.damaged("group \(index) is of an unknown kind") }
+            self.groups[index] = GroupEntry(
+                storedStart: stored, storedCount: storedCount, plainStart: plain, plainCount: plainCount,
+                checksum: checksum, codec: codec, isUnpacked: false, isVerified: false)
+            stored += storedCount
+            plain += plainCount
+        }
+        guard
+            !reader.isBroken, plain == self.header.bodyPlainBytes, stored == self.header.frameBytes
+        else { throw self.damaged("its groups do not add up") }
+        self.groupMap = reader
+        self.body.resize(plain)
+    }
+
+    /// Checks the checksums of all groups.
+    mutating func verifyGroups() throws(StorageError) {
+        for index in 0..<self.groups.count { try self.verify(index) }
+    }
+
+    private mutating func verify(_ index: Int) throws(StorageError) {
+        let group = self.groups[index]
+        if group.isVerified { return }
+        let stored = UnsafeRawBufferPointer(
+            start: self.frame.base + group.storedStart, count: group.storedCount)
+        guard XXH64.hash(stored) == group.checksum else {
+            throw self.damaged("the checksum of its group \(index) is wrong")
+        }
+        self.groups.base[index].isVerified = true
+    }
+
+    /// Reads where each event's metadata and payload lie.
+    mutating func readBodies() throws(StorageError) {
+        let count = self.count
+        self.payloadLengths.resize(count)
+        self.metadataLengths.resize(count)
+        self.bodyStarts.resize(count)
+        for (chunk, target) in [
+            (FrameFormat.Chunk.payloadLengths, self.payloadLengths.base),
+            (FrameFormat.Chunk.metadataLengths, self.metadataLengths.base),
+        ] {
+            var reader = try self.reader(chunk)
+            Self.readNumbers(&reader, count, target)
+            guard reader.isComplete else { throw self.damaged("its \(chunk) do not add up") }
+        }
+        try self.readGroupMap()
+        let starts = self.bodyStarts.base
+        let metadata = self.metadataLengths.base
+        let payloads = self.payloadLengths.base
+        self.cursors.resize(self.groups.count)
+        let cursors = self.cursors.base
+        for index in 0..<self.groups.count { cursors[index] = self.groups[index].plainStart }
+        if self.groups.count == 1 {
+            var cursor = cursors[0]
+            for index in 0..<count {
+                starts[index] = UInt32(truncatingIfNeeded: cursor)
+                cursor &+= Int(metadata[index]) &+ Int(payloads[index])
+            }
+            cursors[0] = cursor
+        } else {
+            let types = (self.columns + FrameColumn.type.rawValue).pointee.codes.base
+            for index in 0..<count {
+                let group = Int(self.groupOfType[Int(types[index])])
+                starts[index] = UInt32(truncatingIfNeeded: cursors[group])
+                cursors[group] &+= Int(metadata[index]) &+ Int(payloads[index])
+            }
+        }
+        for index in 0..<self.groups.count {
+            let group = self.groups[index]
+            guard cursors[index] == group.plainStart + group.plainCount else {
+                throw self.damaged("group \(index) is not as long as its events")
+            }
+        }
+    }
+
+    /// Reads which type is in which group.
+    private mutating func readGroupMap() throws(StorageError) {
+        guard var reader = self.groupMap, self.groups.count > 1 else {
+            guard self.groupMap?.isComplete == true else {
+                throw self.damaged("its chunk of groups is too long")
+            }
+            return
+        }
+        let types = (self.columns + FrameColumn.type.rawValue).pointee.distinctCount
+        self.groupOfType.resize(types)
+        for index in 0..<types {
+            self.groupOfType[index] = UInt32(
+                truncatingIfNeeded: reader.size(atMost: self.groups.count - 1))
+        }
+        guard reader.isComplete else { throw self.damaged("its types are not all in a group") }
+    }
+
+    /// The group that an event's metadata and payload are in.
+    @inline(__always)
+    func group(_ index: Int) -> Int {
+        guard self.groups.count > 1 else { return 0 }
+        let type = (self.columns + FrameColumn.type.rawValue).pointee.codes[index]
+        return Int(self.groupOfType[Int(type)])
+    }
+
+    /// Unpacks a group: checks its checksum, and decompresses it into its place.
+    mutating func unpackGroup(_ index: Int) throws(StorageError) {
+        let group = self.groups[index]
+        guard self.hasBodies else {
+            throw StorageError(
+                .invalidArgument, "this frame was loaded without its bodies; load it with them")
+        }
+        try self.verify(index)
+        let stored = UnsafeRawBufferPointer(
+            start: self.frame.base + group.storedStart, count: group.storedCount)
+        let target = UnsafeMutableRawBufferPointer(
+            start: self.body.base + group.plainStart, count: group.plainCount)
+        if group.codec == FrameFormat.GroupCodec.plain {
+            target.copyMemory(from: stored)
+        } else {
+            do {
+                try self.decompressor.decompress(
+                    stored, into: target,
+                    dictionary: group.codec == FrameFormat.GroupCodec.dictionary ? self.dictionary : nil)
+            } catch {
+                throw self.damaged("group \(index) cannot be decompressed (\(error.message))")
+            }
+        }
+        self.unpackedGroups += 1
+        self.groups.base[index].isUnpacked = true
+    }
+}

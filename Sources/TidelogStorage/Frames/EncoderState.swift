@@ -1,0 +1,146 @@
+/// The columns of a frame that is being made, before they are packed.
+///
+/// It stands behind a pointer in ``FrameEncoder``, which keeps checks for exclusive access out of the loops.
+struct EncoderState: ~Copyable {
+    var types = TextInterner()
+    var streams = TextInterner()
+    var sources = TextInterner()
+    var contentTypes = TextInterner()
+    var tenants = TextInterner()
+    var correlations = IdentifierInterner()
+    var causations = IdentifierInterner()
+    var ids = IdentifierList()
+    /// Finds an event of the frame by its id; filled when the frame is finished.
+    var idTable = SlotTable()
+    var idHashes = Numbers<UInt64>()
+    var timestamps = Numbers<Int64>()
+    var schemaVersions = Numbers<UInt32>()
+    var metadataLengths = Numbers<UInt32>()
+    var payloadLengths = Numbers<UInt32>()
+    /// Metadata and payload of each event, one after the other.
+    var body = Numbers<UInt8>(capacity: 1 << 12)
+    /// The distinct types, for the summary.
+    var typeTexts: [String] = []
+    /// The distinct streams, for the summary; "none" is not among them.
+    var streamTexts: [String] = []
+    /// For placed events their positions.
+    var positions = Numbers<UInt64>()
+    /// For placed events their revisions; 0 for one without a stream.
+    var revisions = Numbers<UInt64>()
+    var packer = ColumnPacker()
+    /// The groups as they will stand.
+    var output = Numbers<UInt8>(capacity: 1 << 12)
+    /// Room for regrouping the body.
+    var regrouped = Numbers<UInt8>()
+
+    init() {}
+
+    var count: Int { self.timestamps.count }
+
+    /// Adds one event.
+    ///
+    /// - Throws: ``StorageError`` with code `invalidArgument` or `limitExceeded`; nothing was added then.
+    mutating func append(_ record: EventRecord) throws(StorageError) {
+        try self.check(record)
+        let type = self.types.intern(record.type)
+        if Int(type) == self.typeTexts.count {
+            self.typeTexts.append(record.type)
+        }
+        self.types.codes.append(type)
+        let known = self.streams.distinctCount
+        let stream = self.streams.intern(record.stream)
+        if self.streams.distinctCount != known, let name = record.stream { self.streamTexts.append(name) }
+        self.streams.codes.append(stream)
+        self.sources.codes.append(self.sources.intern(record.source))
+        self.contentTypes.codes.append(self.contentTypes.intern(record.contentType))
+        self.tenants.codes.append(self.tenants.intern(record.tenant))
+        self.ids.append(record.id)
+        self.idHashes.append(record.id.hash64)
+        self.correlations.append(record.correlation)
+        self.causations.append(record.causation)
+        self.timestamps.append(record.timestamp)
+        self.schemaVersions.append(record.schemaVersion)
+        self.metadataLengths.append(UInt32(truncatingIfNeeded: record.metadata.count))
+        self.payloadLengths.append(UInt32(truncatingIfNeeded: record.payload.count))
+        record.metadata.withUnsafeBytes { self.body.append($0) }
+        record.payload.withUnsafeBytes { self.body.append($0) }
+    }
+
+    @inline(__always)
+    private func check(_ record: borrowing EventRecord) throws(StorageError) {
+        let limit = FrameFormat.maximumNameBytes
+        let type = record.type.utf8.count
+        if type == 0 || type > limit { throw Self.invalidName("type", type) }
+        if let stream = record.stream, stream.utf8.count > limit {
+            throw Self.invalidName("stream", stream.utf8.count)
+        }
+        if let source = record.source, source.utf8.count > limit {
+            throw Self.invalidName("source", source.utf8.count)
+        }
+        if let contentType = record.contentType, contentType.utf8.count > limit {
+            throw Self.invalidName("content type", contentType.utf8.count)
+        }
+        if let tenant = record.tenant, tenant.utf8.count > limit {
+            throw Self.invalidName("tenant", tenant.utf8.count)
+        }
+        if case .text(let text) = record.id { try Self.check(text, "id") }
+        if case .text(let text)? = record.correlation { try Self.check(text, "correlation id") }
+        if case .text(let text)? = record.causation { try Self.check(text, "causation id") }
+        let bytes = self.body.count + record.metadata.count + record.payload.count
+        if bytes > FrameFormat.maximumBodyBytes {
+            throw StorageError(
+                .limitExceeded,
+                "metadata and payloads of one frame would exceed \(FrameFormat.maximumBodyBytes) bytes; "
+                    + "append fewer or smaller events at once")
+        }
+        if self.count >= FrameFormat.maximumEvents {
+            throw StorageError(
+                .limitExceeded,
+                "a frame takes at most \(FrameFormat.maximumEvents) events; append fewer at once")
+        }
+        if self.types.distinctCount >= FrameFormat.maximumTypes {
+            throw StorageError(
+                .limitExceeded,
+                "a frame takes fewer than \(FrameFormat.maximumTypes) distinct types; append fewer at once")
+        }
+    }
+
+    private static func check(_ text: String, _ name: String) throws(StorageError) {
+        let count = text.utf8.count
+        if count == 0 || count > FrameFormat.maximumNameBytes { throw Self.invalidName(name, count) }
+    }
+
+    @inline(never)
+    private static func invalidName(_ name: String, _ count: Int) -> StorageError {
+        if count == 0 { return StorageError(.invalidArgument, "an event's \(name) is empty; give it one") }
+        return StorageError(
+            .limitExceeded,
+            "an event's \(name) has \(count) bytes of UTF-8, and \(FrameFormat.maximumNameBytes) are allowed")
+    }
+
+    /// Forgets all events and keeps memory of an ordinary size.
+    mutating func reset() {
+        self.types.reset()
+        self.streams.reset()
+        self.sources.reset()
+        self.contentTypes.reset()
+        self.tenants.reset()
+        self.correlations.reset()
+        self.causations.reset()
+        self.ids.reset()
+        self.idTable.reset()
+        self.idHashes.clear(keeping: 1 << 16)
+        self.timestamps.clear(keeping: 1 << 16)
+        self.schemaVersions.clear(keeping: 1 << 16)
+        self.metadataLengths.clear(keeping: 1 << 16)
+        self.payloadLengths.clear(keeping: 1 << 16)
+        self.body.clear(keeping: 1 << 20)
+        self.typeTexts.removeAll(keepingCapacity: true)
+        self.streamTexts.removeAll(keepingCapacity: true)
+        self.positions.clear(keeping: 1 << 16)
+        self.revisions.clear(keeping: 1 << 16)
+        self.output.clear(keeping: 1 << 20)
+        self.regrouped.clear(keeping: 1 << 20)
+        self.packer.reset()
+    }
+}

@@ -1,0 +1,280 @@
+extension FrameEncoder {
+    /// A type whose metadata and payloads have this many bytes in a frame gets a group of its own.
+    static let groupThresholdBytes = 4096
+
+    /// Packs everything: the header but for what only the writer knows, and all that follows it.
+    func pack(isPlaced: Bool) throws(StorageError) -> (FrameHeader, [UInt8]) {
+        let state = self.state
+        var header = FrameHeader()
+        header.count = state.pointee.count
+        (header.minTimestamp, header.maxTimestamp) = state.pointee.timestampRange
+        if isPlaced {
+            header.firstPosition = state.pointee.positions[0]
+            header.lastPosition = state.pointee.positions[header.count - 1]
+            header.isSparse =
+                header.lastPosition - header.firstPosition != UInt64(header.count - 1)
+            header.hasPlacedRevisions = true
+        }
+        let groups = try self.packGroups()
+        header.groupCount = groups.count
+        header.bodyPlainBytes = state.pointee.body.count
+        header.bodyBytes = state.pointee.output.count
+        header.dictionaryID = groups.usesDictionary ? self.dictionaryID : 0
+        try self.packColumns(header)
+        header.envelopePlainBytes = state.pointee.packer.plainBytes
+        header.envelopeBytes = state.pointee.packer.directory.count + state.pointee.packer.chunks.count
+        guard header.envelopeBytes <= UInt32.max, header.envelopePlainBytes <= UInt32.max else {
+            throw StorageError(
+                .limitExceeded, "a frame's envelope exceeds 4 GiB; append fewer events at once")
+        }
+        let total = header.envelopeBytes + header.bodyBytes
+        let content = [UInt8](unsafeUninitializedCapacity: total) { target, count in
+            let all = UnsafeMutableRawBufferPointer(target)
+            var offset = 0
+            func copy(_ part: UnsafeRawBufferPointer) {
+                UnsafeMutableRawBufferPointer(rebasing: all[offset...]).copyMemory(from: part)
+                offset += part.count
+            }
+            copy(state.pointee.packer.directory.bytes)
+            copy(state.pointee.packer.chunks.bytes)
+            copy(state.pointee.output.bytes)
+            count = total
+        }
+        content.withUnsafeBytes { bytes in
+            header.envelopeChecksum = XXH64.hash(
+                UnsafeRawBufferPointer(rebasing: bytes[0..<header.envelopeBytes]))
+        }
+        return (header, content)
+    }
+
+    /// Packs the envelope's columns, in the order of `FrameFormat.Chunk`; the groups' chunk waits in the
+    /// packer.
+    private func packColumns(_ header: FrameHeader) throws(StorageError) {
+        let state = self.state
+        let compressor = self.columnCompressor
+        try state.pointee.packer.close(.groups, with: compressor)
+        try self.packTexts(state.pointee.types, .typeValues, .typeCodes)
+        try self.packTexts(state.pointee.streams, .streamValues, .streamCodes)
+        if header.hasPlacedRevisions {
+            state.pointee.packer.revisions(state.pointee.revisions, streams: state.pointee.streams)
+        }
+        try state.pointee.packer.close(.revisions, with: compressor)
+        if header.isSparse { state.pointee.packer.positions(state.pointee.positions) }
+        try state.pointee.packer.close(.positions, with: compressor)
+        state.pointee.packer.timestamps(
+            state.pointee.timestamps, min: header.minTimestamp, max: header.maxTimestamp)
+        try state.pointee.packer.close(.timestamps, with: compressor)
+        state.pointee.packer.idShapes(state.pointee.ids, timestamps: state.pointee.timestamps.base)
+        try state.pointee.packer.close(.idShapes, with: compressor)
+        state.pointee.packer.identifierBytes(state.pointee.ids, none: nil, references: nil)
+        try state.pointee.packer.close(
+            .idBytes, with: compressor, isRandom: state.pointee.packer.looksRandom)
+        try self.packTexts(state.pointee.sources, .sourceValues, .sourceCodes)
+        try self.packTexts(state.pointee.contentTypes, .contentTypeValues, .contentTypeCodes)
+        try self.packTexts(state.pointee.tenants, .tenantValues, .tenantCodes)
+        state.pointee.indexIDs()
+        try self.packIdentifiers(
+            state.pointee.correlations, .correlationShapes, .correlationBytes, .correlationCodes)
+        try self.packIdentifiers(
+            state.pointee.causations, .causationShapes, .causationBytes, .causationCodes)
+        if state.pointee.schemaVersions.all.contains(where: { $0 != 1 }) {
+            state.pointee.packer.numbers(state.pointee.schemaVersions)
+        }
+        try state.pointee.packer.close(.schemaVersions, with: compressor)
+        state.pointee.packer.numbers(state.pointee.payloadLengths)
+        try state.pointee.packer.close(.payloadLengths, with: compressor)
+        state.pointee.packer.numbers(state.pointee.metadataLengths)
+        try state.pointee.packer.close(.metadataLengths, with: compressor)
+    }
+
+    private func packTexts(
+        _ interner: borrowing TextInterner, _ values: FrameFormat.Chunk, _ codes: FrameFormat.Chunk
+    ) throws(StorageError) {
+        self.state.pointee.packer.values(interner)
+        try self.state.pointee.packer.close(values, with: self.columnCompressor)
+        self.state.pointee.packer.codes(interner.codes, distinct: interner.distinctCount)
+        try self.state.pointee.packer.close(codes, with: self.columnCompressor)
+    }
+
+    private func packIdentifiers(
+        _ interner: borrowing IdentifierInterner, _ shapes: FrameFormat.Chunk, _ bytes: FrameFormat.Chunk,
+        _ codes: FrameFormat.Chunk
+    ) throws(StorageError) {
+        let state = self.state
+        let isEmpty = interner.distinctCount == 1 && interner.noneCode != nil
+        if !isEmpty {
+            state.pointee.packer.findReferences(
+                interner, ids: state.pointee.ids, table: state.pointee.idTable)
+            state.pointee.packer.identifierShapes(interner, timestamps: state.pointee.timestamps.base)
+        }
+        try state.pointee.packer.close(shapes, with: self.columnCompressor)
+        if !isEmpty {
+            state.pointee.packer.identifierBytes(
+                interner.list, none: interner.noneCode, references: state.pointee.packer.references.base)
+        }
+        try state.pointee.packer.close(
+            bytes, with: self.columnCompressor, isRandom: state.pointee.packer.looksRandom)
+        state.pointee.packer.codes(interner.codes, distinct: interner.distinctCount)
+        try state.pointee.packer.close(codes, with: self.columnCompressor)
+    }
+
+    // MARK: Groups
+
+    private struct Groups {
+        var count: Int
+        var usesDictionary: Bool
+    }
+
+    /// Compresses metadata and payloads in groups into `output`, and writes the groups' chunk.
+    private func packGroups() throws(StorageError) -> Groups {
+        let state = self.state
+        let groupOfType = self.groupsByType ? state.pointee.planGroups(Self.groupThresholdBytes) : []
+        let count = Int(groupOfType.max() ?? 0) + 1
+        state.pointee.packer.plain.appendVarint(UInt64(count))
+        state.pointee.output.count = 0
+        guard count > 1 else {
+            let usesDictionary = try self.packGroup(state.pointee.body.bytes)
+            return Groups(count: 1, usesDictionary: usesDictionary)
+        }
+        let ends = state.pointee.regroup(groupOfType, count: count)
+        var usesDictionary = false
+        for group in 0..<count {
+            let start = group == 0 ? 0 : ends[group - 1]
+            let bytes = UnsafeRawBufferPointer(
+                rebasing: state.pointee.regrouped.bytes[start..<ends[group]])
+            usesDictionary = try self.packGroup(bytes) || usesDictionary
+        }
+        for group in groupOfType { state.pointee.packer.plain.appendVarint(UInt64(group)) }
+        return Groups(count: count, usesDictionary: usesDictionary)
+    }
+
+    /// Appends one group to `output` and its entry to the groups' chunk.
+    private func packGroup(_ bytes: UnsafeRawBufferPointer) throws(StorageError) -> Bool {
+        let state = self.state
+        let start = state.pointee.output.count
+        let minimum =
+            self.dictionaryID == 0
+            ? FrameFormat.minimumCompressedGroupBytes
+            : FrameFormat.minimumCompressedGroupBytesWithDictionary
+        var codec = FrameFormat.GroupCodec.plain
+        if bytes.count >= minimum {
+            let stored = try self.bodyCompressor.append(bytes, to: &state.pointee.output)
+            if stored < bytes.count {
+                codec =
+                    self.dictionaryID == 0 ? FrameFormat.GroupCodec.zstd : FrameFormat.GroupCodec.dictionary
+            } else {
+                state.pointee.output.count = start
+            }
+        }
+        if codec == FrameFormat.GroupCodec.plain { state.pointee.output.append(bytes) }
+        let stored = UnsafeRawBufferPointer(
+            rebasing: state.pointee.output.bytes[start..<state.pointee.output.count])
+        state.pointee.packer.plain.append(codec)
+        state.pointee.packer.plain.appendVarint(UInt64(bytes.count))
+        state.pointee.packer.plain.appendVarint(UInt64(stored.count))
+        state.pointee.packer.plain.append(littleEndian: XXH64.hash(stored))
+        return codec == FrameFormat.GroupCodec.dictionary
+    }
+}
+
+extension EncoderState {
+    /// The smallest and the largest timestamp.
+    var timestampRange: (Int64, Int64) {
+        var (smallest, largest) = (Int64.max, Int64.min)
+        for value in self.timestamps.all {
+            smallest = min(smallest, value)
+            largest = max(largest, value)
+        }
+        return (smallest, largest)
+    }
+
+    /// Makes the table that finds an event of the frame by its id, if any correlation or causation needs it.
+    mutating func indexIDs() {
+        let correlationsAreEmpty = self.correlations.distinctCount == 1 && self.correlations.noneCode != nil
+        let causationsAreEmpty = self.causations.distinctCount == 1 && self.causations.noneCode != nil
+        if correlationsAreEmpty, causationsAreEmpty { return }
+        let count = self.ids.entries.count
+        self.idTable.prepare(count)
+        for index in 0..<count {
+            let hash = self.ids.hash(at: index)
+            let finding = self.idTable.find(hash) { self.ids.matches(Int($0), self.ids, index) }
+            if case .vacant(let slot) = finding {
+                self.idTable.insert(UInt32(truncatingIfNeeded: index), hash: hash, at: slot)
+            }
+        }
+    }
+
+    /// For each distinct type its group: small types share group 0, the others have one each.
+    func planGroups(_ threshold: Int) -> [UInt32] {
+        var bytes = [Int](repeating: 0, count: self.types.distinctCount)
+        for index in 0..<self.count {
+            bytes[Int(self.types.codes[index])] +=
+                Int(self.metadataLengths[index]) + Int(self.payloadLengths[index])
+        }
+        var next: UInt32 = bytes.contains { $0 < threshold } ? 1 : 0
+        return bytes.map { size in
+            guard size >= threshold else { return 0 }
+            next += 1
+            return next - 1
+        }
+    }
+
+    /// Copies the events' bytes so that those of a group stand together; gives where each group ends.
+    mutating func regroup(_ groupOfType: [UInt32], count: Int) -> [Int] {
+        var sizes = [Int](repeating: 0, count: count)
+        for index in 0..<self.count {
+            sizes[Int(groupOfType[Int(self.types.codes[index])])] +=
+                Int(self.metadataLengths[index]) + Int(self.payloadLengths[index])
+        }
+        var cursors: [Int] = []
+        var total = 0
+        for size in sizes {
+            cursors.append(total)
+            total += size
+        }
+        self.regrouped.resize(total)
+        var source = 0
+        for index in 0..<self.count {
+            let group = Int(groupOfType[Int(self.types.codes[index])])
+            let size = Int(self.metadataLengths[index]) + Int(self.payloadLengths[index])
+            (UnsafeMutableRawPointer(self.regrouped.base) + cursors[group]).copyMemory(
+                from: self.body.base + source, byteCount: size)
+            cursors[group] += size
+            source += size
+        }
+        return cursors
+    }
+
+    /// What the log's memory keeps of the frame.
+    mutating func summary(_ header: FrameHeader) -> FrameSummary {
+        let streamCodes = [UInt32](unsafeUninitializedCapacity: self.count) { target, count in
+            let none = self.streams.noneCode ?? .max
+            for index in 0..<self.count {
+                let code = self.streams.codes[index]
+                target.initializeElement(
+                    at: index, to: code == none ? 0 : code < none ? code &+ 1 : code)
+            }
+            count = self.count
+        }
+        let typeCodes = [UInt16](unsafeUninitializedCapacity: self.count) { target, count in
+            for index in 0..<self.count {
+                target.initializeElement(
+                    at: index, to: UInt16(truncatingIfNeeded: self.types.codes[index]))
+            }
+            count = self.count
+        }
+        let correlationHashes = [UInt64](unsafeUninitializedCapacity: self.count) { target, count in
+            for index in 0..<self.count {
+                target.initializeElement(
+                    at: index, to: self.correlations.hashes[Int(self.correlations.codes[index])])
+            }
+            count = self.count
+        }
+        return FrameSummary(
+            count: self.count, streams: self.streamTexts, streamCodes: streamCodes,
+            types: self.typeTexts, typeCodes: typeCodes, idHashes: Array(self.idHashes.all),
+            correlationHashes: correlationHashes, minTimestamp: header.minTimestamp,
+            maxTimestamp: header.maxTimestamp,
+            uncompressedBytes: header.envelopePlainBytes + header.bodyPlainBytes)
+    }
+}

@@ -1,0 +1,111 @@
+/// Makes frames of events: takes them one by one, keeps them in columns, compresses, and gives the frame.
+///
+/// Reusable: after ``finish()`` or ``finishPlaced()`` it is empty and keeps its memory. Not for several
+/// threads at once.
+package final class FrameEncoder {
+    let state: UnsafeMutablePointer<EncoderState>
+    let columnCompressor: Compressor
+    let bodyCompressor: Compressor
+    let dictionaryID: UInt32
+    let groupsByType: Bool
+    private var isPlaced = false
+
+    /// Creates an encoder.
+    ///
+    /// - Parameters:
+    ///   - level: zstd's level, for the envelope and the bodies.
+    ///   - dictionary: a dictionary for the bodies. The frames can then be read only with it.
+    ///   - groupsByType: whether types with much data get a group of their own, which a reader of other types
+    ///     need not decompress.
+    package init(
+        level: Int32 = 1, dictionary: CompressionDictionary? = nil, groupsByType: Bool = false
+    ) throws(StorageError) {
+        self.columnCompressor = try Compressor(level: level)
+        self.bodyCompressor =
+            dictionary == nil
+            ? self.columnCompressor : try Compressor(level: level, dictionary: dictionary)
+        self.dictionaryID = dictionary?.id ?? 0
+        self.groupsByType = groupsByType
+        self.state = .allocate(capacity: 1)
+        self.state.initialize(to: EncoderState())
+    }
+
+    deinit {
+        self.state.deinitialize(count: 1)
+        self.state.deallocate()
+    }
+
+    /// How many events wait to be finished.
+    package var count: Int { self.state.pointee.count }
+
+    /// The bytes of metadata and payloads that wait to be finished.
+    package var pendingBytes: Int { self.state.pointee.body.count }
+
+    /// Adds an event that has no place in the log yet.
+    ///
+    /// - Throws: ``StorageError`` with code `invalidArgument` for an empty type or id, `limitExceeded` for a
+    ///   name of more than 255 bytes or for more than a frame takes; the encoder is as it was then.
+    package func append(_ record: EventRecord) throws(StorageError) {
+        precondition(!self.isPlaced || self.count == 0, "a frame's events are all placed or all not")
+        self.isPlaced = false
+        try self.state.pointee.append(record)
+    }
+
+    /// Adds an event whose place is known; for frames that are sealed or compacted.
+    ///
+    /// - Parameters:
+    ///   - position: greater than that of the event before; there may be gaps.
+    ///   - revision: nil if and only if the event has no stream.
+    /// - Throws: as ``append(_:)``, and `invalidArgument` for a place that cannot be.
+    package func append(_ record: EventRecord, position: UInt64, revision: UInt64?) throws(StorageError) {
+        precondition(self.isPlaced || self.count == 0, "a frame's events are all placed or all not")
+        let count = self.count
+        guard
+            position < .max, count == 0 || position > self.state.pointee.positions[count - 1],
+            (revision == nil) == (record.stream == nil), revision != .max
+        else {
+            throw StorageError(
+                .invalidArgument,
+                "an event cannot be placed at position \(position) with "
+                    + "\(revision.map { "revision \($0)" } ?? "no revision") in this frame")
+        }
+        self.isPlaced = true
+        try self.state.pointee.append(record)
+        self.state.pointee.positions.append(position)
+        self.state.pointee.revisions.append(revision ?? 0)
+    }
+
+    /// Forgets the events added so far.
+    package func reset() { self.state.pointee.reset() }
+
+    /// Finishes the frame of the events added so far, all but its place in the log.
+    ///
+    /// There must be at least one event.
+    package func finish() throws(StorageError) -> FrameDraft {
+        precondition(!self.isPlaced && self.count > 0, "there are events, and they have no place yet")
+        defer { self.state.pointee.reset() }
+        let (header, content) = try self.pack(isPlaced: false)
+        return FrameDraft(summary: self.state.pointee.summary(header), header: header, content: content)
+    }
+
+    /// Finishes the frame of the placed events added so far.
+    ///
+    /// There must be at least one event.
+    package func finishPlaced() throws(StorageError) -> [UInt8] {
+        precondition(self.isPlaced && self.count > 0, "there are events, and they have a place")
+        defer { self.state.pointee.reset() }
+        let (header, content) = try self.pack(isPlaced: true)
+        return [UInt8](unsafeUninitializedCapacity: header.prefixBytes + content.count) { target, count in
+            guard let start = UnsafeMutableRawPointer(target.baseAddress) else { return }
+            header.write(to: start)
+            let prefix = UnsafeRawBufferPointer(start: start, count: header.prefixBytes)
+            start.store(FrameHeader.checksum(prefix), at: FrameFormat.Offset.headerChecksum)
+            content.withUnsafeBytes { bytes in
+                if let base = bytes.baseAddress {
+                    (start + header.prefixBytes).copyMemory(from: base, byteCount: bytes.count)
+                }
+            }
+            count = header.prefixBytes + content.count
+        }
+    }
+}

@@ -1,0 +1,199 @@
+/// An open sealed segment: its blocks and what finds them.
+///
+/// The file has been checked whole when this exists, and nothing changes it, so what is read is what was
+/// written; frames and pages carry checksums besides. Any number of threads may read at once. Bytes are lent
+/// inside closures, each within one short read transaction. The file is closed with the last reference, also
+/// when its name was removed before.
+package final class Segment: Sendable {
+    /// The catalogue's record that this was opened by.
+    package let info: SegmentInfo
+    /// Where the file was opened.
+    package let path: String
+    /// What the blocks were compressed with, if anything.
+    package let dictionary: CompressionDictionary?
+    let meta: SegmentMeta
+    let directory: BlockDirectory
+    let file: SegmentReader
+
+    init(info: SegmentInfo, meta: SegmentMeta, file: SegmentReader) throws(StorageError) {
+        self.info = info
+        self.path = file.path
+        self.file = file
+        self.meta = meta
+        self.dictionary = try file.dictionary(meta)
+        self.directory = try file.blockDirectory(meta)
+    }
+
+    // MARK: - Blocks
+
+    /// The blocks in order, with their positions, counts and times: what finds events by time without opening
+    /// a block.
+    package var blocks: [SegmentBlock] { self.directory.blocks }
+
+    /// The block that holds `position` or, if none does, the first one after it.
+    package func block(atOrAfter position: UInt64) -> SegmentBlock? {
+        let number = self.directory.firstBlock(atOrAfter: position)
+        return number < self.blocks.count ? self.blocks[number] : nil
+    }
+
+    /// The block whose range of positions has `position` in it. In a compacted segment the event may still
+    /// be gone.
+    package func block(containing position: UInt64) -> SegmentBlock? {
+        guard let block = self.block(atOrAfter: position), block.firstPosition <= position else { return nil }
+        return block
+    }
+
+    /// The block that holds `position` or, if none does, the last one before it.
+    package func block(atOrBefore position: UInt64) -> SegmentBlock? {
+        let number = self.directory.firstBlock(atOrAfter: position)
+        if number < self.blocks.count, self.blocks[number].firstPosition <= position {
+            return self.blocks[number]
+        }
+        return number > 0 ? self.blocks[number - 1] : nil
+    }
+
+    /// Runs `body` with the frame of a block, which is valid until it returns.
+    package func withBlock<Result>(
+        _ number: Int, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
+    ) throws(StorageError) -> Result {
+        let block = self.blocks[number]
+        return try self.file.withRun(block.run) { run throws(StorageError) in
+            try body(try self.frame(of: block, in: run))
+        }
+    }
+
+    /// Gives the frames of blocks to `body`, with the position of their first event, until it returns false.
+    ///
+    /// The bytes are those of the mapped file and valid until `body` returns. A read transaction serves a run
+    /// of blocks, some 512 KiB.
+    ///
+    /// - Parameters:
+    ///   - position: begins at the block that holds it or, if none does, at the next one in `direction`.
+    ///   - body: must not close the log or wait for other work.
+    package func forEachBlock(
+        from position: UInt64, direction: ScanDirection = .forwards,
+        _ body: (_ frame: UnsafeRawBufferPointer, _ firstPosition: UInt64) throws(StorageError) -> Bool
+    ) throws(StorageError) {
+        let step = direction == .forwards ? 1 : -1
+        let start =
+            direction == .forwards ? self.block(atOrAfter: position) : self.block(atOrBefore: position)
+        guard var number = start?.number else { return }
+        var goesOn = true
+        while goesOn, self.blocks.indices.contains(number) {
+            let key = self.blocks[number].run
+            try self.file.withRun(key) { run throws(StorageError) in
+                while goesOn, self.blocks.indices.contains(number), self.blocks[number].run == key {
+                    let block = self.blocks[number]
+                    goesOn = try body(try self.frame(of: block, in: run), block.firstPosition)
+                    number += step
+                }
+            }
+        }
+    }
+
+    private func frame(
+        of block: SegmentBlock, in run: UnsafeRawBufferPointer
+    ) throws(StorageError) -> UnsafeRawBufferPointer {
+        guard block.offset <= run.count, block.byteCount <= run.count - block.offset else {
+            throw StorageError(
+                .corrupted, "block \(block.number) lies outside of its run", path: self.path,
+                positions: block.firstPosition..<block.lastPosition + 1)
+        }
+        return UnsafeRawBufferPointer(rebasing: run[block.offset..<block.offset + block.byteCount])
+    }
+
+    /// The dictionary that a frame of this segment names: what `FrameDecoder.load` asks for.
+    package func dictionary(id: UInt32) throws(StorageError) -> CompressionDictionary {
+        guard let dictionary, dictionary.id == id else {
+            throw StorageError(
+                .corrupted, "a block needs the dictionary \(id), which the segment does not have",
+                path: self.path, positions: self.info.positions)
+        }
+        return dictionary
+    }
+}
+
+// MARK: - Indexes
+
+extension Segment {
+    /// The blocks that may hold events of a stream, ascending, each with the number of such events.
+    ///
+    /// Another stream may share the entry, about once in 4,096 times: compare names in the block. Empty if the
+    /// segment has no event of the stream.
+    ///
+    /// - Complexity: one B-tree seek and a page of about 2 KB; some microseconds.
+    package func streamPostings(_ name: String) throws(StorageError) -> [BlockPosting] {
+        try self.streamPostings(hash: XXH64.hash(name))
+    }
+
+    /// The same by XXH64, seed 0, of the stream's name.
+    package func streamPostings(hash: UInt64) throws(StorageError) -> [BlockPosting] {
+        try self.lookup(.stream, hash)
+    }
+
+    /// The blocks that may hold events with a correlation id, ascending, each with the number of such events.
+    ///
+    /// What is said of ``streamPostings(_:)`` holds here too.
+    package func correlationPostings(_ id: Identifier) throws(StorageError) -> [BlockPosting] {
+        try self.lookup(.correlation, id.hash64)
+    }
+
+    /// The blocks that may hold the event with this id: none, or nearly always one.
+    ///
+    /// About one lookup in 4,096 of an id that is not there gives a block all the same.
+    package func idCandidates(_ id: Identifier) throws(StorageError) -> [Int] {
+        try self.idCandidates(hash: id.hash64)
+    }
+
+    /// The same by the id's `hash64`.
+    package func idCandidates(hash: UInt64) throws(StorageError) -> [Int] {
+        try self.lookup(.id, hash).map(\.block)
+    }
+
+    private func lookup(_ kind: SegmentIndex, _ hash: UInt64) throws(StorageError) -> [BlockPosting] {
+        let index = self.meta.indexes[kind.ordinal]
+        if index.pages == 0 { return [] }
+        let key = index.code.key(of: hash)
+        var found: [BlockPosting] = []
+        try self.file.page(atOrBefore: SegmentKey.page(kind, firstKey: key)) {
+            pageKey, page throws(StorageError) in
+            guard let firstKey = SegmentKey.firstKey(pageKey, of: kind) else { return }
+            found = try PostingsPage.blocks(for: key, in: page, firstKey: firstKey, code: index.code)
+        }
+        guard found.last?.block ?? 0 < max(1, self.blocks.count) else {
+            throw StorageError(
+                .corrupted, "an index names a block that is not there", path: self.path,
+                positions: self.info.positions)
+        }
+        return found
+    }
+
+    /// The distinct types in the order of their UTF-8 bytes, with their numbers of events; exact.
+    package func typeCounts() throws(StorageError) -> [(type: String, count: Int)] {
+        var counts: [(type: String, count: Int)] = []
+        try self.file.forEachPage(of: SegmentKey.types) { _, page throws(StorageError) in
+            try TypeTable.forEachEntry(in: page, blockCount: self.blocks.count) { entry in
+                counts.append((entry.name, entry.count))
+                return true
+            }
+        }
+        return counts
+    }
+
+    /// The blocks that hold events of a type, ascending, each with the number of such events; exact. Empty if
+    /// the segment has none.
+    package func typeBlocks(_ type: String) throws(StorageError) -> [BlockPosting] {
+        guard type.utf8.count <= 255 else { return [] }
+        var found: [BlockPosting] = []
+        try self.file.page(atOrBefore: SegmentKey.types(from: type)) { key, page throws(StorageError) in
+            guard key.first == SegmentKey.types else { return }
+            try TypeTable.forEachEntry(in: page, blockCount: self.blocks.count) {
+                entry throws(StorageError) in
+                guard entry.name == type else { return true }
+                found = try entry.blocks()
+                return false
+            }
+        }
+        return found
+    }
+}

@@ -1,0 +1,298 @@
+import Glibc
+
+/// Writes a sealed segment: events come in by position, a complete and immutable file comes out.
+///
+/// Nothing is visible under the segment's name before ``finish(endPosition:)`` has returned; a crash leaves at
+/// most a file whose name ends with `.tmp`. While it is being written an event costs 24 bytes of memory, and
+/// 8 more for a moment at the end. After an error the segment is given up.
+///
+/// Not for several threads at once.
+package final class SegmentWriter {
+    /// Stored bytes after which a run of blocks is written: an LMDB value takes whole pages, and half a page
+    /// of this is little.
+    private static let runBytes = 512 << 10
+    /// The most events in a block, so that small ones do not make blocks that take long to search.
+    private static let blockEvents = 8_192
+
+    private let firstPosition: UInt64
+    private let generation: UInt32
+    private let logID: (UInt64, UInt64)
+    private let createdAt: Int64
+    private let blockBytes: Int
+    private let dictionary: CompressionDictionary?
+    private let encoder: FrameEncoder
+    private let file: SegmentFile
+    private let fileName: String
+
+    private var directory = BlockDirectory()
+    private var run: [UInt8] = []
+    private var runKey: UInt64 = 0
+    private var indexes = SegmentIndex.allCases.map { PostingsBuilder(isGrouped: $0.isGrouped) }
+    private var types = TypeTable()
+    private var nextPosition: UInt64
+    private var count = 0
+    private var minTimestamp = Int64.max
+    private var maxTimestamp = Int64.min
+    private var uncompressedBytes = 0
+    private var isEnded = false
+
+    /// What each part of the file took, for reports; complete after `finish`.
+    package private(set) var sizes = Sizes()
+
+    /// Bytes by part, LMDB's own overhead left out.
+    package struct Sizes: Sendable {
+        package var blocks = 0
+        package var streams = 0
+        package var correlations = 0
+        package var ids = 0
+        package var types = 0
+        package var directory = 0
+        package var dictionary = 0
+    }
+
+    /// Begins a segment.
+    ///
+    /// - Parameters:
+    ///   - directory: where segments are kept.
+    ///   - firstPosition: where the range that the segment covers begins; it names the file.
+    ///   - generation: 0 when sealing; one more each time the range is written anew.
+    ///   - dictionaryBytes: a zstd dictionary for the blocks; it becomes part of the file.
+    ///   - logID: the two halves of the log's UUID.
+    ///   - level: zstd's level.
+    ///   - blockBytes: the bytes of metadata and payloads after which a block ends.
+    /// - Throws: ``StorageError`` with code `alreadyExists` if there is a file of that name.
+    package init(
+        directory: String, firstPosition: UInt64, generation: UInt32, dictionaryBytes: [UInt8]?,
+        logID: (UInt64, UInt64), level: Int32, blockBytes: Int = 128 << 10
+    ) throws(StorageError) {
+        self.firstPosition = firstPosition
+        self.generation = generation
+        self.logID = logID
+        self.nextPosition = firstPosition
+        self.blockBytes = blockBytes
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        self.createdAt = Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
+        if let dictionaryBytes {
+            self.dictionary = try CompressionDictionary(bytes: dictionaryBytes, level: level)
+        } else {
+            self.dictionary = nil
+        }
+        self.encoder = try FrameEncoder(level: level, dictionary: self.dictionary, groupsByType: true)
+        self.fileName = SegmentInfo.fileName(firstPosition: firstPosition, generation: generation)
+        self.file = try SegmentFile(directory: directory, fileName: self.fileName)
+        self.run.reserveCapacity(Self.runBytes + Self.runBytes / 4)
+    }
+
+    deinit {
+        self.abandon()
+    }
+
+    /// Adds an event.
+    ///
+    /// - Throws: ``StorageError`` with code `invalidArgument` if its position is not after the one before.
+    package func append(_ placed: PlacedRecord) throws(StorageError) {
+        let record = placed.record
+        let hashes = Hashes(
+            id: record.id.hash64, correlation: record.correlation?.hash64 ?? 0,
+            stream: record.stream.map { XXH64.hash($0) }, type: self.types.number(of: record.type))
+        try self.guarded { () throws(StorageError) in try self.append(placed, hashes) }
+    }
+
+    /// Adds those events of a decoded frame for which `keep` is true.
+    ///
+    /// - Parameter keep: is given the number of an event in the frame.
+    package func append(
+        contentsOf frame: FrameDecoder, where keep: (Int) -> Bool = { _ in true }
+    ) throws(StorageError) {
+        if frame.count == 0 { return }
+        try frame.require(.all)
+        var types = [Int](repeating: -1, count: frame.distinctCount(.type))
+        var streams = [UInt64?](repeating: nil, count: frame.distinctCount(.stream))
+        for code in streams.indices {
+            streams[code] = frame.distinctText(.stream, code).map { XXH64.hash($0) }
+        }
+        try self.guarded { () throws(StorageError) in
+            for index in 0..<frame.count where keep(index) {
+                let record = try frame.record(index)
+                let type = frame.code(.type, index)
+                if types[type] < 0 { types[type] = self.types.number(of: record.type) }
+                try self.append(
+                    PlacedRecord(
+                        position: frame.position(index), revision: frame.revision(index), record: record),
+                    Hashes(
+                        id: frame.idHash(index), correlation: record.correlation?.hash64 ?? 0,
+                        stream: streams[frame.code(.stream, index)], type: types[type]))
+            }
+        }
+    }
+
+    /// What the indexes keep of an event.
+    private struct Hashes {
+        var id: UInt64
+        /// 0: none.
+        var correlation: UInt64
+        var stream: UInt64?
+        var type: Int
+    }
+
+    private func append(_ placed: PlacedRecord, _ hashes: Hashes) throws(StorageError) {
+        try self.requireOpen()
+        guard placed.position >= self.nextPosition, placed.position < .max else {
+            throw StorageError(
+                .invalidArgument,
+                "position \(placed.position) cannot follow in a segment that goes on at \(self.nextPosition)")
+        }
+        try self.encoder.append(placed.record, position: placed.position, revision: placed.revision)
+        let block = self.directory.blocks.count
+        self.indexes[SegmentIndex.id.ordinal].add(hash: hashes.id, block: block)
+        if hashes.correlation != 0 {
+            self.indexes[SegmentIndex.correlation.ordinal].add(hash: hashes.correlation, block: block)
+        }
+        if let stream = hashes.stream {
+            self.indexes[SegmentIndex.stream.ordinal].add(hash: stream, block: block)
+        }
+        self.types.add(hashes.type)
+        self.nextPosition = placed.position + 1
+        self.count += 1
+        if self.encoder.pendingBytes >= self.blockBytes || self.encoder.count >= Self.blockEvents {
+            try self.endBlock()
+        }
+    }
+
+    /// Writes what is left, the indexes and the file's own record, and gives the file its name.
+    ///
+    /// - Parameter endPosition: where the range that the segment covers ends; at least one after the last
+    ///   event.
+    /// - Returns: what the catalogue is to keep.
+    package func finish(endPosition: UInt64) throws(StorageError) -> SegmentInfo {
+        try self.requireOpen()
+        guard endPosition > self.firstPosition, endPosition >= self.nextPosition else {
+            throw StorageError(
+                .invalidArgument,
+                "a segment from \(self.firstPosition) on with events below \(self.nextPosition) cannot end at "
+                    + "\(endPosition)")
+        }
+        var info: SegmentInfo?
+        try self.guarded { () throws(StorageError) in
+            if self.encoder.count > 0 { try self.endBlock() }
+            try self.flushRun()
+            let meta = try self.writeIndexes(endPosition: endPosition)
+            if let dictionary {
+                try self.file.put(.meta, key: SegmentKey.dictionary, value: dictionary.bytes)
+                self.sizes.dictionary = dictionary.bytes.count
+            }
+            try self.file.put(.meta, key: SegmentKey.segment, value: meta.encode())
+            let (bytes, digest) = try self.file.complete()
+            self.isEnded = true
+            info = SegmentInfo(meta, fileBytes: bytes, digest: digest)
+        }
+        guard let info else { throw StorageError(.closed, "the segment was given up") }
+        return info
+    }
+
+    /// Gives the segment up and removes its temporary file. Does nothing after `finish` or an error.
+    package func abandon() {
+        if self.isEnded { return }
+        self.isEnded = true
+        self.file.abandon()
+    }
+
+    private func requireOpen() throws(StorageError) {
+        guard !self.isEnded else {
+            throw StorageError(.closed, "the segment was finished or given up", path: self.fileName)
+        }
+    }
+
+    /// Gives the segment up if `body` throws.
+    private func guarded(_ body: () throws(StorageError) -> Void) throws(StorageError) {
+        do throws(StorageError) { try body() } catch {
+            self.abandon()
+            throw error
+        }
+    }
+}
+
+extension SegmentWriter {
+    /// Compresses the events that wait into a block and adds it to the run.
+    private func endBlock() throws(StorageError) {
+        let frame = try self.encoder.finishPlaced()
+        let header = try frame.span.bytes.withUnsafeBytes { bytes throws(StorageError) in
+            try FrameHeader.parse(bytes, expectedFirstPosition: nil)
+        }
+        let number = self.directory.blocks.count
+        guard number < 1 << PostingsCode.maximumBlockBits else {
+            throw StorageError(.limitExceeded, "a segment has at most 2^24 blocks")
+        }
+        let padding = BlockDirectory.aligned(self.run.count) - self.run.count
+        self.run.append(contentsOf: repeatElement(0, count: padding))
+        if self.run.isEmpty { self.runKey = header.firstPosition }
+        self.directory.append(
+            SegmentBlock(
+                number: number, firstPosition: header.firstPosition, lastPosition: header.lastPosition,
+                count: header.count, minTimestamp: header.minTimestamp, maxTimestamp: header.maxTimestamp,
+                run: self.runKey, offset: self.run.count, byteCount: frame.count))
+        self.run.append(contentsOf: frame)
+        self.types.endBlock(number)
+        self.minTimestamp = min(self.minTimestamp, header.minTimestamp)
+        self.maxTimestamp = max(self.maxTimestamp, header.maxTimestamp)
+        self.uncompressedBytes += header.envelopePlainBytes + header.bodyPlainBytes
+        self.sizes.blocks += frame.count
+        if self.run.count >= Self.runBytes { try self.flushRun() }
+    }
+
+    private func flushRun() throws(StorageError) {
+        guard !self.run.isEmpty else { return }
+        try self.file.putRun(key: self.runKey, self.run)
+        self.run.removeAll(keepingCapacity: true)
+    }
+
+    /// Writes everything in the database `index`, in the order of its keys.
+    private func writeIndexes(endPosition: UInt64) throws(StorageError) -> SegmentMeta {
+        let blockCount = self.directory.blocks.count
+        let directory = self.directory.encode(from: self.firstPosition)
+        self.sizes.directory = directory.count
+        try self.file.put(.index, key: SegmentKey.blocks, value: directory)
+        var metas: [SegmentIndex: SegmentMeta.IndexMeta] = [:]
+        for kind in [SegmentIndex.correlation, .id, .stream] {
+            var pages = 0
+            var bytes = 0
+            let (code, entries) = try self.indexes[kind.ordinal].finish(blockCount: blockCount) {
+                firstKey, page throws(StorageError) in
+                try self.file.put(.index, key: SegmentKey.page(kind, firstKey: firstKey), value: page)
+                pages += 1
+                bytes += page.count + CheckedValue.checksumBytes
+            }
+            metas[kind] = SegmentMeta.IndexMeta(code: code, entries: entries, pages: pages)
+            switch kind {
+            case .stream: self.sizes.streams = bytes
+            case .correlation: self.sizes.correlations = bytes
+            case .id: self.sizes.ids = bytes
+            }
+        }
+        try self.types.forEachPage(blockCount: blockCount) { first, page throws(StorageError) in
+            try self.file.put(.index, key: SegmentKey.types(from: first), value: page)
+            self.sizes.types += page.count + CheckedValue.checksumBytes
+        }
+        return SegmentMeta(
+            logID: self.logID, positions: self.firstPosition..<endPosition, count: self.count,
+            minTimestamp: self.count > 0 ? self.minTimestamp : 0,
+            maxTimestamp: self.count > 0 ? self.maxTimestamp : 0,
+            uncompressedBytes: self.uncompressedBytes, dictionaryID: self.dictionary?.id ?? 0,
+            dictionaryHash: self.dictionary?.hash ?? 0, generation: self.generation,
+            createdAt: self.createdAt, blockCount: blockCount,
+            indexes: SegmentIndex.allCases.compactMap { metas[$0] })
+    }
+}
+
+extension SegmentInfo {
+    /// What the catalogue keeps, from what the segment says of itself and what its file turned out to be.
+    init(_ meta: SegmentMeta, fileBytes: Int, digest: UInt64) {
+        self.init(
+            fileName: Self.fileName(firstPosition: meta.positions.lowerBound, generation: meta.generation),
+            positions: meta.positions, count: meta.count, minTimestamp: meta.minTimestamp,
+            maxTimestamp: meta.maxTimestamp, fileBytes: fileBytes,
+            uncompressedBytes: meta.uncompressedBytes, digest: digest, dictionaryID: meta.dictionaryID,
+            dictionaryHash: meta.dictionaryHash, generation: meta.generation, createdAt: meta.createdAt)
+    }
+}
