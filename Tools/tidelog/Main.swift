@@ -41,9 +41,6 @@ struct Root: AsyncParsableCommand {
             CommandGroup(
                 name: "Looking", subcommands: [Stats.self, Segments.self, Streams.self, Stream.self]),
             CommandGroup(name: "Keeping", subcommands: [Seal.self, Compact.self, Retain.self]),
-            CommandGroup(
-                name: "Saving", subcommands: [Verify.self, Repair.self, Backup.self, Restore.self]),
-            CommandGroup(name: "Measuring", subcommands: [Bench.self]),
         ])
 }
 

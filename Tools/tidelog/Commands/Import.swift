@@ -27,9 +27,10 @@ struct Import: AsyncParsableCommand {
     var batch = 1000
 
     @Option(
-        help: .init("Among how many of the newest events ids are looked for; 16 to 32 bytes of memory each.", valueName: "n"),
-        transform: Parse.atLeast(1))
-    var window = 10_000_000
+        help: .init(
+            "Among how many of the newest events ids are looked for; up to 32 bytes of memory each.",
+            valueName: "n"), transform: Parse.atLeast(1))
+    var window = 6_000_000
 
     @Option(
         help: .init("Seal whenever this many uncompressed bytes have gathered. (default: 64MiB)",

@@ -21,6 +21,7 @@ final class Importer {
     private let batch: Int
     private let window: Int
     private var known: KnownEvents
+    private var lookedAtFrom = Position.zero
     private var result = ImportResult()
 
     init(log: EventLog, input: LineReader, batch: Int, window: Int) {
@@ -36,7 +37,8 @@ final class Importer {
         let watch = Stopwatch()
         let bar = ProgressBar("importing", total: self.input.totalBytes, describe: Units.bytes)
         defer { bar.finish() }
-        self.known = KnownEvents(window: self.window, start: try self.firstLookedAt())
+        self.lookedAtFrom = try self.firstLookedAt()
+        self.known = KnownEvents(window: self.window, start: self.lookedAtFrom)
         try self.known.catchUp(with: self.log)
 
         let queue = ParseQueue(depth: 8)
@@ -64,80 +66,107 @@ final class Importer {
         query.order = .newestFirst
         query.limit = 1
         guard let last = try self.log.eventsBlocking(query).first?.position else { return .zero }
-        return Position(last.rawValue - min(last.rawValue, UInt64(self.window)))
+        return last.rawValue < UInt64(self.window) ? .zero : Position(last.rawValue + 1 - UInt64(self.window))
     }
 
     private func take(_ parsed: ParseQueue.Parsed) throws {
         if parsed.events.isEmpty { return }
+        if self.result.batches == 0, self.result.repeated == 0 { try self.refuseOlder(parsed) }
         var tries = 0
         while true {
-            let fresh = try self.withoutKnown(parsed)
-            self.result.repeated += fresh.repeated
-            if fresh.events.isEmpty { return }
+            let known = try self.known(parsed)
+            let events =
+                known.isEmpty
+                ? parsed.events
+                : parsed.events.enumerated().filter { !known.contains($0.offset) }.map(\.element)
+            if events.isEmpty { return self.result.repeated += known.count }
             do {
-                let answer = try self.log.appendBlocking(fresh.events)
-                self.known.insert(fresh.events, at: answer.positions.lowerBound)
-                if answer.isRepeat {
-                    self.result.repeated += fresh.events.count
-                } else {
-                    self.result.added += fresh.events.count
-                    self.result.batches += 1
-                }
+                let answer = try self.log.appendBlocking(events)
+                try self.takeIn(parsed, leavingOut: known, at: answer.positions.lowerBound)
+                self.result.repeated += known.count + (answer.isRepeat ? events.count : 0)
+                self.result.added += answer.isRepeat ? 0 : events.count
+                self.result.batches += 1
                 return
             } catch let error as EventLogError {
                 // Somebody else may have appended some of them just now.
                 guard error.code == .duplicateEvent, tries < 3 else { throw self.placed(error, parsed) }
                 tries += 1
-                self.result.repeated -= fresh.repeated
                 try self.known.catchUp(with: self.log)
             }
         }
     }
 
-    /// The events of a batch that the log does not have.
-    private func withoutKnown(
-        _ parsed: ParseQueue.Parsed
-    ) throws -> (events: [Event], repeated: Int) {
-        var suspects: [(index: Int, position: Position)] = []
-        for (index, event) in parsed.events.enumerated() {
-            if let position = self.known.candidate(event.id) { suspects.append((index, position)) }
+    /// Keeps in mind what was appended.
+    private func takeIn(
+        _ parsed: ParseQueue.Parsed, leavingOut known: Set<Int>, at first: Position
+    ) throws {
+        // What others have appended meanwhile stands before it.
+        if first > self.known.end { try self.known.catchUp(with: self.log, to: first) }
+        guard first == self.known.end else { return }
+        var position = first
+        for (index, hash) in parsed.hashes.enumerated() where known.isEmpty || !known.contains(index) {
+            self.known.insert(hash, position)
+            position = position.advanced(by: 1)
         }
-        if suspects.isEmpty { return try self.withoutRepeats(parsed, leavingOut: []) }
-        let stored = try self.events(at: suspects.map(\.position))
-        var isKnown: Set<Int> = []
-        for suspect in suspects {
-            let event = parsed.events[suspect.index]
-            guard let found = stored[suspect.position], found.id == event.id else { continue }
-            guard Self.isSame(found.event, event) else {
-                throw Failure(
-                    .unmet,
-                    "line \(parsed.lines[suspect.index]): the id \(event.id) is in the log already, at position "
-                        + "\(suspect.position), with other contents; give this event an id of its own")
-            }
-            isKnown.insert(suspect.index)
-        }
-        return try self.withoutRepeats(parsed, leavingOut: isKnown)
     }
 
-    /// Leaves out what is known, and events that the batch itself repeats.
-    private func withoutRepeats(
-        _ parsed: ParseQueue.Parsed, leavingOut known: Set<Int>
-    ) throws -> (events: [Event], repeated: Int) {
+    /// Refuses to import again what is so old that its ids are not looked at: it would be stored twice.
+    private func refuseOlder(_ parsed: ParseQueue.Parsed) throws {
+        guard self.lookedAtFrom > .zero, let event = parsed.events.first,
+            self.known.candidate(parsed.hashes[0]) == nil
+        else { return }
+        let (log, id) = (self.log, event.id)
+        let found = try wait { try await log.event(id: id) }
+        guard let found else { return }
+        throw Failure(
+            .unmet,
+            "line \(parsed.lines[0]): the event is in the log already, at position \(found.position), which is "
+                + "older than the newest \(Units.count(self.window)) events that ids are looked for among; "
+                + "import with --window \(self.known.end.rawValue - found.position.rawValue) or more")
+    }
+
+    /// Which events of a batch are in the log already or repeat one of the batch.
+    private func known(_ parsed: ParseQueue.Parsed) throws -> Set<Int> {
+        var suspects: [(index: Int, position: Position)] = []
+        for (index, hash) in parsed.hashes.enumerated() {
+            if let position = self.known.candidate(hash) { suspects.append((index, position)) }
+        }
+        var known: Set<Int> = []
+        if !suspects.isEmpty {
+            let stored = try self.events(at: suspects.map(\.position))
+            for suspect in suspects {
+                let event = parsed.events[suspect.index]
+                guard let found = stored[suspect.position], found.id == event.id else { continue }
+                guard Self.isSame(found.event, event) else {
+                    throw Failure(
+                        .unmet,
+                        "line \(parsed.lines[suspect.index]): the id \(event.id) is in the log already, at "
+                            + "position \(suspect.position), with other contents; give this event an id of its "
+                            + "own")
+                }
+                known.insert(suspect.index)
+            }
+        }
+        if parsed.mayRepeat { try self.addRepeats(parsed, to: &known) }
+        return known
+    }
+
+    /// Adds the events that another one of the batch came before.
+    private func addRepeats(_ parsed: ParseQueue.Parsed, to known: inout Set<Int>) throws {
         var first: [EventID: Int] = [:]
-        first.reserveCapacity(parsed.events.count)
-        var left: Set<Int> = known
         for (index, event) in parsed.events.enumerated() where !known.contains(index) {
-            guard let before = first.updateValue(index, forKey: event.id) else { continue }
+            guard let before = first[event.id] else {
+                first[event.id] = index
+                continue
+            }
             guard Self.isSame(parsed.events[before], event) else {
                 throw Failure(
                     .unmet,
                     "line \(parsed.lines[index]): the id \(event.id) was in line \(parsed.lines[before]) already, "
                         + "with other contents; give this event an id of its own")
             }
-            left.insert(index)
+            known.insert(index)
         }
-        if left.isEmpty { return (parsed.events, 0) }
-        return (parsed.events.enumerated().filter { !left.contains($0.offset) }.map(\.element), left.count)
     }
 
     /// The events at these positions, read in runs: what was imported together stands together.

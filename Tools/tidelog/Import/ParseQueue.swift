@@ -9,6 +9,10 @@ final class ParseQueue: Sendable {
         var events: [Event] = []
         /// The line of each event.
         var lines: [Int] = []
+        /// What each event's id is known by.
+        var hashes: [UInt64] = []
+        /// Whether two events may have the same id.
+        var mayRepeat = false
         var bytes = 0
         /// Why there is no further event in this batch.
         var failure: (any Error)?
@@ -104,6 +108,8 @@ final class ParseQueue: Sendable {
                 parsed.events.append(try decoder.decode(line, line: number))
                 parsed.lines.append(number)
             }
+            parsed.hashes = parsed.events.map { KnownEvents.hash($0.id) }
+            parsed.mayRepeat = Set(parsed.hashes).count < parsed.hashes.count
         } catch {
             parsed.failure = Failure(.unmet, Ending.text(of: error))
         }

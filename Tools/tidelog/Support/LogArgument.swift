@@ -1,5 +1,6 @@
 import ArgumentParser
 import Dispatch
+import Synchronization
 import SystemPackage
 import Tidelog
 
@@ -69,4 +70,27 @@ func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) a
             reply.resume(with: Result { try body() })
         }
     }
+}
+
+/// Blocks the calling thread, which must not be one that runs Swift's tasks, until `body` has an answer.
+func wait<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) throws -> Value {
+    let answer = Answer<Value>()
+    Task {
+        let result: Result<Value, any Error>
+        do {
+            result = .success(try await body())
+        } catch {
+            result = .failure(error)
+        }
+        answer.value.withLock { $0 = result }
+        answer.isThere.signal()
+    }
+    answer.isThere.wait()
+    guard let result = answer.value.withLock({ $0 }) else { throw ClosedPipe() }
+    return try result.get()
+}
+
+private final class Answer<Value: Sendable>: Sendable {
+    let isThere = DispatchSemaphore(value: 0)
+    let value = Mutex<Result<Value, any Error>?>(nil)
 }
