@@ -41,6 +41,7 @@ struct Root: AsyncParsableCommand {
             CommandGroup(
                 name: "Looking", subcommands: [Stats.self, Segments.self, Streams.self, Stream.self]),
             CommandGroup(name: "Keeping", subcommands: [Seal.self, Compact.self, Retain.self]),
+            CommandGroup(name: "Measuring", subcommands: [Bench.self]),
         ])
 }
 

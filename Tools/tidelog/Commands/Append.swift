@@ -99,10 +99,10 @@ struct Append: AsyncParsableCommand {
             id: self.id ?? .generate(), type: self.type, stream: self.stream, payload: payload,
             timestamp: self.time ?? .now(), source: self.source, correlationID: self.correlation,
             causationID: self.causation, schemaVersion: self.schemaVersion)
-        do {
+        do throws(EventLogError) {
             if let metadata { event.metadata = try EventMetadata(json: metadata.utf8) }
             try event.validate()
-        } catch let error as EventLogError {
+        } catch {
             throw Failure(.usage, Ending.text(of: error))
         }
         return event

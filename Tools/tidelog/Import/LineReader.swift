@@ -9,10 +9,11 @@ struct Lines: Sendable {
     var firstNumber: Int
 
     /// Calls `body` with each line that is not white space, and its number.
-    func forEach<Failure: Error>(
-        _ body: (UnsafeRawBufferPointer, Int) throws(Failure) -> Void
-    ) throws(Failure) {
-        try self.bytes.withUnsafeBytes { bytes throws(Failure) in
+    func forEach<Problem: Error>(
+        _ body: (UnsafeRawBufferPointer, Int) throws(Problem) -> Void
+    ) throws(Problem) {
+        try self.bytes.withUnsafeBufferPointer { bytes throws(Problem) in
+            let bytes = UnsafeRawBufferPointer(bytes)
             var start = 0
             for (index, end) in self.ends.enumerated() {
                 let line = UnsafeRawBufferPointer(rebasing: bytes[start..<end])

@@ -1,5 +1,5 @@
-import ArgumentParser
-import Tidelog
+public import ArgumentParser
+public import Tidelog
 
 extension Position: ExpressibleByArgument {
     public init?(argument: String) { self.init(argument) }

@@ -34,9 +34,10 @@ struct LogArgument: ParsableArguments {
     /// Opens the log.
     func open(_ configuration: EventLogConfiguration) async throws -> EventLog {
         Signals.setLog(self.log)
-        do {
+        do throws(EventLogError) {
             return try await EventLog.open(at: FilePath(self.log), configuration: configuration)
-        } catch EventLogError.Code.notFound where !configuration.createsIfMissing {
+        } catch {
+            guard error.code == .notFound, !configuration.createsIfMissing else { throw error }
             throw Failure(
                 .unable, "there is no log in \(self.log); make one with `tidelog init \(self.log)`")
         }
@@ -76,13 +77,12 @@ func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) a
 func wait<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) throws -> Value {
     let answer = Answer<Value>()
     Task {
-        let result: Result<Value, any Error>
         do {
-            result = .success(try await body())
+            let value = try await body()
+            answer.value.withLock { $0 = .success(value) }
         } catch {
-            result = .failure(error)
+            answer.value.withLock { $0 = .failure(error) }
         }
-        answer.value.withLock { $0 = result }
         answer.isThere.signal()
     }
     answer.isThere.wait()

@@ -75,12 +75,8 @@ enum Signals {
 
     /// Runs `body` once when SIGINT or SIGTERM asks the process to stop.
     static func onStop(_ body: @escaping @Sendable () -> Void) throws {
-        var ends: [Int32] = [-1, -1]
-        guard pipe2(&ends, O_CLOEXEC) == 0 else {
-            throw Failure(.unable, "cannot make a pipe: \(systemMessage(errno)); close other programs")
-        }
-        Self.stopDescriptor.store(ends[1], ordering: .sequentiallyConsistent)
-        let reading = ends[0]
+        let (reading, writing) = try makePipe()
+        Self.stopDescriptor.store(writing, ordering: .sequentiallyConsistent)
         let thread = DispatchQueue(label: "tidelog.stop")
         thread.async {
             var byte: UInt8 = 0
@@ -100,4 +96,14 @@ enum Signals {
         _ = Glibc.write(Self.stopDescriptor.load(ordering: .sequentiallyConsistent), &byte, 1)
         errno = number
     }
+}
+
+/// A pipe that child processes do not inherit.
+func makePipe() throws -> (reading: Int32, writing: Int32) {
+    var ends: [Int32] = [-1, -1]
+    guard pipe(&ends) == 0 else {
+        throw Failure(.unable, "cannot make a pipe: \(systemMessage(errno)); close other programs")
+    }
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    return (ends[0], ends[1])
 }
