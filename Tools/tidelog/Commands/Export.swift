@@ -4,7 +4,7 @@ import Tidelog
 
 struct Export: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Write events for other programs.",
+        abstract: "Write events for other programs.", usage: "tidelog export FORM LOG …",
         discussion: """
             Examples:
               tidelog export cloudevents shop --output shop.ndjson
@@ -12,11 +12,16 @@ struct Export: AsyncParsableCommand {
               tidelog export csv shop --guard-formulas --output shop.csv
             """,
         subcommands: [ExportNDJSON.self, ExportCloudEvents.self, ExportCSV.self])
+
+    func run() async throws {
+        throw ValidationError("Name a form: ndjson, cloudevents or csv")
+    }
 }
 
 struct ExportNDJSON: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "ndjson", abstract: "The plain form: one JSON object a line.")
+        commandName: "ndjson", abstract: "The plain form: one JSON object a line.",
+        discussion: "Example:\n  tidelog export ndjson shop --type 'order.>' | gzip > orders.ndjson.gz")
 
     @OptionGroup var options: ExportOptions
 
@@ -25,7 +30,8 @@ struct ExportNDJSON: AsyncParsableCommand {
 
 struct ExportCloudEvents: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "cloudevents", abstract: "CloudEvents 1.0: one JSON object a line.")
+        commandName: "cloudevents", abstract: "CloudEvents 1.0: one JSON object a line.",
+        discussion: "Example:\n  tidelog export cloudevents shop --output shop.ndjson")
 
     @OptionGroup var options: ExportOptions
 
@@ -34,7 +40,8 @@ struct ExportCloudEvents: AsyncParsableCommand {
 
 struct ExportCSV: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "csv", abstract: "Comma-separated values (RFC 4180), with a line of titles.")
+        commandName: "csv", abstract: "Comma-separated values (RFC 4180), with a line of titles.",
+        discussion: "Example:\n  tidelog export csv shop --guard-formulas --output shop.csv")
 
     @OptionGroup var options: ExportOptions
 

@@ -45,7 +45,8 @@ struct Stats: AsyncParsableCommand {
             s.nextPosition > s.firstPosition
                 ? "\(Units.count(s.firstPosition.rawValue)) to \(Units.count(s.nextPosition.rawValue - 1))"
                 : "none; the next is \(Units.count(s.nextPosition.rawValue))")
-        if let oldest, let newest { facts.add("times", "\(oldest) to \(newest)") }
+        if let oldest { facts.add("first event", "\(oldest)") }
+        if let newest { facts.add("last event", "\(newest)") }
         facts.add(
             "sealed",
             "\(Units.events(s.sealedEvents)) in \(Units.count(s.segments)) segments, "
@@ -71,8 +72,8 @@ struct Stats: AsyncParsableCommand {
             "log_id": .string(s.logID), "incarnation": .unsigned(s.incarnation),
             "created_at": JSONText(s.createdAt), "events": .integer(s.sealedEvents + s.activeEvents),
             "first_position": JSONText(s.firstPosition), "next_position": JSONText(s.nextPosition),
-            "sealed_end": JSONText(s.sealedEnd), "oldest_event": JSONText(oldest),
-            "newest_event": JSONText(newest), "segments": .integer(s.segments),
+            "sealed_end": JSONText(s.sealedEnd), "first_event_time": JSONText(oldest),
+            "last_event_time": JSONText(newest), "segments": .integer(s.segments),
             "sealed_events": .integer(s.sealedEvents), "active_events": .integer(s.activeEvents),
             "sealed_bytes": .integer(s.sealedBytes),
             "sealed_uncompressed_bytes": .integer(s.sealedUncompressedBytes),

@@ -81,16 +81,22 @@ struct Ending {
 
     /// The error on one line, with the file and the positions that its message may not name.
     static func text(of error: EventLogError) -> String {
-        var text = error.message
-        if text.hasSuffix(".") { text.removeLast() }
-        if let first = text.first, first.isUppercase, text.dropFirst().first?.isLowercase ?? false {
-            text = first.lowercased() + text.dropFirst()
-        }
+        var text = Self.begun(error.message)
         if let path = error.path, !text.contains(path) { text += " [\(path)]" }
         if let positions = error.positions, error.code == .corrupted {
             text += " [positions \(positions.lowerBound) to \(positions.upperBound)]"
         }
         return text
+    }
+
+    /// A sentence as the second half of a line: without capital and full stop.
+    private static func begun(_ sentence: String) -> String {
+        var text = sentence
+        if text.hasSuffix(".") { text.removeLast() }
+        guard let first = text.first, first.isUppercase, text.dropFirst().first?.isLowercase ?? false else {
+            return text
+        }
+        return first.lowercased() + text.dropFirst()
     }
 
     /// What ArgumentParser has to say, on one line, with the help to turn to.
@@ -101,7 +107,7 @@ struct Ending {
             return line[range.upperBound...].split(separator: "'").first
         }.first
         let message = Root.message(for: error).split(separator: "\n").joined(separator: " ")
-        return "\(message); see `\(command ?? "tidelog --help")`"
+        return "\(Self.begun(message)); see `\(command ?? "tidelog --help")`"
     }
 }
 
