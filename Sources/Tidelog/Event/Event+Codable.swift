@@ -87,7 +87,7 @@ extension Timestamp {
         self.init(seconds: seconds + nanoseconds / 1_000_000_000, nanoseconds: nanoseconds % 1_000_000_000)
     }
 
-    /// The same moment as a date, which tells tenths of a microsecond at best.
+    /// The same moment as a date, which tells tenths of a microsecond in these years.
     public var date: Date {
         let seconds = Double(self.wholeSeconds - Int64(Self.referenceDateSeconds))
         return Date(timeIntervalSinceReferenceDate: seconds + Double(self.nanosecondOfSecond) / 1e9)

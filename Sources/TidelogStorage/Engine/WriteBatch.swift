@@ -100,7 +100,7 @@ struct WriteBatch {
     private mutating func accept(
         _ request: AppendRequest, _ transaction: borrowing HeadTransaction
     ) throws(StorageError) -> AppendOutcome {
-        if request.idHashes.contains(where: { self.window!.contains($0) }) {
+        if self.window!.containsAny(request.idHashes) {
             try self.flush(transaction)
             let repeats = Repeats(engine: self.engine, window: self.window!)
             if let earlier = try repeats.outcome(of: request, transaction) { return earlier }
@@ -149,9 +149,7 @@ struct WriteBatch {
         for code in draft.summary.streamCodes where code > 0 { last[Int(code) - 1] += 1 }
         outcome.streams = draft.summary.streams
         outcome.lastRevisions = last.map { $0 - 1 }
-        for (index, hash) in draft.summary.idHashes.enumerated() {
-            self.window!.insert(hash, position: outcome.firstPosition + UInt64(index))
-        }
+        self.window!.insert(draft.summary.idHashes, first: outcome.firstPosition)
     }
 
     /// Adds a small request to the frame that is being gathered.
