@@ -173,7 +173,8 @@ struct EnvironmentOpener {
             pageSizeBytes: Int(statistics.ms_psize))
     }
 
-    /// Keeps programs that the app starts from inheriting the file: LMDB 0.9.24 does so for its lock file alone.
+    /// Keeps programs that the app starts from inheriting the file: LMDB 0.9.24 does so for its lock file
+    /// alone.
     ///
     /// For writing, LMDB has a second descriptor of which it does not tell; it is found by its inode.
     private func closeOnExec(_ descriptor: Int32, _ identity: FileIdentity) throws(StorageError) {
