@@ -32,7 +32,7 @@ struct EncoderState: ~Copyable {
     var regrouped = Numbers<UInt8>()
 
     /// For how many events there is room in the columns of fixed width.
-    private var rowCapacity = 0
+    var rowCapacity = 0
 
     init() {}
 
@@ -67,7 +67,7 @@ struct EncoderState: ~Copyable {
 
     /// Makes room for further events in the columns of fixed width.
     @inline(never)
-    private mutating func reserveRows() {
+    mutating func reserveRows() {
         let capacity = max(256, self.rowCapacity &* 2)
         self.types.codes.reserve(capacity)
         self.streams.codes.reserve(capacity)

@@ -9,7 +9,7 @@ package final class FrameEncoder {
     let dictionaryID: UInt32
     let groupsByType: Bool
     let groupThresholdBytes: Int
-    private var isPlaced = false
+    var isPlaced = false
 
     /// Creates an encoder.
     ///

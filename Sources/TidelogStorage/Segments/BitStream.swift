@@ -1,8 +1,8 @@
 /// Bits, least significant first, as the pages of a segment's index use them.
 ///
 /// Numbers are written in exponential Golomb codes of order *k*: `v + 2^k`, whose bit length is *n*, becomes
-/// *n - 1 - k* zero bits, a one bit, and the low *n - 1* bits of `v + 2^k`. Small numbers below 2^k cost k + 1
-/// bits, and a number that is far larger than expected costs twice its length at most, so that no escape is
+/// *n - 1 - k* zero bits, a one bit, and the low *n - 1* bits of `v + 2^k`. Small numbers below 2^k cost k +
+/// 1 bits, and a number that is far larger than expected costs twice its length at most, so that no escape is
 /// needed.
 package struct BitWriter {
     /// The whole bytes written so far; up to 63 further bits wait in `pending`.

@@ -1,8 +1,8 @@
 /// Collects what one index of a segment holds and writes its pages, sorted by hash.
 ///
 /// An event costs 8 bytes here: the top 40 bits of the hash and the number of its block in the low 24. Blocks
-/// are added in ascending order, and the sort keeps the order of equal keys, so that it need not look at block
-/// numbers.
+/// are added in ascending order, and the sort keeps the order of equal keys, so that it need not look at
+/// block numbers.
 package struct PostingsBuilder {
     private var packed: [UInt64] = []
     private let isGrouped: Bool
@@ -53,7 +53,8 @@ package struct PostingsBuilder {
         return (code, total)
     }
 
-    /// Sorts what was added and gives it entry by entry, as pages of `code` hold it. The builder is then empty.
+    /// Sorts what was added and gives it entry by entry, as pages of `code` hold it. The builder is then
+    /// empty.
     mutating func sorted(by code: PostingsCode) -> Entries {
         Self.sort(&self.packed, topBits: code.hashBits)
         defer { self.packed = [] }

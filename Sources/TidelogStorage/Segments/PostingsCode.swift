@@ -1,7 +1,7 @@
 /// How the entries of one index of a segment are coded: what the pages share.
 ///
-/// An index finds, by the hash of a name or an id, the blocks of the segment that hold it. It is a list sorted
-/// by hash, cut into pages (`PostingsPage`); a page is one value of the database `index`.
+/// An index finds, by the hash of a name or an id, the blocks of the segment that hold it. It is a list
+/// sorted by hash, cut into pages (`PostingsPage`); a page is one value of the database `index`.
 ///
 /// There are two forms. In the **grouped** form (streams, correlations) an entry is a hash with all its
 /// blocks, each with the number of events in it. In the **single** form (event ids) an entry is a hash with

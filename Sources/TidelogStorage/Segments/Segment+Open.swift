@@ -2,9 +2,9 @@ import Glibc
 
 extension Segment {
     /// Opens a sealed segment and checks its file before LMDB sees it: that it is a regular file and no
-    /// symbolic link, that it has the length and the digest that the catalogue keeps, and then that it says of
-    /// itself what the catalogue says. LMDB is given the descriptor that was checked, so nothing can come in
-    /// between.
+    /// symbolic link, that it has the length and the digest that the catalogue keeps, and then that it says
+    /// of itself what the catalogue says. LMDB is given the descriptor that was checked, so nothing can come
+    /// in between.
     ///
     /// A file that the process has open already is shared and not checked again.
     ///
@@ -12,8 +12,8 @@ extension Segment {
     ///   - directory: where segments are kept.
     ///   - info: the catalogue's record.
     ///   - logID: the two halves of the log's UUID; nil if a segment of any log will do.
-    /// - Throws: ``StorageError`` that names the file, with code `notFound`, `permission` (also for a symbolic
-    ///   link), `corrupted`, or `unsupportedFormat` (also for what is no regular file).
+    /// - Throws: ``StorageError`` that names the file, with code `notFound`, `permission` (also for a
+    ///   symbolic link), `corrupted`, or `unsupportedFormat` (also for what is no regular file).
     /// - Complexity: O(*n*) in the length of the file, which is read once.
     package static func open(
         directory: String, info: SegmentInfo, logID: (UInt64, UInt64)? = nil

@@ -118,8 +118,8 @@ package final class Segment: Sendable {
 extension Segment {
     /// The blocks that may hold events of a stream, ascending, each with the number of such events.
     ///
-    /// Another stream may share the entry, about once in 4,096 times: compare names in the block. Empty if the
-    /// segment has no event of the stream.
+    /// Another stream may share the entry, about once in 4,096 times: compare names in the block. Empty if
+    /// the segment has no event of the stream.
     ///
     /// - Complexity: one B-tree seek and a page of about 2 KB; some microseconds.
     package func streamPostings(_ name: String) throws(StorageError) -> [BlockPosting] {

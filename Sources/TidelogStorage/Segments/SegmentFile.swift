@@ -79,7 +79,8 @@ final class SegmentFile {
         }
     }
 
-    /// Writes a value behind its checksum to `index` or `meta`. Keys ascend in each from one call to the next.
+    /// Writes a value behind its checksum to `index` or `meta`. Keys ascend in each from one call to the
+    /// next.
     func put(_ part: Part, key: [UInt8], value: [UInt8]) throws(StorageError) {
         let database = part == .meta ? self.meta : self.index
         self.waiting.append((database, key, CheckedValue.wrap(value, key: key, part: part)))

@@ -2,9 +2,9 @@ import Glibc
 
 /// Writes a sealed segment: events come in by position, a complete and immutable file comes out.
 ///
-/// Nothing is visible under the segment's name before ``finish(endPosition:)`` has returned; a crash leaves at
-/// most a file whose name ends with `.tmp`. While it is being written an event costs 24 bytes of memory, and
-/// 8 more for a moment at the end. After an error the segment is given up.
+/// Nothing is visible under the segment's name before ``finish(endPosition:)`` has returned; a crash leaves
+/// at most a file whose name ends with `.tmp`. While it is being written an event costs 24 bytes of memory,
+/// and 8 more for a moment at the end. After an error the segment is given up.
 ///
 /// Not for several threads at once.
 package final class SegmentWriter {
@@ -27,7 +27,10 @@ package final class SegmentWriter {
     private var directory = BlockDirectory()
     private var run: [UInt8] = []
     private var runKey: UInt64 = 0
-    private var indexes = SegmentIndex.allCases.map { PostingsBuilder(isGrouped: $0.isGrouped) }
+    private var streams = PostingsBuilder(isGrouped: SegmentIndex.stream.isGrouped)
+    private var correlations = PostingsBuilder(isGrouped: SegmentIndex.correlation.isGrouped)
+    private var ids = PostingsBuilder(isGrouped: SegmentIndex.id.isGrouped)
+    private var transfer = FrameTransfer()
     private var types = TypeTable()
     private var nextPosition: UInt64
     private var count = 0
@@ -93,67 +96,75 @@ package final class SegmentWriter {
     /// - Throws: ``StorageError`` with code `invalidArgument` if its position is not after the one before.
     package func append(_ placed: PlacedRecord) throws(StorageError) {
         let record = placed.record
-        let hashes = Hashes(
-            id: record.id.hash64, correlation: record.correlation?.hash64 ?? 0,
-            stream: record.stream.map { XXH64.hash($0) }, type: self.types.number(of: record.type))
-        try self.guarded { () throws(StorageError) in try self.append(placed, hashes) }
+        try self.guarded { () throws(StorageError) in
+            try self.checkPosition(placed.position)
+            try self.encoder.append(record, position: placed.position, revision: placed.revision)
+            let hashes = FrameTransfer.Hashes(
+                id: record.id.hash64, correlation: record.correlation?.hash64 ?? 0)
+            try self.added(
+                placed.position, hashes, stream: record.stream.map { XXH64.hash($0) },
+                type: self.types.number(of: record.type))
+        }
     }
 
-    /// Adds those events of a decoded frame for which `keep` is true.
+    /// Adds those events of a decoded frame for which `keep` is true: the fast way, in which no record is
+    /// made of an event.
     ///
     /// - Parameter keep: is given the number of an event in the frame.
     package func append(
         contentsOf frame: FrameDecoder, where keep: (Int) -> Bool = { _ in true }
     ) throws(StorageError) {
+        try self.append(contentsOf: frame, at: 0..<frame.count, where: keep)
+    }
+
+    /// Adds those events of a decoded frame whose numbers, ascending, are in `indices` and for which `keep`
+    /// is true.
+    package func append(
+        contentsOf frame: FrameDecoder, at indices: some Sequence<Int>,
+        where keep: (Int) -> Bool = { _ in true }
+    ) throws(StorageError) {
         if frame.count == 0 { return }
-        try frame.require(.all)
-        var types = [Int](repeating: -1, count: frame.distinctCount(.type))
-        var streams = [UInt64?](repeating: nil, count: frame.distinctCount(.stream))
-        for code in streams.indices {
-            streams[code] = frame.distinctText(.stream, code).map { XXH64.hash($0) }
-        }
         try self.guarded { () throws(StorageError) in
-            for index in 0..<frame.count where keep(index) {
-                let record = try frame.record(index)
+            try self.transfer.begin(frame)
+            var types = [Int](repeating: -1, count: frame.distinctCount(.type))
+            let streams = (0..<frame.distinctCount(.stream)).map { code in
+                frame.withDistinctText(.stream, code) { text in text.map { XXH64.hash($0) } }
+            }
+            for index in indices where keep(index) {
+                let position = frame.position(index)
+                try self.checkPosition(position)
+                let hashes = try self.transfer.append(index, of: frame, to: self.encoder)
                 let type = frame.code(.type, index)
-                if types[type] < 0 { types[type] = self.types.number(of: record.type) }
-                try self.append(
-                    PlacedRecord(
-                        position: frame.position(index), revision: frame.revision(index), record: record),
-                    Hashes(
-                        id: frame.idHash(index), correlation: record.correlation?.hash64 ?? 0,
-                        stream: streams[frame.code(.stream, index)], type: types[type]))
+                if types[type] < 0 {
+                    types[type] = self.types.number(of: frame.distinctText(.type, type) ?? "")
+                }
+                try self.added(
+                    position, hashes, stream: streams[frame.code(.stream, index)], type: types[type])
             }
         }
     }
 
-    /// What the indexes keep of an event.
-    private struct Hashes {
-        var id: UInt64
-        /// 0: none.
-        var correlation: UInt64
-        var stream: UInt64?
-        var type: Int
-    }
-
-    private func append(_ placed: PlacedRecord, _ hashes: Hashes) throws(StorageError) {
-        try self.requireOpen()
-        guard placed.position >= self.nextPosition, placed.position < .max else {
+    @inline(__always)
+    private func checkPosition(_ position: UInt64) throws(StorageError) {
+        if self.isEnded { try self.requireOpen() }
+        guard position >= self.nextPosition, position < .max else {
             throw StorageError(
                 .invalidArgument,
-                "position \(placed.position) cannot follow in a segment that goes on at \(self.nextPosition)")
+                "position \(position) cannot follow in a segment that goes on at \(self.nextPosition)")
         }
-        try self.encoder.append(placed.record, position: placed.position, revision: placed.revision)
+    }
+
+    /// Notes what the indexes keep of the event that the encoder was given last.
+    @inline(__always)
+    private func added(
+        _ position: UInt64, _ hashes: FrameTransfer.Hashes, stream: UInt64?, type: Int
+    ) throws(StorageError) {
         let block = self.directory.blocks.count
-        self.indexes[SegmentIndex.id.ordinal].add(hash: hashes.id, block: block)
-        if hashes.correlation != 0 {
-            self.indexes[SegmentIndex.correlation.ordinal].add(hash: hashes.correlation, block: block)
-        }
-        if let stream = hashes.stream {
-            self.indexes[SegmentIndex.stream.ordinal].add(hash: stream, block: block)
-        }
-        self.types.add(hashes.type)
-        self.nextPosition = placed.position + 1
+        self.ids.add(hash: hashes.id, block: block)
+        if hashes.correlation != 0 { self.correlations.add(hash: hashes.correlation, block: block) }
+        if let stream { self.streams.add(hash: stream, block: block) }
+        self.types.add(type)
+        self.nextPosition = position + 1
         self.count += 1
         if self.encoder.pendingBytes >= self.blockBytes || self.encoder.count >= Self.blockEvents {
             try self.endBlock()
@@ -170,8 +181,8 @@ package final class SegmentWriter {
         guard endPosition > self.firstPosition, endPosition >= self.nextPosition else {
             throw StorageError(
                 .invalidArgument,
-                "a segment from \(self.firstPosition) on with events below \(self.nextPosition) cannot end at "
-                    + "\(endPosition)")
+                "a segment from \(self.firstPosition) on with events below \(self.nextPosition) cannot "
+                    + "end at \(endPosition)")
         }
         var info: SegmentInfo?
         try self.guarded { () throws(StorageError) in
@@ -217,6 +228,7 @@ extension SegmentWriter {
     /// Compresses the events that wait into a block and adds it to the run.
     private func endBlock() throws(StorageError) {
         let frame = try self.encoder.finishPlaced()
+        self.transfer.forget()
         let header = try frame.span.bytes.withUnsafeBytes { bytes throws(StorageError) in
             try FrameHeader.parse(bytes, expectedFirstPosition: nil)
         }
@@ -253,23 +265,9 @@ extension SegmentWriter {
         let directory = self.directory.encode(from: self.firstPosition)
         self.sizes.directory = directory.count
         try self.file.put(.index, key: SegmentKey.blocks, value: directory)
-        var metas: [SegmentIndex: SegmentMeta.IndexMeta] = [:]
-        for kind in [SegmentIndex.correlation, .id, .stream] {
-            var pages = 0
-            var bytes = 0
-            let (code, entries) = try self.indexes[kind.ordinal].finish(blockCount: blockCount) {
-                firstKey, page throws(StorageError) in
-                try self.file.put(.index, key: SegmentKey.page(kind, firstKey: firstKey), value: page)
-                pages += 1
-                bytes += page.count + CheckedValue.checksumBytes
-            }
-            metas[kind] = SegmentMeta.IndexMeta(code: code, entries: entries, pages: pages)
-            switch kind {
-            case .stream: self.sizes.streams = bytes
-            case .correlation: self.sizes.correlations = bytes
-            case .id: self.sizes.ids = bytes
-            }
-        }
+        let correlations = try self.writeIndex(.correlation, &self.correlations, &self.sizes.correlations)
+        let ids = try self.writeIndex(.id, &self.ids, &self.sizes.ids)
+        let streams = try self.writeIndex(.stream, &self.streams, &self.sizes.streams)
         try self.types.forEachPage(blockCount: blockCount) { first, page throws(StorageError) in
             try self.file.put(.index, key: SegmentKey.types(from: first), value: page)
             self.sizes.types += page.count + CheckedValue.checksumBytes
@@ -281,7 +279,23 @@ extension SegmentWriter {
             uncompressedBytes: self.uncompressedBytes, dictionaryID: self.dictionary?.id ?? 0,
             dictionaryHash: self.dictionary?.hash ?? 0, generation: self.generation,
             createdAt: self.createdAt, blockCount: blockCount,
-            indexes: SegmentIndex.allCases.compactMap { metas[$0] })
+            indexes: [streams, correlations, ids])
+    }
+
+    /// Writes the pages of one index.
+    private func writeIndex(
+        _ kind: SegmentIndex, _ builder: inout PostingsBuilder, _ size: inout Int
+    ) throws(StorageError) -> SegmentMeta.IndexMeta {
+        var pages = 0
+        var bytes = 0
+        let (code, entries) = try builder.finish(blockCount: self.directory.blocks.count) {
+            firstKey, page throws(StorageError) in
+            try self.file.put(.index, key: SegmentKey.page(kind, firstKey: firstKey), value: page)
+            pages += 1
+            bytes += page.count + CheckedValue.checksumBytes
+        }
+        size = bytes
+        return SegmentMeta.IndexMeta(code: code, entries: entries, pages: pages)
     }
 }
 
