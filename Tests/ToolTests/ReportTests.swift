@@ -19,7 +19,8 @@ struct ReportTests {
     func completion() throws {
         for shell in ["bash", "zsh", "fish"] {
             let script = try Tool.succeed("--generate-completion-script", shell).output
-            for command in Self.commands { #expect(script.contains(command), "\(shell), \(command)") }
+            let missing = Self.commands.filter { !script.contains($0) }
+            #expect(missing.isEmpty, "\(shell)")
         }
         try TemporaryFolder.with { folder in
             let script = try Tool.succeed("--generate-completion-script", "bash").output

@@ -32,11 +32,14 @@ final class ParseQueue: Sendable {
     }
 
     private let state = Mutex(State())
-    private let room: DispatchSemaphore
+    private let room = DispatchSemaphore(value: 0)
     private let available = DispatchSemaphore(value: 0)
 
     /// - Parameter depth: how many batches are read ahead.
-    init(depth: Int) { self.room = DispatchSemaphore(value: depth) }
+    init(depth: Int) {
+        // Signalled rather than made with that value: a semaphore must not go below its first value for good.
+        for _ in 0..<depth { self.room.signal() }
+    }
 
     /// Reads and parses the whole input; called on a thread of its own.
     func fill(from reader: LineReader, batch: Int) {

@@ -74,7 +74,8 @@ struct Ending {
     private static func status(of error: EventLogError) -> Failure.Status {
         switch error.code {
         case .conflict, .duplicateEvent, .streamDeleted: .unmet
-        case .invalidArgument: .usage
+        // A path that is no log is not the command line's fault.
+        case .invalidArgument: error.path == nil ? .usage : .unable
         default: .unable
         }
     }

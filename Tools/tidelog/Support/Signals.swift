@@ -11,9 +11,10 @@ import Synchronization
 
 /// What signals do to the tool.
 enum Signals {
-    /// The address and the count of the bytes to write when a fault ends the process.
-    private static let faultText = Atomic<UInt>(0)
-    private static let faultTextBytes = Atomic<Int>(0)
+    /// The lines to write when a fault ends the process: where memory was not as it should be, and where the
+    /// program stopped itself.
+    private static let damageLine = FinalLine()
+    private static let trapLine = FinalLine()
     private static let isEnding = Atomic<Bool>(false)
     /// The descriptor that a request to stop is written to, -1 while nobody asks for that.
     private static let stopDescriptor = Atomic<Int32>(-1)
@@ -35,7 +36,7 @@ enum Signals {
         sigaltstack(&stack, nil)
 
         var action = sigaction()
-        action.__sigaction_handler.sa_handler = { _ in Signals.endAfterFault() }
+        action.__sigaction_handler.sa_handler = { Signals.endAfterFault($0) }
         action.sa_flags = SA_ONSTACK
         sigemptyset(&action.sa_mask)
         for number in [SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE, SIGTRAP] { sigaction(number, &action, nil) }
@@ -43,20 +44,16 @@ enum Signals {
 
     /// Says which log the line of a fault names.
     static func setLog(_ log: String) {
-        let text =
+        Self.damageLine.set(
             "tidelog: the log cannot be read further: its head is damaged; run `tidelog verify \(log)`, then "
-            + "`tidelog repair \(log)`\n"
-        let bytes = Array(text.utf8)
-        // Kept until the process ends: the handler may run at any time.
-        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 1)
-        copy.copyBytes(from: bytes)
-        Self.faultTextBytes.store(0, ordering: .sequentiallyConsistent)
-        Self.faultText.store(UInt(bitPattern: copy.baseAddress), ordering: .sequentiallyConsistent)
-        Self.faultTextBytes.store(copy.count, ordering: .sequentiallyConsistent)
+                + "`tidelog repair \(log)`\n")
+        Self.trapLine.set(
+            "tidelog: stopped by a fault of its own; run `tidelog verify \(log)`, and report it if that finds "
+                + "nothing\n")
     }
 
     /// The handler's work.
-    private static func endAfterFault() {
+    private static func endAfterFault(_ number: Int32) {
         // Another thread may be writing a piece of output: its last line must not be cut. Not for ever, since
         // its reader may have stopped, or this may be that thread.
         var pause = timespec(tv_sec: 0, tv_nsec: 5_000_000)
@@ -67,9 +64,7 @@ enum Signals {
             nanosleep(&pause, nil)
             rounds += 1
         }
-        let count = Self.faultTextBytes.load(ordering: .sequentiallyConsistent)
-        let address = Self.faultText.load(ordering: .sequentiallyConsistent)
-        _ = Glibc.write(STDERR_FILENO, UnsafeRawPointer(bitPattern: address), count)
+        (number == SIGILL || number == SIGTRAP ? Self.trapLine : Self.damageLine).write()
         _exit(3)
     }
 
@@ -95,6 +90,27 @@ enum Signals {
         var byte: UInt8 = 1
         _ = Glibc.write(Self.stopDescriptor.load(ordering: .sequentiallyConsistent), &byte, 1)
         errno = number
+    }
+}
+
+/// A line that a handler can write: bytes that stay where they are until the process ends.
+private final class FinalLine: Sendable {
+    private let address = Atomic<UInt>(0)
+    private let count = Atomic<Int>(0)
+
+    func set(_ line: String) {
+        let bytes = Array(line.utf8)
+        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 1)
+        copy.copyBytes(from: bytes)
+        self.count.store(0, ordering: .sequentiallyConsistent)
+        self.address.store(UInt(bitPattern: copy.baseAddress), ordering: .sequentiallyConsistent)
+        self.count.store(copy.count, ordering: .sequentiallyConsistent)
+    }
+
+    func write() {
+        let count = self.count.load(ordering: .sequentiallyConsistent)
+        let address = self.address.load(ordering: .sequentiallyConsistent)
+        _ = Glibc.write(STDERR_FILENO, UnsafeRawPointer(bitPattern: address), count)
     }
 }
 
