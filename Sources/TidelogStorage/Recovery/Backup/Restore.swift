@@ -2,7 +2,7 @@ import Glibc
 
 /// Makes a log of a backup again.
 package struct Restore {
-    /// The mark of a directory that is being restored into; it is gone before there is a head.
+    /// The mark of a directory that is being restored into; it means nothing once there is a head.
     static let markName = "restore.incomplete"
 
     private let backup: String
@@ -138,10 +138,10 @@ package struct Restore {
             self.backup + "/" + self.manifest.head.name, self.manifest.head, name: self.manifest.head.name,
             to: temporary, mode: 0o600)
         let state = try self.raiseIncarnation(temporary)
-        try Files.unlink(directory + "/" + Self.markName)
         try Files.rename(temporary, to: directory + "/" + Head.Names.head)
         try Files.syncDirectory(directory)
         try Files.syncDirectory(Files.directory(of: directory))
+        try Files.unlink(directory + "/" + Self.markName, ignoringMissing: true)
         return state
     }
 
