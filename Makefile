@@ -13,7 +13,7 @@ TEST := $(SWIFT) test --disable-xctest $(TRAITS) $(if $(FILTER),--filter $(FILTE
 SOURCES := find Package.swift Sources Tests Tools Benchmarks Docs/Examples -name '*.swift' -not -path '*/.build*'
 
 .DEFAULT_GOAL := help
-.PHONY: help build test demo lint format bench tsan asan clean
+.PHONY: help build test demo lint format bench peers tsan asan clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
@@ -44,6 +44,11 @@ bench: ## build for release and measure (ARGS for `tidelog bench`)
 	@Tools/scripts/setup
 	$(SWIFT) build -c release --product tidelog $(TRAITS)
 	@"$$($(SWIFT) build -c release --show-bin-path)/tidelog" bench $(ARGS)
+
+peers: ## measure beside other stores and logs, in the same run (ARGS="--help" for its options)
+	@Tools/scripts/setup
+	$(SWIFT) build -c release --product tidelog $(TRAITS)
+	@Benchmarks/run --tidelog "$$($(SWIFT) build -c release --show-bin-path)/tidelog" $(ARGS)
 
 tsan: ## run the tests under Thread Sanitizer; the first report ends the run
 	@Tools/scripts/setup

@@ -11,13 +11,8 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
-/// The codecs are visible to Tidelog's own package alone; a benchmark of them compiles as a part of it.
-let insideTidelog: [SwiftSetting] =
-    settings + [
-        .unsafeFlags([
-            "-package-name", String(host.map { $0.isLetter || $0.isNumber ? $0 : "_" }),
-        ])
-    ]
+/// The codecs are visible inside Tidelog's own package alone, and this is another one.
+let lookingInside: [SwiftSetting] = settings + [.unsafeFlags(["-Xfrontend", "-disable-access-control"])]
 
 let benchmark: Target.Dependency = .product(name: "Benchmark", package: "benchmark")
 let plugin: Target.PluginUsage = .plugin(name: "BenchmarkPlugin", package: "benchmark")
@@ -39,13 +34,10 @@ let package = Package(
             swiftSettings: settings),
         // The same as a peer of Benchmarks/run.
         .executableTarget(name: "sqlite-grdb", dependencies: ["SQLitePeer"], swiftSettings: settings),
-        // Writes the events of the seeded generator to a file that every peer reads.
-        .executableTarget(
-            name: "write-events", dependencies: [tidelog, testing], swiftSettings: settings),
 
         .executableTarget(
             name: "CodecBenchmarks", dependencies: [benchmark, tidelog, testing],
-            path: "Benchmarks/CodecBenchmarks", swiftSettings: insideTidelog, plugins: [plugin]),
+            path: "Benchmarks/CodecBenchmarks", swiftSettings: lookingInside, plugins: [plugin]),
         .executableTarget(
             name: "AppendBenchmarks", dependencies: [benchmark, tidelog, testing],
             path: "Benchmarks/AppendBenchmarks", swiftSettings: settings, plugins: [plugin]),

@@ -23,6 +23,34 @@ struct DocumentTests {
         expectNone(broken, "These links are broken:")
     }
 
+    @Test("the Swift of the README and of the guide stands in a test that runs it")
+    func examples() {
+        let compiled = Set(
+            SourceTree.text("Tests/TidelogTests/DocumentationTests.swift").split(separator: "\n").map(essence)
+        )
+        var broken: [String] = []
+        for path in ["README.md", "Docs/Guide.md"] {
+            var isSwift = false
+            for (index, line) in SourceTree.text(path).split(
+                separator: "\n", omittingEmptySubsequences: false
+            ).enumerated() {
+                if line.hasPrefix("```") {
+                    isSwift = line == "```swift"
+                } else if isSwift, !essence(line).isEmpty, !compiled.contains(essence(line)) {
+                    broken.append("\(path):\(index + 1): \(line)")
+                }
+            }
+        }
+        expectNone(broken, "Add these lines to DocumentationTests.swift, or correct them:")
+    }
+
+    /// A line of code without its indentation and its comment, and with a log's own place.
+    private func essence(_ line: Substring) -> String {
+        var code = line.replacing("\"farm.tidelog\"", with: "folder.log")
+        if let comment = code.firstRange(of: "//") { code = code[..<comment.lowerBound] }
+        return code.trimmingCharacters(in: .whitespaces)
+    }
+
     @Test("build products and resolved versions are ignored by git")
     func ignored() {
         let lines = Set(SourceTree.text(".gitignore").split(separator: "\n"))

@@ -33,7 +33,11 @@ struct SourceTests {
         var broken: [String] = []
         for path in SourceTree.files where path.hasSuffix(".swift") || path.hasPrefix("Tools/scripts/") {
             for (index, line) in numberedLines(of: path) {
-                if line.count > maximumColumns { broken.append("\(path):\(index): \(line.count) columns") }
+                // A row of a table in a documentation comment cannot be broken.
+                let isTable = line.contains(#/^\s*///? \|/#)
+                if line.count > maximumColumns, !isTable {
+                    broken.append("\(path):\(index): \(line.count) columns")
+                }
                 if line.contains("\t") { broken.append("\(path):\(index): a tab") }
             }
         }
@@ -48,7 +52,8 @@ struct SourceTests {
 
     @Test("fatalError is called in no file that is not on the list")
     func fatalErrors() {
-        let broken = SourceTree.swiftFiles.filter { !filesWithFatalError.contains($0.path) }
+        let broken = SourceTree.swiftFiles(in: "Sources", "Tools", "Tests")
+            .filter { !filesWithFatalError.contains($0.path) }
             .flatMap { $0.places(of: #/\bfatalError\s*\(/#) }
         expectNone(broken, "Throw what the world can do; `precondition` what only a bug can do:")
         let unused = filesWithFatalError.filter { path in

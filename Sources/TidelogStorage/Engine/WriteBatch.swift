@@ -14,6 +14,8 @@ struct WriteBatch {
     private var gatheredBytes = 0
     private var gatheredStreams: [String: UInt64] = [:]
     private var hasWritten = false
+    /// The position after the last event that the index knows, the gathered ones left aside.
+    private var end: UInt64 = 0
 
     /// Events after which a gathered frame is written.
     private static let gatheredLimit = 4096
@@ -70,6 +72,7 @@ struct WriteBatch {
         let transaction = try engine.head.beginWrite()
         let id = transaction.id
         try engine.catchUp(transaction.transaction, committed: id - 1)
+        self.end = engine.shared.withLock { $0.active.end }
         try self.catchUpWindow(transaction)
         for request in requests {
             let outcome: Result<AppendOutcome, StorageError>
@@ -100,7 +103,7 @@ struct WriteBatch {
     private mutating func accept(
         _ request: AppendRequest, _ transaction: borrowing HeadTransaction
     ) throws(StorageError) -> AppendOutcome {
-        if request.idHashes.contains(where: { self.window!.contains($0) }) {
+        if self.window!.containsAny(request.idHashes) {
             try self.flush(transaction)
             let repeats = Repeats(engine: self.engine, window: self.window!)
             if let earlier = try repeats.outcome(of: request, transaction) { return earlier }
@@ -116,7 +119,7 @@ struct WriteBatch {
             firstPosition: first, count: request.records.count, streams: [], lastRevisions: [],
             isRepeat: false)
         if let draft = request.draft {
-            try self.append(draft, transaction, &outcome)
+            try self.append(draft, hashes: request.streamHashes, transaction, &outcome)
         } else if !request.records.isEmpty {
             try self.gather(request, transaction, &outcome)
         }
@@ -132,26 +135,28 @@ struct WriteBatch {
         return outcome
     }
 
-    private var nextPosition: UInt64 {
-        self.engine.shared.withLock { $0.active.end } + UInt64(self.gathered)
-    }
+    private var nextPosition: UInt64 { self.end + UInt64(self.gathered) }
 
     /// Writes a frame that the caller encoded.
     private mutating func append(
-        _ draft: FrameDraft, _ transaction: borrowing HeadTransaction, _ outcome: inout AppendOutcome
+        _ draft: FrameDraft, hashes: [UInt64], _ transaction: borrowing HeadTransaction,
+        _ outcome: inout AppendOutcome
     ) throws(StorageError) {
-        var bases: [UInt64] = []
-        bases.reserveCapacity(draft.summary.streams.count)
-        for stream in draft.summary.streams { bases.append(try self.nextRevision(of: stream, transaction)) }
-        try self.write(draft, bases, transaction)
+        let streams = draft.summary.streams
+        var (places, hidesSome) = self.engine.shared.withLock {
+            ($0.active.growing.places(of: streams, hashes: hashes), !$0.view.hidden.lowestVisible.isEmpty)
+        }
+        for index in streams.indices where places.entries[index] < 0 || hidesSome {
+            places.nextRevisions[index] = try self.nextRevision(of: streams[index], transaction)
+        }
+        let bases = places.nextRevisions
+        try self.write(draft, bases, places: places, transaction)
 
         var last = bases
         for code in draft.summary.streamCodes where code > 0 { last[Int(code) - 1] += 1 }
         outcome.streams = draft.summary.streams
         outcome.lastRevisions = last.map { $0 - 1 }
-        for (index, hash) in draft.summary.idHashes.enumerated() {
-            self.window!.insert(hash, position: outcome.firstPosition + UInt64(index))
-        }
+        self.window!.insert(draft.summary.idHashes, first: outcome.firstPosition)
     }
 
     /// Adds a small request to the frame that is being gathered.
@@ -161,6 +166,7 @@ struct WriteBatch {
         guard let encoder = self.encoder else {
             throw StorageError(.library, "there is no compression context; the system is out of memory")
         }
+        if request.records.count == 1 { return try self.gatherOne(request, transaction, &outcome) }
         var next: [UInt64] = []
         var touched: [String: UInt64] = [:]
         for record in request.records {
@@ -190,6 +196,29 @@ struct WriteBatch {
                 outcome.lastRevisions.append(next[index])
             }
         }
+        try self.countGathered(request, transaction)
+    }
+
+    /// The same for a request of one event, the most frequent one.
+    private mutating func gatherOne(
+        _ request: AppendRequest, _ transaction: borrowing HeadTransaction, _ outcome: inout AppendOutcome
+    ) throws(StorageError) {
+        guard let encoder = self.encoder else { return }
+        let records = request.records.span
+        if let stream = records[0].stream {
+            let revision = try self.nextRevision(of: stream, transaction)
+            self.gatheredStreams[stream] = revision + 1
+            outcome.streams = [stream]
+            outcome.lastRevisions = [revision]
+        }
+        try encoder.append(records[0])
+        self.window!.insert(request.idHashes[0], position: outcome.firstPosition)
+        try self.countGathered(request, transaction)
+    }
+
+    private mutating func countGathered(
+        _ request: AppendRequest, _ transaction: borrowing HeadTransaction
+    ) throws(StorageError) {
         self.gathered += request.records.count
         self.gatheredBytes += request.bytes
         if self.gathered >= Self.gatheredLimit || self.gatheredBytes >= Self.gatheredBytesLimit {
@@ -215,14 +244,16 @@ struct WriteBatch {
     }
 
     private mutating func write(
-        _ draft: FrameDraft, _ bases: [UInt64], _ transaction: borrowing HeadTransaction
+        _ draft: FrameDraft, _ bases: [UInt64], places: StreamPlaces? = nil,
+        _ transaction: borrowing HeadTransaction
     ) throws(StorageError) {
         let engine = self.engine
-        let first = engine.shared.withLock { $0.active.end }
+        let first = self.end
+        self.end += UInt64(draft.summary.count)
         self.hasWritten = true
         try transaction.appendFrame(draft, first: first, baseRevisions: bases)
         engine.shared.withLock { shared in
-            shared.active.append(draft.summary, first: first, baseRevisions: bases)
+            shared.active.append(draft.summary, first: first, baseRevisions: bases, places: places)
             if shared.active.growingBytes >= engine.options.segmentBytes { shared.active.rotate() }
         }
     }
@@ -239,9 +270,12 @@ struct WriteBatch {
     private func nextRevision(
         of stream: String, _ transaction: borrowing HeadTransaction
     ) throws(StorageError) -> UInt64 {
-        if let gathered = self.gatheredStreams[stream] { return gathered }
-        let (active, isDeleted) = self.engine.shared.withLock {
-            ($0.active.nextRevision(of: stream), $0.view.hidden.lowestVisible[stream] == .max)
+        if !self.gatheredStreams.isEmpty, let gathered = self.gatheredStreams[stream] { return gathered }
+        let (active, isDeleted) = self.engine.shared.withLock { shared in
+            let hidden = shared.view.hidden.lowestVisible
+            return (
+                shared.active.nextRevision(of: stream), !hidden.isEmpty && hidden[stream] == .max
+            )
         }
         if !isDeleted, let active { return active }
         let head = try self.engine.head.databases.stream(stream, in: transaction.transaction)

@@ -7,167 +7,162 @@ extension ColumnPacker {
     ) {
         let distinct = interner.distinctCount
         self.references.resize(distinct)
-        let none = interner.noneCode.map { Int($0) } ?? -1
         for index in 0..<distinct {
-            self.references[index] = -1
-            if index == none { continue }
             let finding = table.find(interner.list.hash(at: index)) {
                 ids.matches(Int($0), interner.list, index)
             }
             if case .code(let event) = finding {
                 self.references[index] = Int32(truncatingIfNeeded: event)
+            } else {
+                self.references[index] = -1
             }
         }
-    }
-
-    /// The shapes of a column of distinct identifiers; nothing if all events have none.
-    mutating func identifierShapes(_ interner: borrowing IdentifierInterner, timestamps: UnsafePointer<Int64>)
-    {
-        let distinct = interner.distinctCount
-        let none = interner.noneCode.map { Int($0) } ?? -1
-        if distinct == 1, none == 0 { return }
-        self.plain.appendVarint(UInt64(truncatingIfNeeded: distinct))
-        self.plain.appendVarint(UInt64(truncatingIfNeeded: none &+ 1))
-        self.shapes(
-            interner.list, none: none, timestamps: timestamps, uses: interner.firstUses.base,
-            references: self.references.base)
-    }
-
-    /// The shapes of the event ids.
-    mutating func idShapes(_ list: borrowing IdentifierList, timestamps: UnsafePointer<Int64>) {
-        self.shapes(list, none: -1, timestamps: timestamps, uses: nil, references: nil)
     }
 
     /// What of a list of identifiers compresses well: tags, milliseconds, references, texts.
-    private mutating func shapes(
-        _ list: borrowing IdentifierList, none: Int, timestamps: UnsafePointer<Int64>,
+    ///
+    /// - Parameters:
+    ///   - uses: for each identifier the event that has it first; nil for the event ids.
+    ///   - references: for each identifier the event that it refers to, or -1; nil for the event ids.
+    mutating func identifierShapes(
+        _ list: borrowing IdentifierList, timestamps: UnsafePointer<Int64>,
         uses: UnsafePointer<UInt32>?, references: UnsafePointer<Int32>?
     ) {
+        typealias Tag = FrameFormat.IdentifierTag
         let count = list.entries.count
         let entries = list.entries.base
-        @inline(__always)
-        func tag(_ index: Int) -> UInt8 {
-            if let references, references[index] >= 0 { return FrameFormat.IdentifierTag.reference }
-            if entries[index].textLength > 0 { return FrameFormat.IdentifierTag.text }
-            return entries[index].isTimeOrdered
-                ? FrameFormat.IdentifierTag.timeOrdered : FrameFormat.IdentifierTag.uuid
-        }
+        self.tags.resize(count)
+        let tags = self.tags.base
         var kinds: UInt8 = 0
-        for index in 0..<count where index != none { kinds |= 1 &<< tag(index) }
+        for index in 0..<count {
+            var tag = entries[index].isTimeOrdered ? Tag.timeOrdered : Tag.uuid
+            if entries[index].textLength > 0 { tag = Tag.text }
+            if let references, references[index] >= 0 { tag = Tag.reference }
+            tags[index] = tag
+            kinds |= 1 &<< tag
+        }
         if kinds & (kinds &- 1) == 0 {
             self.plain.append(UInt8(truncatingIfNeeded: kinds.trailingZeroBitCount))
         } else {
-            self.plain.append(FrameFormat.IdentifierTag.mixed)
-            for index in 0..<count where index != none { self.plain.append(tag(index)) }
+            self.plain.append(Tag.mixed)
+            self.plain.append(self.tags.bytes)
+            self.isCompressible = true
         }
-        if kinds & (1 &<< FrameFormat.IdentifierTag.timeOrdered) != 0 {
-            self.milliseconds(
-                count, timestamps, uses,
-                { index in
-                    guard index != none, tag(index) == FrameFormat.IdentifierTag.timeOrdered else {
-                        return nil
-                    }
-                    return Int64(bitPattern: entries[index].high &>> 16)
-                })
+        if kinds & (1 &<< Tag.timeOrdered) != 0 {
+            self.milliseconds(entries, tags, count, timestamps, uses)
         }
-        if let references, let uses, kinds & (1 &<< FrameFormat.IdentifierTag.reference) != 0 {
-            for index in 0..<count where references[index] >= 0 && index != none {
-                self.plain.appendVarint(Varint.zigzag(Int64(uses[index]) &- Int64(references[index])))
+        if let references, let uses, kinds & (1 &<< Tag.reference) != 0 {
+            self.values.resize(count)
+            var slot = 0
+            for index in 0..<count where tags[index] == Tag.reference {
+                self.values.base[slot] = Varint.zigzag(
+                    Int64(uses[index]) &- Int64(references[index]))
+                slot &+= 1
             }
+            self.list(slot)
         }
-        if kinds & (1 &<< FrameFormat.IdentifierTag.text) != 0 {
-            var texts = 0
-            for index in 0..<count where index != none && tag(index) == FrameFormat.IdentifierTag.text {
-                texts &+= 1
-            }
-            let bytes = UnsafeRawPointer(list.texts.base)
-            self.texts(count, texts, list.texts.count) { index in
-                guard index != none, tag(index) == FrameFormat.IdentifierTag.text else { return nil }
-                return UnsafeRawBufferPointer(
-                    start: bytes + Int(entries[index].textStart), count: Int(entries[index].textLength))
-            }
+        if kinds & (1 &<< Tag.text) != 0 {
+            self.identifierTexts(list)
+        }
+    }
+
+    /// The texts among the identifiers that are no references.
+    private mutating func identifierTexts(_ list: borrowing IdentifierList) {
+        var indices = Numbers<UInt32>(capacity: list.entries.count)
+        for index in 0..<list.entries.count where self.tags[index] == FrameFormat.IdentifierTag.text {
+            indices.append(UInt32(truncatingIfNeeded: index))
+        }
+        let chosen = indices.base
+        let entries = list.entries.base
+        let bytes = UnsafeRawPointer(list.texts.base)
+        self.texts(indices.count, list.texts.count) { slot in
+            let entry = entries[Int(chosen[slot])]
+            return UnsafeRawBufferPointer(
+                start: bytes + Int(entry.textStart), count: Int(entry.textLength))
         }
     }
 
     /// The milliseconds of UUIDs of version 7: as differences from the event's timestamp or from the UUID
     /// before, whichever are smaller.
-    @inline(__always)
     private mutating func milliseconds(
-        _ count: Int, _ timestamps: UnsafePointer<Int64>, _ uses: UnsafePointer<UInt32>?,
-        _ milliseconds: (Int) -> Int64?
+        _ entries: UnsafePointer<IdentifierEntry>, _ tags: UnsafePointer<UInt8>, _ count: Int,
+        _ timestamps: UnsafePointer<Int64>, _ uses: UnsafePointer<UInt32>?
     ) {
         @inline(__always)
         func anchor(_ index: Int) -> Int64 {
             floorMilliseconds(timestamps[uses.map { Int($0[index]) } ?? index])
         }
+        self.values.resize(count)
+        let values = self.values.base
+        var slot = 0
         var costs: (timestamp: UInt64, previous: UInt64) = (0, 0)
-        var previous: Int64 = 0
-        for index in 0..<count {
-            guard let value = milliseconds(index) else { continue }
-            if previous == 0 { previous = value }
-            costs.timestamp &+= (value &- anchor(index)).magnitude
-            costs.previous &+= (value &- previous).magnitude
+        var previous: Int64 = -1
+        for index in 0..<count where tags[index] == FrameFormat.IdentifierTag.timeOrdered {
+            let value = Int64(bitPattern: entries[index].high &>> 16)
+            let difference = value &- anchor(index)
+            costs.timestamp &+= difference.magnitude
+            costs.previous &+= previous < 0 ? 0 : (value &- previous).magnitude
             previous = value
+            values[slot] = Varint.zigzag(difference)
+            slot &+= 1
         }
         let followsTimestamps = costs.timestamp <= costs.previous
-        self.plain.append(followsTimestamps ? 0 : 1)
-        self.plain.reserve(self.plain.count &+ count &* Varint.maximumBytes)
-        var cursor = self.plain.base + self.plain.count
-        previous = 0
-        for index in 0..<count {
-            guard let value = milliseconds(index) else { continue }
-            let difference = value &- (followsTimestamps ? anchor(index) : previous)
-            Varint.write(Varint.zigzag(difference), at: &cursor)
-            previous = value
+        if !followsTimestamps {
+            slot = 0
+            previous = 0
+            for index in 0..<count where tags[index] == FrameFormat.IdentifierTag.timeOrdered {
+                let value = Int64(bitPattern: entries[index].high &>> 16)
+                values[slot] = Varint.zigzag(value &- previous)
+                previous = value
+                slot &+= 1
+            }
         }
-        self.plain.count = cursor - self.plain.base
+        self.plain.append(followsTimestamps ? 0 : 1)
+        self.list(slot)
     }
 
     /// What of a list of identifiers hardly compresses: the bytes of UUIDs, and in planes the random bits of
-    /// those of version 7.
-    ///
-    /// - Parameter references: for each entry the event that it refers to, or -1; such entries have no bytes.
-    mutating func identifierBytes(
-        _ list: borrowing IdentifierList, none: UInt32?, references: UnsafePointer<Int32>?
-    ) {
+    /// those of version 7. The shapes have been written just before.
+    mutating func identifierBytes(_ list: borrowing IdentifierList) {
+        typealias Tag = FrameFormat.IdentifierTag
         let count = list.entries.count
         let entries = list.entries.base
-        let none = none.map { Int($0) } ?? -1
-        self.plain.reserve(count &* 16)
-        let start = UnsafeMutableRawPointer(self.plain.base)
-        var offset = 0
+        let tags = self.tags.base
+        var uuids = 0
         var timeOrdered = 0
         for index in 0..<count {
-            if index == none || entries[index].textLength > 0 { continue }
-            if let references, references[index] >= 0 { continue }
-            if entries[index].isTimeOrdered {
-                timeOrdered &+= 1
-                continue
-            }
-            start.store(entries[index].high.byteSwapped, at: offset)
-            start.store(entries[index].low.byteSwapped, at: offset &+ 8)
-            offset &+= 16
+            uuids &+= tags[index] == Tag.uuid ? 1 : 0
+            timeOrdered &+= tags[index] == Tag.timeOrdered ? 1 : 0
         }
-        self.plain.count = offset
-        guard timeOrdered > 0 else { return }
-        let middle = offset &+ timeOrdered &* 8
+        let words = uuids &* 16
+        let middle = words &+ timeOrdered &* 8
         let last = middle &+ timeOrdered
         self.plain.resize(last &+ (timeOrdered &+ 3) / 4)
+        defer { self.isCompressible = !self.looksRandom }
+        let start = UnsafeMutableRawPointer(self.plain.base)
         (start + last).initializeMemory(as: UInt8.self, repeating: 0, count: (timeOrdered &+ 3) / 4)
+        if uuids > 0 {
+            var offset = 0
+            for index in 0..<count where tags[index] == Tag.uuid {
+                start.store(entries[index].high.byteSwapped, at: offset)
+                start.store(entries[index].low.byteSwapped, at: offset &+ 8)
+                offset &+= 16
+            }
+        }
+        guard timeOrdered > 0 else { return }
+        let bits = self.plain.base + last
         var slot = 0
-        for index in 0..<count where index != none && entries[index].isTimeOrdered {
-            if let references, references[index] >= 0 { continue }
+        for index in 0..<count where tags[index] == Tag.timeOrdered {
             let (high, low) = (entries[index].high & 0xfff, entries[index].low)
-            start.store((low & (1 &<< 62 &- 1)) | high &<< 62, at: offset &+ slot &* 8)
+            start.store((low & (1 &<< 62 &- 1)) | high &<< 62, at: words &+ slot &* 8)
             start.store(UInt8(truncatingIfNeeded: high &>> 2), at: middle &+ slot)
-            let bits = UInt8(truncatingIfNeeded: (high &>> 10) &<< UInt64((slot & 3) &* 2))
-            self.plain.base[last &+ slot / 4] |= bits
+            bits[slot &>> 2] |= UInt8(truncatingIfNeeded: (high &>> 10) &<< UInt64((slot & 3) &* 2))
             slot &+= 1
         }
     }
 
     /// Whether the bytes of `plain` look so random that compressing them is a waste of time.
-    var looksRandom: Bool {
+    private var looksRandom: Bool {
         let sample = Swift.min(self.plain.count, 512)
         if sample < 512 { return false }
         var seen: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)

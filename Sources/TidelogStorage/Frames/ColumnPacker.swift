@@ -4,6 +4,8 @@
 struct ColumnPacker: ~Copyable {
     /// The chunk being written.
     var plain = Numbers<UInt8>(capacity: 1 << 12)
+    /// Whether it is worth trying to compress the chunk being written.
+    var isCompressible = false
     /// The closed chunks as they will stand.
     private(set) var chunks = Numbers<UInt8>(capacity: 1 << 12)
     /// The sizes of the closed chunks.
@@ -12,22 +14,28 @@ struct ColumnPacker: ~Copyable {
     private(set) var plainBytes = 0
     /// For each distinct identifier the event that it refers to, or -1.
     var references = Numbers<Int32>()
+    /// For each identifier of the list packed last how it is kept.
+    var tags = Numbers<UInt8>()
+    /// Room for a list of numbers.
+    var values = Numbers<UInt64>()
     private var closed = 0
 
     init() {}
 
     /// Closes the chunk in `plain`, which must be `chunk`.
     mutating func close(
-        _ chunk: FrameFormat.Chunk, with compressor: Compressor, isRandom: Bool = false
+        _ chunk: FrameFormat.Chunk, with compressor: Compressor
     ) throws(StorageError) {
         precondition(chunk.rawValue == self.closed, "chunks are closed in their order")
         let count = self.plain.count
         self.closed &+= 1
         self.plainBytes &+= count
-        if count >= FrameFormat.minimumCompressedChunkBytes, !isRandom {
+        let isCompressible = self.isCompressible
+        self.isCompressible = false
+        if isCompressible, count >= FrameFormat.minimumCompressedChunkBytes {
             let before = self.chunks.count
             let stored = try compressor.append(self.plain.bytes, to: &self.chunks)
-            if stored &+ 8 < count {
+            if stored &+ count / 8 < count {
                 self.directory.appendVarint(UInt64(truncatingIfNeeded: stored) &<< 1 | 1)
                 self.directory.appendVarint(UInt64(truncatingIfNeeded: count))
                 self.plain.count = 0
@@ -45,163 +53,164 @@ struct ColumnPacker: ~Copyable {
         self.chunks.clear(keeping: 1 << 18)
         self.directory.clear(keeping: 1 << 10)
         self.references.clear(keeping: 1 << 14)
+        self.tags.clear(keeping: 1 << 16)
+        self.values.clear(keeping: 1 << 16)
         self.plainBytes = 0
+        self.isCompressible = false
         self.closed = 0
     }
 
     // MARK: Numbers
 
-    /// A column of numbers: one if all are the same, else one for each event.
-    mutating func numbers(_ values: borrowing Numbers<UInt32>) {
-        let count = values.count
-        let first = values[0]
-        var difference: UInt32 = 0
-        for index in 0..<count { difference |= values[index] ^ first }
-        guard difference != 0 else {
-            self.plain.append(0)
-            self.plain.appendVarint(UInt64(first))
-            return
-        }
-        self.plain.append(1)
-        self.plain.reserve(self.plain.count &+ count &* 5)
-        var cursor = self.plain.base + self.plain.count
-        for index in 0..<count { Varint.write(UInt64(values[index]), at: &cursor) }
-        self.plain.count = cursor - self.plain.base
+    /// The first `count` of `values` as a list.
+    mutating func list(_ count: Int) {
+        if NumberList.write(self.values.base, count, to: &self.plain) { self.isCompressible = true }
+    }
+
+    /// A column of numbers.
+    mutating func numbers(_ numbers: borrowing Numbers<UInt32>) {
+        let count = numbers.count
+        self.values.resize(count)
+        for index in 0..<count { self.values.base[index] = UInt64(numbers[index]) }
+        self.list(count)
     }
 
     /// Timestamps as differences, counted in the largest unit that divides them all.
-    mutating func timestamps(_ values: borrowing Numbers<Int64>, min: Int64, max: Int64) {
+    mutating func timestamps(_ timestamps: borrowing Numbers<Int64>, min: Int64, max: Int64) {
         let units = FrameFormat.timestampUnits
         var unitIndex = max.subtractingReportingOverflow(min).overflow ? 0 : units.count - 1
         var unit = units[unitIndex]
-        for index in 0..<values.count {
-            while values[index] % unit != 0 {
+        let count = timestamps.count
+        for index in 0..<count {
+            while timestamps[index] % unit != 0 {
                 unitIndex &-= 1
                 unit = units[unitIndex]
             }
             if unitIndex == 0 { break }
         }
         self.plain.append(UInt8(truncatingIfNeeded: unitIndex))
-        self.plain.reserve(self.plain.count &+ values.count &* Varint.maximumBytes)
-        var cursor = self.plain.base + self.plain.count
+        self.values.resize(count)
+        let values = self.values.base
         var previous = min
-        for index in 0..<values.count {
-            var difference = values[index] &- previous
-            if unitIndex > 0 { difference /= unit }
-            Varint.write(Varint.zigzag(difference), at: &cursor)
-            previous = values[index]
+        for index in 0..<count {
+            let timestamp = timestamps[index]
+            values[index] = Varint.zigzag(timestamp &- previous)
+            previous = timestamp
         }
-        self.plain.count = cursor - self.plain.base
+        if unitIndex > 0 {
+            for index in 0..<count {
+                values[index] = Varint.zigzag(Varint.unzigzag(values[index]) / unit)
+            }
+        }
+        self.list(count)
     }
 
     /// The gaps between positions.
-    mutating func positions(_ values: borrowing Numbers<UInt64>) {
-        for index in 1..<values.count {
-            self.plain.appendVarint(values[index] &- values[index &- 1] &- 1)
+    mutating func positions(_ positions: borrowing Numbers<UInt64>) {
+        let count = positions.count - 1
+        self.values.resize(count)
+        for index in 0..<count {
+            self.values.base[index] = positions[index &+ 1] &- positions[index] &- 1
         }
+        self.list(count)
     }
 
     /// The revisions of placed events: one per distinct stream, and differences from the expected ones if
     /// there are any.
-    mutating func revisions(_ values: borrowing Numbers<UInt64>, streams: borrowing TextInterner) {
-        var next = Numbers<UInt64>(capacity: streams.distinctCount)
-        var gaps = Numbers<UInt8>()
+    mutating func revisions(_ revisions: borrowing Numbers<UInt64>, streams: borrowing TextInterner) {
+        let count = streams.distinctCount
+        if count == 0 { return }
+        var next = Numbers<UInt64>(capacity: count)
+        var gaps = Numbers<UInt64>()
         var hasGaps = false
-        let none = streams.noneCode
-        self.plain.append(0)
-        let mode = self.plain.count &- 1
-        for index in 0..<values.count {
+        self.values.resize(count)
+        for index in 0..<revisions.count {
             let code = Int(streams.codes[index])
-            if code == next.count {
-                next.append(values[index] &+ 1)
-                if streams.codes[index] == none { continue }
-                self.plain.appendVarint(values[index])
+            if code == 0 { continue }
+            let revision = revisions[index]
+            if code > next.count {
+                self.values.base[code &- 1] = revision
+                next.append(revision &+ 1)
                 continue
             }
-            if streams.codes[index] == none { continue }
-            let gap = values[index] &- next[code]
+            let gap = revision &- next[code &- 1]
             hasGaps = hasGaps || gap != 0
-            gaps.appendVarint(Varint.zigzag(Int64(bitPattern: gap)))
-            next[code] = values[index] &+ 1
+            gaps.append(Varint.zigzag(Int64(bitPattern: gap)))
+            next[code &- 1] = revision &+ 1
         }
+        self.plain.append(hasGaps ? 1 : 0)
+        self.list(count)
         guard hasGaps else { return }
-        self.plain[mode] = 1
-        self.plain.append(gaps.bytes)
+        self.values.resize(gaps.count)
+        self.values.base.update(from: gaps.base, count: gaps.count)
+        self.list(gaps.count)
     }
 
     // MARK: Texts
 
     /// The distinct values of a column of texts; nothing if all events have none.
     mutating func values(_ interner: borrowing TextInterner) {
-        let distinct = interner.distinctCount
-        if distinct == 1, interner.noneCode != nil { return }
-        self.plain.appendVarint(UInt64(truncatingIfNeeded: distinct))
-        self.plain.appendVarint(interner.noneCode.map { UInt64($0) + 1 } ?? 0)
+        if interner.isEmpty { return }
+        self.distinct(interner.distinctCount, hasNone: interner.hasNone)
         let entries = interner.entries.base
         let bytes = UnsafeRawPointer(interner.bytes.base)
-        let none = interner.noneCode.map { Int($0) } ?? -1
-        self.texts(distinct, distinct &- (none < 0 ? 0 : 1), interner.bytes.count) { index in
-            if index == none { return nil }
-            return UnsafeRawBufferPointer(
+        self.texts(interner.distinctCount, interner.bytes.count) { index in
+            UnsafeRawBufferPointer(
                 start: bytes + Int(entries[index].start), count: Int(entries[index].length))
         }
     }
 
+    /// How many distinct values follow, and whether some events have none.
+    mutating func distinct(_ count: Int, hasNone: Bool) {
+        self.plain.appendVarint(UInt64(truncatingIfNeeded: count) &<< 1 | (hasNone ? 1 : 0))
+    }
+
     /// A list of texts: how many bytes each shares with the one before, how many follow, and those.
     @inline(__always)
-    mutating func texts(
-        _ entries: Int, _ count: Int, _ byteCount: Int, _ text: (Int) -> UnsafeRawBufferPointer?
-    ) {
+    mutating func texts(_ count: Int, _ byteCount: Int, _ text: (Int) -> UnsafeRawBufferPointer) {
+        self.isCompressible = true
         self.plain.reserve(self.plain.count &+ count &* 2 &+ byteCount)
-        var prefix = self.plain.base + self.plain.count
-        var suffix = prefix + count
-        let start = suffix + count
-        var cursor = start
-        var previous = UnsafeRawBufferPointer(start: nil, count: 0)
-        for index in 0..<entries {
-            guard let current = text(index) else { continue }
+        let prefixes = self.plain.base + self.plain.count
+        let suffixes = prefixes + count
+        var cursor = UnsafeMutableRawPointer(suffixes + count)
+        var previous = UnsafeRawBufferPointer(start: UnsafeRawPointer(cursor), count: 0)
+        for index in 0..<count {
+            let current = text(index)
             var shared = 0
             if let a = previous.baseAddress, let b = current.baseAddress {
-                shared = BytesHash.commonPrefix(a, b, atMost: Swift.min(previous.count, current.count))
-            }
-            let rest = current.count &- shared
-            prefix.pointee = UInt8(truncatingIfNeeded: shared)
-            suffix.pointee = UInt8(truncatingIfNeeded: rest)
-            prefix += 1
-            suffix += 1
-            if let bytes = current.baseAddress, rest > 0 {
-                UnsafeMutableRawPointer(cursor).copyMemory(from: bytes + shared, byteCount: rest)
+                shared = BytesHash.commonPrefix(
+                    a, b, atMost: Swift.min(previous.count, current.count))
+                let rest = current.count &- shared
+                cursor.copyMemory(from: b + shared, byteCount: rest)
                 cursor += rest
             }
+            prefixes[index] = UInt8(truncatingIfNeeded: shared)
+            suffixes[index] = UInt8(truncatingIfNeeded: current.count &- shared)
             previous = current
         }
-        self.plain.count = cursor - self.plain.base
+        self.plain.count = cursor - UnsafeMutableRawPointer(self.plain.base)
     }
 
-    /// Codes in 1, 2 or 4 bytes; nothing if there is one distinct value. What is kept is the distance from
-    /// the number of values seen so far, so that each value's first appearance is a zero.
-    mutating func codes(_ codes: borrowing Numbers<UInt32>, distinct: Int) {
-        switch distinct {
-        case ...1: return
-        case ...0xff: self.codes(codes, as: UInt8.self)
-        case ...0xffff: self.codes(codes, as: UInt16.self)
-        default: self.codes(codes, as: UInt32.self)
+    /// The codes of a column; nothing if all are the same.
+    ///
+    /// What is kept is 0 for a value's first appearance, then 1 for "none" if there is one, and then the
+    /// distance from the newest value: numbers that stay small and repeat.
+    mutating func codes(_ codes: borrowing Numbers<UInt32>, distinct: Int, hasNone: Bool) {
+        if distinct == 0 || distinct == 1 && !hasNone { return }
+        let count = codes.count
+        self.values.resize(count)
+        let values = self.values.base
+        let offset: UInt32 = hasNone ? 1 : 0
+        var next: UInt32 = 1
+        for index in 0..<count {
+            let code = codes[index]
+            let isNew = code == next
+            var distance = next &- code &+ offset
+            if code == 0 { distance = 1 }
+            if isNew { distance = 0 }
+            next &+= isNew ? 1 : 0
+            values[index] = UInt64(distance)
         }
-    }
-
-    @inline(__always)
-    private mutating func codes<Code: FixedWidthInteger & BitwiseCopyable>(
-        _ codes: borrowing Numbers<UInt32>, as type: Code.Type
-    ) {
-        let width = MemoryLayout<Code>.size
-        let start = self.plain.count
-        self.plain.resize(start &+ codes.count &* width)
-        let target = UnsafeMutableRawPointer(self.plain.base + start)
-        var next: UInt32 = 0
-        for index in 0..<codes.count {
-            let distance = next &- codes[index]
-            target.store(Code(truncatingIfNeeded: distance), at: index &* width)
-            next &+= distance == 0 ? 1 : 0
-        }
+        self.list(count)
     }
 }

@@ -66,12 +66,13 @@ struct DecodedIdentifiers: ~Copyable {
 
 /// A column of distinct values and codes that was unpacked.
 struct DecodedColumn: ~Copyable {
-    /// For each event the index of its value.
+    /// For each event 0 for "none", else one more than the index of its value.
     var codes = Numbers<UInt32>()
+    /// How many distinct values there are, "none" not counted.
     var distinctCount = 0
-    /// The index of "none", or -1.
-    var noneIndex = -1
-    /// The distinct texts; "none" has an empty one.
+    /// Whether an event has none.
+    var hasNone = false
+    /// The distinct texts, if the column is one of texts.
     var texts = DecodedTexts()
     /// For each distinct value the event that has it first.
     var firstUses = Numbers<UInt32>()

@@ -17,8 +17,13 @@ extension DecoderState {
     /// Reads where the groups stand.
     mutating func readGroups() throws(StorageError) {
         var reader = try self.reader(.groups)
-        let count = reader.size(atMost: FrameFormat.maximumTypes + 1)
-        guard count == self.header.groupCount else {
+        let layout = reader.byte()
+        let count = reader.size(atMost: FrameFormat.maximumTypes + 2)
+        guard
+            count == self.header.groupCount,
+            layout == FrameFormat.Layout.together && count == 1
+                || layout == FrameFormat.Layout.apart && count > 1
+        else {
             throw self.damaged("it has other groups than its header claims")
         }
         self.groups.resize(count)
@@ -68,36 +73,26 @@ extension DecoderState {
         let count = self.count
         self.payloadLengths.resize(count)
         self.metadataLengths.resize(count)
-        self.bodyStarts.resize(count)
+        self.metadataStarts.resize(count)
+        self.payloadStarts.resize(count)
         for (chunk, target) in [
             (FrameFormat.Chunk.payloadLengths, self.payloadLengths.base),
             (FrameFormat.Chunk.metadataLengths, self.metadataLengths.base),
         ] {
             var reader = try self.reader(chunk)
-            Self.readNumbers(&reader, count, target)
+            NumberList.read(&reader, count, into: target)
             guard reader.isComplete else { throw self.damaged("its \(chunk) do not add up") }
         }
         try self.readGroupMap()
-        let starts = self.bodyStarts.base
-        let metadata = self.metadataLengths.base
-        let payloads = self.payloadLengths.base
         self.cursors.resize(self.groups.count)
         let cursors = self.cursors.base
         for index in 0..<self.groups.count { cursors[index] = self.groups[index].plainStart }
-        if self.groups.count == 1 {
-            var cursor = cursors[0]
-            for index in 0..<count {
-                starts[index] = UInt32(truncatingIfNeeded: cursor)
-                cursor &+= Int(metadata[index]) &+ Int(payloads[index])
-            }
-            cursors[0] = cursor
+        Self.place(self.metadataLengths.base, count, self.metadataStarts.base, &cursors[0])
+        if self.groups.count <= 2 {
+            let group = self.groups.count - 1
+            Self.place(self.payloadLengths.base, count, self.payloadStarts.base, &cursors[group])
         } else {
-            let types = (self.columns + FrameColumn.type.rawValue).pointee.codes.base
-            for index in 0..<count {
-                let group = Int(self.groupOfType[Int(types[index])])
-                starts[index] = UInt32(truncatingIfNeeded: cursors[group])
-                cursors[group] &+= Int(metadata[index]) &+ Int(payloads[index])
-            }
+            self.placePayloads()
         }
         for index in 0..<self.groups.count {
             let group = self.groups[index]
@@ -107,9 +102,37 @@ extension DecoderState {
         }
     }
 
+    /// Puts pieces of the given lengths one after the other.
+    @inline(__always)
+    private static func place(
+        _ lengths: UnsafePointer<UInt32>, _ count: Int, _ starts: UnsafeMutablePointer<UInt32>,
+        _ cursor: inout Int
+    ) {
+        var local = cursor
+        for index in 0..<count {
+            starts[index] = UInt32(truncatingIfNeeded: local)
+            local &+= Int(lengths[index])
+        }
+        cursor = local
+    }
+
+    /// Puts each payload behind the one before of its group.
+    private mutating func placePayloads() {
+        let types = (self.columns + FrameColumn.type.rawValue).pointee.codes.base
+        let groups = self.groupOfType.base
+        let cursors = self.cursors.base
+        let lengths = self.payloadLengths.base
+        let starts = self.payloadStarts.base
+        for index in 0..<self.count {
+            let group = Int(groups[Int(types[index]) &- 1])
+            starts[index] = UInt32(truncatingIfNeeded: cursors[group])
+            cursors[group] &+= Int(lengths[index])
+        }
+    }
+
     /// Reads which type is in which group.
     private mutating func readGroupMap() throws(StorageError) {
-        guard var reader = self.groupMap, self.groups.count > 1 else {
+        guard var reader = self.groupMap, self.groups.count > 2 else {
             guard self.groupMap?.isComplete == true else {
                 throw self.damaged("its chunk of groups is too long")
             }
@@ -118,18 +141,19 @@ extension DecoderState {
         let types = (self.columns + FrameColumn.type.rawValue).pointee.distinctCount
         self.groupOfType.resize(types)
         for index in 0..<types {
+            // Behind the group of the metadata.
             self.groupOfType[index] = UInt32(
-                truncatingIfNeeded: reader.size(atMost: self.groups.count - 1))
+                truncatingIfNeeded: reader.size(atMost: self.groups.count - 2) + 1)
         }
         guard reader.isComplete else { throw self.damaged("its types are not all in a group") }
     }
 
-    /// The group that an event's metadata and payload are in.
+    /// The group that an event's payload is in; its metadata are in group 0.
     @inline(__always)
-    func group(_ index: Int) -> Int {
-        guard self.groups.count > 1 else { return 0 }
+    func payloadGroup(_ index: Int) -> Int {
+        guard self.groups.count > 2 else { return self.groups.count &- 1 }
         let type = (self.columns + FrameColumn.type.rawValue).pointee.codes[index]
-        return Int(self.groupOfType[Int(type)])
+        return Int(self.groupOfType[Int(type) &- 1])
     }
 
     /// Unpacks a group: checks its checksum, and decompresses it into its place.

@@ -18,41 +18,40 @@ extension DecoderState {
         let chunks = Self.chunks(column)
         var reader = try self.reader(chunks.values)
         let target = self.columns + column.rawValue
-        target.pointee.texts.strings.removeAll(keepingCapacity: true)
-        if reader.remaining == 0 {
-            target.pointee.distinctCount = 1
-            target.pointee.noneIndex = 0
-        } else {
-            target.pointee.distinctCount = reader.size(atMost: self.count)
-            target.pointee.noneIndex = reader.size(atMost: target.pointee.distinctCount) - 1
+        target.pointee.distinctCount = 0
+        target.pointee.hasNone = true
+        if reader.remaining > 0 {
+            let distinct = reader.varint()
+            guard distinct > 1, distinct &>> 1 <= UInt64(self.count) else {
+                throw self.damaged("\(column) has no values, or more than there are events")
+            }
+            target.pointee.distinctCount = Int(distinct &>> 1)
+            target.pointee.hasNone = distinct & 1 != 0
         }
-        let distinct = target.pointee.distinctCount
-        let none = target.pointee.noneIndex
-        guard distinct > 0, !reader.isBroken else { throw self.damaged("\(column) has no values") }
         try self.readCodes(column, chunks.codes)
+        let distinct = target.pointee.distinctCount
         if let bytes = chunks.bytes {
             let list = self.identifiers(of: column)
-            if distinct == 1, none == 0 {
-                list.pointee.entries.resize(1)
-                list.pointee.entries[0] = IdentifierEntry(high: 0, low: 0)
-                guard try self.chunk(bytes).count == 0 else { throw self.damaged("\(column) has bytes") }
-            } else {
+            if distinct > 0 {
                 try self.readIdentifiers(
-                    into: list, count: distinct, none: none, &reader, bytes: bytes,
+                    into: list, count: distinct, &reader, bytes: bytes,
                     uses: target.pointee.firstUses.base)
+            } else if try self.chunk(bytes).count > 0 {
+                throw self.damaged("\(column) has bytes and no identifiers")
             }
         } else {
-            try self.readTexts(
-                into: &target.pointee.texts, count: distinct, none: none, &reader)
-            if column == .type {
-                var shortest = UInt32.max
-                for range in target.pointee.texts.ranges.all { shortest = min(shortest, range.length) }
-                guard none < 0, shortest > 0, distinct <= FrameFormat.maximumTypes else {
-                    throw self.damaged("an event has no type")
-                }
+            try self.readTexts(into: &target.pointee.texts, count: distinct, &reader)
+        }
+        guard reader.isComplete else {
+            throw self.damaged("\(column) has more or fewer values than it says")
+        }
+        if column == .type {
+            var shortest = UInt32.max
+            for range in target.pointee.texts.ranges.all { shortest = min(shortest, range.length) }
+            guard !target.pointee.hasNone, shortest > 0, distinct <= FrameFormat.maximumTypes else {
+                throw self.damaged("an event has no type")
             }
         }
-        guard reader.isComplete else { throw self.damaged("\(column) has more or fewer values than it says") }
     }
 
     // MARK: Codes
@@ -60,67 +59,63 @@ extension DecoderState {
     private mutating func readCodes(
         _ column: FrameColumn, _ chunk: FrameFormat.Chunk
     ) throws(StorageError) {
-        let bytes = try self.chunk(chunk)
+        var reader = try self.reader(chunk)
         let target = self.columns + column.rawValue
         let count = self.count
         let distinct = target.pointee.distinctCount
+        let hasNone = target.pointee.hasNone
         target.pointee.codes.resize(count)
-        target.pointee.firstUses.resize(count + 1)
-        let width = distinct <= 1 ? 0 : distinct <= 0xff ? 1 : distinct <= 0xffff ? 2 : 4
-        guard bytes.count == width * count else {
-            throw self.damaged("\(column) has \(bytes.count) bytes of codes for \(count) events")
-        }
-        guard let start = bytes.baseAddress, width > 0 else {
-            target.pointee.codes.base.update(repeating: 0, count: count)
+        target.pointee.firstUses.resize(count + 2)
+        let codes = target.pointee.codes.base
+        if distinct == 0 || distinct == 1 && !hasNone {
+            guard reader.isComplete else { throw self.damaged("\(column) has codes and needs none") }
+            codes.update(repeating: distinct == 0 ? 0 : 1, count: count)
             target.pointee.firstUses[0] = 0
             return
         }
-        let codes = target.pointee.codes.base
-        let uses = target.pointee.firstUses.base
-        let isValid =
-            switch width {
-            case 1: Self.readCodes(start, as: UInt8.self, count, distinct, codes, uses)
-            case 2: Self.readCodes(start, as: UInt16.self, count, distinct, codes, uses)
-            default: Self.readCodes(start, as: UInt32.self, count, distinct, codes, uses)
-            }
-        guard isValid else { throw self.damaged("\(column) has codes without values") }
+        NumberList.read(&reader, count, into: codes)
+        let isValid = Self.turnIntoCodes(
+            codes, count, distinct, hasNone, target.pointee.firstUses.base)
+        guard reader.isComplete, isValid else { throw self.damaged("\(column) has codes without values") }
     }
 
     /// Turns distances into codes; false if they are not those of `distinct` values.
     @inline(__always)
-    private static func readCodes<Code: FixedWidthInteger & BitwiseCopyable>(
-        _ source: UnsafeRawPointer, as type: Code.Type, _ count: Int, _ distinct: Int,
-        _ codes: UnsafeMutablePointer<UInt32>, _ uses: UnsafeMutablePointer<UInt32>
+    private static func turnIntoCodes(
+        _ codes: UnsafeMutablePointer<UInt32>, _ count: Int, _ distinct: Int, _ hasNone: Bool,
+        _ uses: UnsafeMutablePointer<UInt32>
     ) -> Bool {
-        var next: UInt32 = 0
-        var isInvalid = false
+        let none: UInt32 = hasNone ? 1 : 0
+        var next: UInt32 = 1
+        var invalid: UInt32 = 0
         for index in 0..<count {
-            let distance = UInt32(
-                truncatingIfNeeded: source.littleEndian(Code.self, at: index &* MemoryLayout<Code>.size))
-            isInvalid = isInvalid || distance > next
-            // `next` is at most `index`, and `uses` has room for one more than there are events.
-            uses[Int(next)] = UInt32(truncatingIfNeeded: index)
-            codes[index] = next &- distance
-            next &+= distance == 0 ? 1 : 0
+            let kept = codes[index]
+            // `next` is at most one more than `index`, and `uses` has room for two more than events.
+            uses[Int(next &- 1)] = UInt32(truncatingIfNeeded: index)
+            let isNew: UInt32 = kept == 0 ? 1 : 0
+            let isNone: UInt32 = (kept == 1 ? 1 : 0) & none
+            invalid |= kept >= next &+ none ? 1 : 0
+            let code = next &+ none &- kept &- (none & isNew)
+            codes[index] = code & (isNone &- 1)
+            next &+= isNew
         }
-        return !isInvalid && Int(next) == distinct
+        return invalid == 0 && Int(next) == distinct + 1
     }
 
     // MARK: Texts
 
-    /// Reads a list of texts: `count` entries, of which the one at `none` is not there.
+    /// Reads a list of `count` texts.
     mutating func readTexts(
-        into texts: inout DecodedTexts, count: Int, none: Int, _ reader: inout ByteReader
+        into texts: inout DecodedTexts, count: Int, _ reader: inout ByteReader
     ) throws(StorageError) {
-        let present = none >= 0 ? count - 1 : count
         texts.ranges.resize(count)
         texts.strings.removeAll(keepingCapacity: true)
-        guard let prefixes = reader.bytes(present), let suffixes = reader.bytes(present) else {
+        guard let prefixes = reader.bytes(count), let suffixes = reader.bytes(count) else {
             throw self.damaged("a list of texts is cut off")
         }
         var total = 0
         var stored = 0
-        for index in 0..<present {
+        for index in 0..<count {
             total &+= Int(prefixes[index]) &+ Int(suffixes[index])
             stored &+= Int(suffixes[index])
         }
@@ -130,12 +125,11 @@ extension DecoderState {
         }
         guard let source = reader.bytes(stored) else { throw self.damaged("a list of texts is cut off") }
         texts.bytes.resize(total)
-        guard Self.rebuild(texts, count, none, prefixes, suffixes, source) else {
+        guard Self.rebuild(texts, count, prefixes, suffixes, source) else {
             throw self.damaged("a text shares more than there is, or exceeds 255 bytes")
         }
         if !Self.isASCII(source, stored) {
-            for index in 0..<count
-            where index != none && String(validating: texts.utf8(index), as: UTF8.self) == nil {
+            for index in 0..<count where String(validating: texts.utf8(index), as: UTF8.self) == nil {
                 throw self.damaged("a text is not UTF-8")
             }
         }
@@ -143,36 +137,45 @@ extension DecoderState {
 
     /// Puts each text together from the one before and its own bytes; false if that is impossible.
     private static func rebuild(
-        _ texts: borrowing DecodedTexts, _ count: Int, _ none: Int, _ prefixes: UnsafePointer<UInt8>,
+        _ texts: borrowing DecodedTexts, _ count: Int, _ prefixes: UnsafePointer<UInt8>,
         _ suffixes: UnsafePointer<UInt8>, _ source: UnsafePointer<UInt8>
     ) -> Bool {
         var source = UnsafeRawPointer(source)
         var target = UnsafeMutableRawPointer(texts.bytes.base)
         let base = target
+        let ranges = texts.ranges.base
         var previous = target
         var previousCount = 0
-        var slot = 0
         for index in 0..<count {
-            let start = UInt32(truncatingIfNeeded: target - base)
-            if index == none {
-                texts.ranges[index] = DecodedTexts.Range(start: start, length: 0)
-                continue
-            }
-            let shared = Int(prefixes[slot])
-            let rest = Int(suffixes[slot])
-            slot &+= 1
+            let shared = Int(prefixes[index])
+            let rest = Int(suffixes[index])
             let length = shared &+ rest
             if shared > previousCount || length > FrameFormat.maximumNameBytes { return false }
-            texts.ranges[index] = DecodedTexts.Range(
-                start: start, length: UInt32(truncatingIfNeeded: length))
-            target.copyMemory(from: previous, byteCount: shared)
-            (target + shared).copyMemory(from: source, byteCount: rest)
+            ranges[index] = DecodedTexts.Range(
+                start: UInt32(truncatingIfNeeded: target - base),
+                length: UInt32(truncatingIfNeeded: length))
+            Self.copy(shared, from: UnsafeRawPointer(previous), to: target)
+            Self.copy(rest, from: source, to: target + shared)
             previous = target
             previousCount = length
             target += length
             source += rest
         }
         return true
+    }
+
+    /// Copies at most 255 bytes in steps of sixteen: it may write, and read, up to fifteen bytes more, for
+    /// which there is padding.
+    @inline(__always)
+    private static func copy(
+        _ count: Int, from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer
+    ) {
+        var offset = 0
+        while offset < count {
+            let piece = (source + offset).loadUnaligned(as: SIMD16<UInt8>.self)
+            (target + offset).storeBytes(of: piece, as: SIMD16<UInt8>.self)
+            offset &+= 16
+        }
     }
 
     private static func isASCII(_ start: UnsafePointer<UInt8>, _ count: Int) -> Bool {

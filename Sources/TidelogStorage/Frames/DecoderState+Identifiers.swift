@@ -2,16 +2,16 @@ extension DecoderState {
     mutating func readIDs() throws(StorageError) {
         var reader = try self.reader(.idShapes)
         try self.readIdentifiers(
-            into: self.ids, count: self.count, none: -1, &reader, bytes: .idBytes, uses: nil)
+            into: self.ids, count: self.count, &reader, bytes: .idBytes, uses: nil)
         guard reader.isComplete else { throw self.damaged("it has more or fewer ids than events") }
     }
 
-    /// Reads a list of identifiers: `count` entries, of which the one at `none` is not there.
+    /// Reads a list of `count` identifiers.
     ///
     /// - Parameter uses: for each entry the event that has it first; nil for the event ids themselves, among
     ///   which there are no references.
     mutating func readIdentifiers(
-        into list: UnsafeMutablePointer<DecodedIdentifiers>, count: Int, none: Int,
+        into list: UnsafeMutablePointer<DecodedIdentifiers>, count: Int,
         _ reader: inout ByteReader, bytes chunk: FrameFormat.Chunk, uses: UnsafePointer<UInt32>?
     ) throws(StorageError) {
         typealias Tag = FrameFormat.IdentifierTag
@@ -19,7 +19,7 @@ extension DecoderState {
         list.pointee.texts.bytes.count = 0
         list.pointee.texts.ranges.count = 0
         list.pointee.texts.strings.removeAll(keepingCapacity: true)
-        let counts = try self.readTags(into: list, count: count, none: none, &reader, chunk)
+        let counts = try self.readTags(into: list, count: count, &reader, chunk)
         guard uses != nil || counts.references == 0 else {
             throw self.damaged("an event id refers to another")
         }
@@ -30,7 +30,6 @@ extension DecoderState {
         }
         let tags = UnsafePointer(list.pointee.tags.base)
         let entries = list.pointee.entries.base
-        if none >= 0 { entries[none] = IdentifierEntry(high: 0, low: 0) }
         if counts.uuids > 0, let start = bytes.baseAddress {
             var offset = 0
             for index in 0..<count where tags[index] == Tag.uuid {
@@ -40,14 +39,16 @@ extension DecoderState {
                 offset &+= 16
             }
         }
+        self.values.resize(count)
         if counts.timeOrdered > 0, let start = bytes.baseAddress {
             guard
                 Self.readTimeOrdered(
                     entries, tags, count, counts.timeOrdered, start + planes, &reader,
-                    self.timestamps.base, uses)
+                    self.timestamps.base, uses, self.values.base)
             else { throw self.damaged("\(chunk) has UUIDs of an impossible time") }
         }
         if counts.references > 0, let uses {
+            NumberList.read(&reader, counts.references, into: self.values.base)
             try self.readReferences(into: list, count: count, &reader, uses: uses)
         }
         try self.readIdentifierTexts(into: list, count: count, texts: counts.texts, &reader)
@@ -62,25 +63,19 @@ extension DecoderState {
 
     /// Reads the tags, one for all or one each, and writes one each.
     private mutating func readTags(
-        into list: UnsafeMutablePointer<DecodedIdentifiers>, count: Int, none: Int,
+        into list: UnsafeMutablePointer<DecodedIdentifiers>, count: Int,
         _ reader: inout ByteReader, _ chunk: FrameFormat.Chunk
     ) throws(StorageError) -> TagCounts {
         typealias Tag = FrameFormat.IdentifierTag
         list.pointee.tags.resize(count)
         let tags = list.pointee.tags.base
         let uniform = reader.byte()
-        let present = none >= 0 ? count - 1 : count
         if uniform == Tag.mixed {
-            guard let source = reader.bytes(present) else { throw self.damaged("\(chunk) lacks its tags") }
-            var slot = 0
-            for index in 0..<count where index != none {
-                tags[index] = source[slot]
-                slot &+= 1
-            }
+            guard let source = reader.bytes(count) else { throw self.damaged("\(chunk) lacks its tags") }
+            tags.update(from: source, count: count)
         } else {
             tags.update(repeating: uniform, count: count)
         }
-        if none >= 0 { tags[none] = 0 }
         var tally = TagCounts()
         if uniform == Tag.mixed {
             for index in 0..<count {
@@ -91,14 +86,14 @@ extension DecoderState {
             }
         } else {
             switch uniform {
-            case Tag.uuid: tally.uuids = present
-            case Tag.timeOrdered: tally.timeOrdered = present
-            case Tag.reference: tally.references = present
-            case Tag.text: tally.texts = present
+            case Tag.uuid: tally.uuids = count
+            case Tag.timeOrdered: tally.timeOrdered = count
+            case Tag.reference: tally.references = count
+            case Tag.text: tally.texts = count
             default: break
             }
         }
-        guard tally.uuids + tally.timeOrdered + tally.references + tally.texts == present else {
+        guard tally.uuids + tally.timeOrdered + tally.references + tally.texts == count else {
             throw self.damaged("\(chunk) has identifiers of an unknown kind")
         }
         return tally
@@ -109,18 +104,19 @@ extension DecoderState {
     private static func readTimeOrdered(
         _ entries: UnsafeMutablePointer<IdentifierEntry>, _ tags: UnsafePointer<UInt8>, _ count: Int,
         _ timeOrdered: Int, _ planes: UnsafeRawPointer, _ reader: inout ByteReader,
-        _ timestamps: UnsafePointer<Int64>, _ uses: UnsafePointer<UInt32>?
+        _ timestamps: UnsafePointer<Int64>, _ uses: UnsafePointer<UInt32>?,
+        _ differences: UnsafeMutablePointer<UInt64>
     ) -> Bool {
         let mode = reader.byte()
         guard mode <= 1 else { return false }
         let middle = planes + timeOrdered &* 8
         let last = middle + timeOrdered
-        var local = reader
+        NumberList.read(&reader, timeOrdered, into: differences)
         var previous: Int64 = 0
         var slot = 0
         var union: Int64 = 0
         for index in 0..<count where tags[index] == FrameFormat.IdentifierTag.timeOrdered {
-            let difference = Varint.unzigzag(local.varint())
+            let difference = Varint.unzigzag(differences[slot])
             let anchor =
                 mode == 0 ? floorMilliseconds(timestamps[uses.map { Int($0[index]) } ?? index]) : previous
             let milliseconds = anchor &+ difference
@@ -135,8 +131,7 @@ extension DecoderState {
                 low: low & (1 &<< 62 &- 1) | 1 &<< 63)
             slot &+= 1
         }
-        reader = local
-        return !local.isBroken && union >= 0 && union < 1 &<< 48
+        return !reader.isBroken && union >= 0 && union < 1 &<< 48
     }
 
     /// Reads references to events of this frame, and takes over the ids of those.
@@ -145,8 +140,10 @@ extension DecoderState {
         uses: UnsafePointer<UInt32>
     ) throws(StorageError) {
         let tags = UnsafePointer(list.pointee.tags.base)
+        var slot = 0
         for index in 0..<count where tags[index] == FrameFormat.IdentifierTag.reference {
-            let distance = Varint.unzigzag(reader.varint())
+            let distance = Varint.unzigzag(self.values[slot])
+            slot &+= 1
             let event = Int64(uses[index]) &- distance
             guard event >= 0, event < Int64(self.count), !reader.isBroken else {
                 throw self.damaged("an identifier refers to an event that is not in it")
@@ -163,7 +160,7 @@ extension DecoderState {
         let tags = UnsafePointer(list.pointee.tags.base)
         let entries = list.pointee.entries.base
         if texts > 0 {
-            try self.readTexts(into: &list.pointee.texts, count: texts, none: -1, &reader)
+            try self.readTexts(into: &list.pointee.texts, count: texts, &reader)
             var slot = 0
             for index in 0..<count where tags[index] == FrameFormat.IdentifierTag.text {
                 let length = list.pointee.texts.ranges[slot].length

@@ -8,11 +8,14 @@ extension DecoderState {
             throw self.damaged("its timestamps have an unknown unit")
         }
         let unit = FrameFormat.timestampUnits[unitIndex]
+        self.values.resize(count)
+        let values = self.values.base
+        NumberList.read(&reader, count, into: values)
         let target = self.timestamps.base
         var (smallest, largest) = (Int64.max, Int64.min)
         var value = self.header.minTimestamp
         for index in 0..<count {
-            value &+= Varint.unzigzag(reader.varint()) &* unit
+            value &+= Varint.unzigzag(values[index]) &* unit
             target[index] = value
             smallest = min(smallest, value)
             largest = max(largest, value)
@@ -26,10 +29,12 @@ extension DecoderState {
     mutating func readPositions() throws(StorageError) {
         var reader = try self.reader(.positions)
         self.positions.resize(self.count)
+        self.values.resize(self.count)
+        if self.count > 1 { NumberList.read(&reader, self.count - 1, into: self.values.base) }
         var position = self.header.firstPosition
         self.positions[0] = position
         for index in 1..<max(self.count, 1) {
-            let (next, overflow) = position.addingReportingOverflow(reader.varint())
+            let (next, overflow) = position.addingReportingOverflow(self.values[index - 1])
             guard !overflow, next < self.header.lastPosition else {
                 throw self.damaged("its positions go beyond its last")
             }
@@ -43,66 +48,75 @@ extension DecoderState {
 
     mutating func readRevisions() throws(StorageError) {
         let column = self.columns + FrameColumn.stream.rawValue
-        let distinct = column.pointee.distinctCount
-        let none = column.pointee.noneIndex
-        let streams = none >= 0 ? distinct - 1 : distinct
-        self.nextRevisions.resize(distinct)
+        let streams = column.pointee.distinctCount
+        // The first is for the events without a stream.
+        self.nextRevisions.resize(streams + 1)
+        self.nextRevisions[0] = 0
         var reader = try self.reader(.revisions)
         var hasGaps = false
         if self.header.hasPlacedRevisions {
-            let mode = reader.byte()
-            guard mode <= 1 else { throw self.damaged("its revisions are of an unknown kind") }
-            hasGaps = mode == 1
-            for index in 0..<distinct {
-                self.nextRevisions[index] = index == none ? 0 : reader.varint()
+            if streams > 0 {
+                let mode = reader.byte()
+                guard mode <= 1 else { throw self.damaged("its revisions are of an unknown kind") }
+                hasGaps = mode == 1
+                NumberList.read(&reader, streams, into: self.nextRevisions.base + 1)
             }
         } else {
             guard self.header.revisionCount == streams else {
                 throw self.damaged("its revision table is not that of its \(streams) streams")
             }
-            self.readRevisionTable(distinct, none: none)
+            self.readRevisionTable(streams)
         }
-        try self.spreadRevisions(&reader, hasGaps: hasGaps, none: none, codes: column.pointee.codes.base)
+        if hasGaps {
+            let codes = column.pointee.codes.base
+            var placed = 0
+            for index in 0..<self.count { placed &+= codes[index] == 0 ? 0 : 1 }
+            self.values.resize(self.count)
+            if placed > streams { NumberList.read(&reader, placed - streams, into: self.values.base) }
+        }
         guard reader.isComplete else { throw self.damaged("it has more or fewer revisions than events") }
+        try self.spreadRevisions(
+            hasGaps: hasGaps, codes: column.pointee.codes.base, uses: column.pointee.firstUses.base)
     }
 
-    private mutating func readRevisionTable(_ distinct: Int, none: Int) {
+    private mutating func readRevisionTable(_ streams: Int) {
         let table = UnsafeRawPointer(self.frame.base + FrameFormat.headerBytes)
-        var slot = 0
-        for index in 0..<distinct {
-            guard index != none else {
-                self.nextRevisions[index] = 0
-                continue
+        let target = self.nextRevisions.base + 1
+        switch self.header.revisionWidth {
+        case 1: for index in 0..<streams { target[index] = UInt64(table.littleEndian(UInt8.self, at: index)) }
+        case 2:
+            for index in 0..<streams {
+                target[index] = UInt64(table.littleEndian(UInt16.self, at: index &* 2))
             }
-            switch self.header.revisionWidth {
-            case 1: self.nextRevisions[index] = UInt64(table.littleEndian(UInt8.self, at: slot))
-            case 2: self.nextRevisions[index] = UInt64(table.littleEndian(UInt16.self, at: slot &* 2))
-            case 4: self.nextRevisions[index] = UInt64(table.littleEndian(UInt32.self, at: slot &* 4))
-            case 8: self.nextRevisions[index] = table.littleEndian(UInt64.self, at: slot &* 8)
-            default: self.nextRevisions[index] = 0
+        case 4:
+            for index in 0..<streams {
+                target[index] = UInt64(table.littleEndian(UInt32.self, at: index &* 4))
             }
-            slot &+= 1
+        case 8:
+            for index in 0..<streams { target[index] = table.littleEndian(UInt64.self, at: index &* 8) }
+        default: target.update(repeating: 0, count: streams)
         }
     }
 
     /// Gives each event the next revision of its stream.
     private mutating func spreadRevisions(
-        _ reader: inout ByteReader, hasGaps: Bool, none: Int, codes: UnsafePointer<UInt32>
+        hasGaps: Bool, codes: UnsafePointer<UInt32>, uses: UnsafePointer<UInt32>
     ) throws(StorageError) {
         let count = self.count
         self.revisions.resize(count)
         let target = self.revisions.base
         let next = self.nextRevisions.base
-        let uses = (self.columns + FrameColumn.stream.rawValue).pointee.firstUses.base
         var isInvalid = false
+        var slot = 0
         for index in 0..<count {
             let code = Int(codes[index])
             var revision = next[code]
-            if hasGaps, code != none, uses[code] != UInt32(truncatingIfNeeded: index) {
-                revision &+= UInt64(bitPattern: Varint.unzigzag(reader.varint()))
+            if hasGaps, code > 0, uses[code &- 1] != UInt32(truncatingIfNeeded: index) {
+                revision &+= UInt64(bitPattern: Varint.unzigzag(self.values[slot]))
+                slot &+= 1
             }
             target[index] = revision
-            isInvalid = isInvalid || revision == .max
+            isInvalid = isInvalid || (revision == .max && code > 0)
             next[code] = revision &+ 1
         }
         if isInvalid { throw self.damaged("a revision is out of range") }
@@ -115,29 +129,7 @@ extension DecoderState {
             self.schemaVersions.base.update(repeating: 1, count: self.count)
             return
         }
-        Self.readNumbers(&reader, self.count, self.schemaVersions.base)
+        NumberList.read(&reader, self.count, into: self.schemaVersions.base)
         guard reader.isComplete else { throw self.damaged("its schema versions do not add up") }
-    }
-
-    /// Reads a column of numbers: one for all, or one each.
-    static func readNumbers(
-        _ reader: inout ByteReader, _ count: Int, _ target: UnsafeMutablePointer<UInt32>
-    ) {
-        let mode = reader.byte()
-        if mode == 0 {
-            let value = reader.size(atMost: Int(UInt32.max))
-            target.update(repeating: UInt32(truncatingIfNeeded: value), count: count)
-            return
-        }
-        if mode != 1 { reader.fail() }
-        var local = reader
-        var union: UInt64 = 0
-        for index in 0..<count {
-            let value = local.varint()
-            union |= value
-            target[index] = UInt32(truncatingIfNeeded: value)
-        }
-        if union > UInt64(UInt32.max) { local.fail() }
-        reader = local
     }
 }

@@ -36,8 +36,10 @@ struct DecoderState: ~Copyable {
     var schemaVersions = Numbers<UInt32>()
     var metadataLengths = Numbers<UInt32>()
     var payloadLengths = Numbers<UInt32>()
-    /// Where each event's metadata begin in `body`; its payload follows.
-    var bodyStarts = Numbers<UInt32>()
+    /// Where each event's metadata begin in `body`.
+    var metadataStarts = Numbers<UInt32>()
+    /// Where each event's payload begins in `body`.
+    var payloadStarts = Numbers<UInt32>()
     var groups = Numbers<GroupEntry>()
     /// For each distinct type its group, if there are several.
     var groupOfType = Numbers<UInt32>()
@@ -45,6 +47,8 @@ struct DecoderState: ~Copyable {
     var groupMap: ByteReader?
     /// Room for where the next event of each group begins.
     var cursors = Numbers<Int>()
+    /// Room for a list of numbers.
+    var values = Numbers<UInt64>()
     /// Room for the next revision of each stream.
     var nextRevisions = Numbers<UInt64>()
     /// All groups, one after the other; those that were asked for are unpacked.
@@ -201,7 +205,7 @@ struct DecoderState: ~Copyable {
         {
             wanted.formUnion([.timestamps, .ids])
         }
-        if wanted.contains(.bodies), self.header.groupCount > 1 { wanted.insert(.types) }
+        if wanted.contains(.bodies), self.header.groupCount > 2 { wanted.insert(.types) }
         wanted.subtract(self.parts)
         if wanted.contains(.timestamps) { try self.readTimestamps() }
         if wanted.contains(.ids) { try self.readIDs() }

@@ -17,12 +17,10 @@ struct EncoderState: ~Copyable {
     var schemaVersions = Numbers<UInt32>()
     var metadataLengths = Numbers<UInt32>()
     var payloadLengths = Numbers<UInt32>()
-    /// Metadata and payload of each event, one after the other.
-    var body = Numbers<UInt8>(capacity: 1 << 12)
-    /// The distinct types, for the summary.
-    var typeTexts: [String] = []
-    /// The distinct streams, for the summary; "none" is not among them.
-    var streamTexts: [String] = []
+    /// The metadata of the events, one after the other.
+    var metadata = Numbers<UInt8>(capacity: 1 << 10)
+    /// The payloads of the events, one after the other.
+    var payloads = Numbers<UInt8>(capacity: 1 << 12)
     /// For placed events their positions.
     var positions = Numbers<UInt64>()
     /// For placed events their revisions; 0 for one without a stream.
@@ -30,40 +28,60 @@ struct EncoderState: ~Copyable {
     var packer = ColumnPacker()
     /// The groups as they will stand.
     var output = Numbers<UInt8>(capacity: 1 << 12)
-    /// Room for regrouping the body.
+    /// Room for putting the payloads in the order of their groups.
     var regrouped = Numbers<UInt8>()
+
+    /// For how many events there is room in the columns of fixed width.
+    private var rowCapacity = 0
 
     init() {}
 
     var count: Int { self.timestamps.count }
+
+    /// The bytes of metadata and payloads.
+    var bodyBytes: Int { self.metadata.count + self.payloads.count }
 
     /// Adds one event.
     ///
     /// - Throws: ``StorageError`` with code `invalidArgument` or `limitExceeded`; nothing was added then.
     mutating func append(_ record: EventRecord) throws(StorageError) {
         try self.check(record)
-        let type = self.types.intern(record.type)
-        if Int(type) == self.typeTexts.count {
-            self.typeTexts.append(record.type)
-        }
-        self.types.codes.append(type)
-        let known = self.streams.distinctCount
-        let stream = self.streams.intern(record.stream)
-        if self.streams.distinctCount != known, let name = record.stream { self.streamTexts.append(name) }
-        self.streams.codes.append(stream)
-        self.sources.codes.append(self.sources.intern(record.source))
-        self.contentTypes.codes.append(self.contentTypes.intern(record.contentType))
-        self.tenants.codes.append(self.tenants.intern(record.tenant))
+        let event = UInt32(truncatingIfNeeded: self.count)
+        if self.count == self.rowCapacity { self.reserveRows() }
+        self.types.codes.push(self.types.intern(record.type))
+        self.streams.codes.push(self.streams.intern(record.stream))
+        self.sources.codes.push(self.sources.intern(record.source))
+        self.contentTypes.codes.push(self.contentTypes.intern(record.contentType))
+        self.tenants.codes.push(self.tenants.intern(record.tenant))
         self.ids.append(record.id)
-        self.idHashes.append(record.id.hash64)
-        self.correlations.append(record.correlation)
-        self.causations.append(record.causation)
-        self.timestamps.append(record.timestamp)
-        self.schemaVersions.append(record.schemaVersion)
-        self.metadataLengths.append(UInt32(truncatingIfNeeded: record.metadata.count))
-        self.payloadLengths.append(UInt32(truncatingIfNeeded: record.payload.count))
-        record.metadata.withUnsafeBytes { self.body.append($0) }
-        record.payload.withUnsafeBytes { self.body.append($0) }
+        self.idHashes.push(record.id.hash64)
+        self.correlations.codes.push(self.correlations.intern(record.correlation, event: event))
+        self.causations.codes.push(self.causations.intern(record.causation, event: event))
+        self.timestamps.push(record.timestamp)
+        self.schemaVersions.push(record.schemaVersion)
+        self.metadataLengths.push(UInt32(truncatingIfNeeded: record.metadata.count))
+        self.payloadLengths.push(UInt32(truncatingIfNeeded: record.payload.count))
+        record.metadata.withUnsafeBytes { self.metadata.append($0) }
+        record.payload.withUnsafeBytes { self.payloads.append($0) }
+    }
+
+    /// Makes room for further events in the columns of fixed width.
+    @inline(never)
+    private mutating func reserveRows() {
+        let capacity = max(256, self.rowCapacity &* 2)
+        self.types.codes.reserve(capacity)
+        self.streams.codes.reserve(capacity)
+        self.sources.codes.reserve(capacity)
+        self.contentTypes.codes.reserve(capacity)
+        self.tenants.codes.reserve(capacity)
+        self.correlations.codes.reserve(capacity)
+        self.causations.codes.reserve(capacity)
+        self.idHashes.reserve(capacity)
+        self.timestamps.reserve(capacity)
+        self.schemaVersions.reserve(capacity)
+        self.metadataLengths.reserve(capacity)
+        self.payloadLengths.reserve(capacity)
+        self.rowCapacity = capacity
     }
 
     @inline(__always)
@@ -86,7 +104,7 @@ struct EncoderState: ~Copyable {
         if case .text(let text) = record.id { try Self.check(text, "id") }
         if case .text(let text)? = record.correlation { try Self.check(text, "correlation id") }
         if case .text(let text)? = record.causation { try Self.check(text, "causation id") }
-        let bytes = self.body.count + record.metadata.count + record.payload.count
+        let bytes = self.bodyBytes + record.metadata.count + record.payload.count
         if bytes > FrameFormat.maximumBodyBytes {
             throw StorageError(
                 .limitExceeded,
@@ -134,13 +152,13 @@ struct EncoderState: ~Copyable {
         self.schemaVersions.clear(keeping: 1 << 16)
         self.metadataLengths.clear(keeping: 1 << 16)
         self.payloadLengths.clear(keeping: 1 << 16)
-        self.body.clear(keeping: 1 << 20)
-        self.typeTexts.removeAll(keepingCapacity: true)
-        self.streamTexts.removeAll(keepingCapacity: true)
+        self.metadata.clear(keeping: 1 << 20)
+        self.payloads.clear(keeping: 1 << 20)
         self.positions.clear(keeping: 1 << 16)
         self.revisions.clear(keeping: 1 << 16)
         self.output.clear(keeping: 1 << 20)
         self.regrouped.clear(keeping: 1 << 20)
         self.packer.reset()
+        self.rowCapacity = min(self.rowCapacity, 1 << 16)
     }
 }

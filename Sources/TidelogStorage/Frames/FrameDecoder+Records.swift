@@ -6,11 +6,13 @@ extension FrameDecoder {
         _ index: Int, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
     ) throws(StorageError) -> Result {
         let state = self.state
-        try self.unpack(index)
-        let start = Int(state.pointee.bodyStarts[index]) &+ Int(state.pointee.metadataLengths[index])
+        try self.prepare(index)
+        let group = state.pointee.payloadGroup(index)
+        if !state.pointee.groups[group].isUnpacked { try state.pointee.unpackGroup(group) }
         return try body(
             UnsafeRawBufferPointer(
-                start: state.pointee.body.base + start, count: Int(state.pointee.payloadLengths[index])))
+                start: state.pointee.body.base + Int(state.pointee.payloadStarts[index]),
+                count: Int(state.pointee.payloadLengths[index])))
     }
 
     /// Lends an event's metadata; decompresses its group at the first use.
@@ -20,10 +22,11 @@ extension FrameDecoder {
         _ index: Int, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
     ) throws(StorageError) -> Result {
         let state = self.state
-        try self.unpack(index)
+        try self.prepare(index)
+        if !state.pointee.groups[0].isUnpacked { try state.pointee.unpackGroup(0) }
         return try body(
             UnsafeRawBufferPointer(
-                start: state.pointee.body.base + Int(state.pointee.bodyStarts[index]),
+                start: state.pointee.body.base + Int(state.pointee.metadataStarts[index]),
                 count: Int(state.pointee.metadataLengths[index])))
     }
 
@@ -33,12 +36,15 @@ extension FrameDecoder {
     package func record(_ index: Int) throws(StorageError) -> EventRecord {
         try self.require(.all)
         let state = self.state
-        try self.unpack(index)
-        let group = state.pointee.group(index)
-        let shared = state.pointee.shared(group)
-        let start = Int(state.pointee.bodyStarts[index]) &- state.pointee.groups[group].plainStart
-        let middle = start &+ Int(state.pointee.metadataLengths[index])
-        let end = middle &+ Int(state.pointee.payloadLengths[index])
+        precondition(index >= 0 && index < state.pointee.count, "the event is in the frame")
+        let metadataStart = Int(state.pointee.metadataStarts[index])
+        let metadataEnd = metadataStart &+ Int(state.pointee.metadataLengths[index])
+        let metadata = try state.pointee.shared(0)
+        let group = state.pointee.payloadGroup(index)
+        let payloadStart =
+            Int(state.pointee.payloadStarts[index]) &- state.pointee.groups[group].plainStart
+        let payloadEnd = payloadStart &+ Int(state.pointee.payloadLengths[index])
+        let payloads = try state.pointee.shared(group)
         return EventRecord(
             id: state.pointee.ids.pointee.identifier(index),
             type: state.pointee.text(.type, index) ?? "",
@@ -50,7 +56,7 @@ extension FrameDecoder {
             correlation: state.pointee.identifier(.correlation, index),
             causation: state.pointee.identifier(.causation, index),
             schemaVersion: state.pointee.schemaVersions[index],
-            metadata: shared[start..<middle], payload: shared[middle..<end])
+            metadata: metadata[metadataStart..<metadataEnd], payload: payloads[payloadStart..<payloadEnd])
     }
 
     /// What the log's memory keeps of the frame.
@@ -60,57 +66,44 @@ extension FrameDecoder {
         try self.require([.types, .streams, .ids, .column(.correlation)])
         let count = self.count
         precondition(count > 0, "a frame is loaded")
-        let none = (self.state.pointee.columns + FrameColumn.stream.rawValue).pointee.noneIndex
-        var streams: [String] = []
-        for value in 0..<self.distinctCount(.stream) {
-            if let stream = self.distinctText(.stream, value) { streams.append(stream) }
+        let hashes = (0..<self.distinctCount(.correlation)).map { code in
+            code == 0 ? 0 : self.state.pointee.identifiers(of: .correlation).pointee.hash(code - 1)
         }
-        let streamCodes = self.withCodes(.stream) { codes in
-            codes.map { code in
-                Int(code) == none ? 0 : none < 0 || Int(code) < none ? code &+ 1 : code
-            }
-        }
-        let types = (0..<self.distinctCount(.type)).map { self.distinctText(.type, $0) ?? "" }
-        let typeCodes = self.withCodes(.type) { codes in
-            codes.map { UInt16(truncatingIfNeeded: $0) }
-        }
-        let correlations = self.state.pointee.identifiers(of: .correlation)
-        let noCorrelation =
-            (self.state.pointee.columns + FrameColumn.correlation.rawValue).pointee.noneIndex
-        let hashes = (0..<self.distinctCount(.correlation)).map {
-            $0 == noCorrelation ? 0 : correlations.pointee.hash($0)
-        }
-        let correlationHashes = self.withCodes(.correlation) { codes in codes.map { hashes[Int($0)] } }
         let header = self.header
         return FrameSummary(
-            count: count, streams: streams, streamCodes: streamCodes, types: types,
-            typeCodes: typeCodes, idHashes: (0..<count).map { self.idHash($0) },
-            correlationHashes: correlationHashes, minTimestamp: header.minTimestamp,
+            count: count,
+            streams: (1..<self.distinctCount(.stream)).compactMap { self.distinctText(.stream, $0) },
+            streamCodes: self.withCodes(.stream) { Array($0) },
+            types: (1..<self.distinctCount(.type)).compactMap { self.distinctText(.type, $0) },
+            typeCodes: self.withCodes(.type) { codes in
+                codes.map { UInt16(truncatingIfNeeded: $0 &- 1) }
+            },
+            idHashes: (0..<count).map { self.idHash($0) },
+            correlationHashes: self.withCodes(.correlation) { codes in codes.map { hashes[Int($0)] } },
+            minTimestamp: header.minTimestamp,
             maxTimestamp: header.maxTimestamp,
             uncompressedBytes: header.envelopePlainBytes + header.bodyPlainBytes)
     }
 
-    /// Sees that the group of an event is unpacked.
+    /// Sees that it is known where an event's bytes lie.
     @inline(__always)
-    private func unpack(_ index: Int) throws(StorageError) {
-        let state = self.state
-        precondition(index >= 0 && index < state.pointee.count, "the event is in the frame")
-        if !state.pointee.parts.contains(.bodies) { try self.require(.bodies) }
-        let group = state.pointee.group(index)
-        if !state.pointee.groups[group].isUnpacked { try state.pointee.unpackGroup(group) }
+    private func prepare(_ index: Int) throws(StorageError) {
+        precondition(index >= 0 && index < self.state.pointee.count, "the event is in the frame")
+        if !self.state.pointee.parts.contains(.bodies) { try self.require(.bodies) }
     }
 }
 
 extension DecoderState {
     /// A group's bytes in an array that records share, made at the first use.
     @inline(__always)
-    mutating func shared(_ group: Int) -> ArraySlice<UInt8> {
+    mutating func shared(_ group: Int) throws(StorageError) -> ArraySlice<UInt8> {
         if group < self.sharedGroups.count, let shared = self.sharedGroups[group] { return shared }
-        return self.share(group)
+        return try self.share(group)
     }
 
     @inline(never)
-    private mutating func share(_ group: Int) -> ArraySlice<UInt8> {
+    private mutating func share(_ group: Int) throws(StorageError) -> ArraySlice<UInt8> {
+        if !self.groups[group].isUnpacked { try self.unpackGroup(group) }
         if self.sharedGroups.count < self.groups.count {
             self.sharedGroups.append(
                 contentsOf: repeatElement(nil, count: self.groups.count - self.sharedGroups.count))
@@ -126,15 +119,13 @@ extension DecoderState {
     func text(_ column: FrameColumn, _ index: Int) -> String? {
         let decoded = self.columns + column.rawValue
         let code = Int(decoded.pointee.codes[index])
-        if code == decoded.pointee.noneIndex { return nil }
-        return decoded.pointee.texts.string(code)
+        return code == 0 ? nil : decoded.pointee.texts.string(code &- 1)
     }
 
     @inline(__always)
     func identifier(_ column: FrameColumn, _ index: Int) -> Identifier? {
         let decoded = self.columns + column.rawValue
         let code = Int(decoded.pointee.codes[index])
-        if code == decoded.pointee.noneIndex { return nil }
-        return self.identifiers(of: column).pointee.identifier(code)
+        return code == 0 ? nil : self.identifiers(of: column).pointee.identifier(code &- 1)
     }
 }

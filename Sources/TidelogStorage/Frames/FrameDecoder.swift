@@ -100,7 +100,7 @@ package final class FrameDecoder {
     package func revision(_ index: Int) -> UInt64? {
         self.check(index, .revisions)
         let streams = self.state.pointee.columns + FrameColumn.stream.rawValue
-        if Int(streams.pointee.codes[index]) == streams.pointee.noneIndex { return nil }
+        if streams.pointee.codes[index] == 0 { return nil }
         return self.state.pointee.revisions[index]
     }
 
@@ -145,45 +145,43 @@ package final class FrameDecoder {
 
     // MARK: Columns
 
-    /// How many distinct values a column has, "none" among them.
+    /// How many codes a column has: 0 stands for "none", whether an event has none or not, and 1, 2, 3, …
+    /// for the distinct values in the order of their first events.
     package func distinctCount(_ column: FrameColumn) -> Int {
-        self.column(column).pointee.distinctCount
+        self.column(column).pointee.distinctCount + 1
     }
 
-    /// A distinct text; nil for "none". Strings are made once per frame.
-    package func distinctText(_ column: FrameColumn, _ value: Int) -> String? {
+    /// The text that a code stands for; nil for 0. Strings are made once per frame.
+    package func distinctText(_ column: FrameColumn, _ code: Int) -> String? {
         let decoded = self.column(column)
         precondition(
-            !column.holdsIdentifiers && value >= 0 && value < decoded.pointee.distinctCount,
-            "a value of a column of texts")
-        if value == decoded.pointee.noneIndex { return nil }
-        return decoded.pointee.texts.string(value)
+            !column.holdsIdentifiers && code >= 0 && code <= decoded.pointee.distinctCount,
+            "a code of a column of texts")
+        return code == 0 ? nil : decoded.pointee.texts.string(code - 1)
     }
 
-    /// The UTF-8 of a distinct text, without making a string; nil for "none".
+    /// The UTF-8 that a code stands for, without making a string; nil for 0.
     package func withDistinctText<Result: ~Copyable, Failure: Error>(
-        _ column: FrameColumn, _ value: Int,
+        _ column: FrameColumn, _ code: Int,
         _ body: (UnsafeRawBufferPointer?) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         let decoded = self.column(column)
         precondition(
-            !column.holdsIdentifiers && value >= 0 && value < decoded.pointee.distinctCount,
-            "a value of a column of texts")
-        if value == decoded.pointee.noneIndex { return try body(nil) }
-        return try body(decoded.pointee.texts.utf8(value))
+            !column.holdsIdentifiers && code >= 0 && code <= decoded.pointee.distinctCount,
+            "a code of a column of texts")
+        return try body(code == 0 ? nil : decoded.pointee.texts.utf8(code - 1))
     }
 
-    /// A distinct identifier; nil for "none".
-    package func distinctIdentifier(_ column: FrameColumn, _ value: Int) -> Identifier? {
+    /// The identifier that a code stands for; nil for 0.
+    package func distinctIdentifier(_ column: FrameColumn, _ code: Int) -> Identifier? {
         let decoded = self.column(column)
         precondition(
-            column.holdsIdentifiers && value >= 0 && value < decoded.pointee.distinctCount,
-            "a value of a column of identifiers")
-        if value == decoded.pointee.noneIndex { return nil }
-        return self.state.pointee.identifiers(of: column).pointee.identifier(value)
+            column.holdsIdentifiers && code >= 0 && code <= decoded.pointee.distinctCount,
+            "a code of a column of identifiers")
+        return code == 0 ? nil : self.state.pointee.identifiers(of: column).pointee.identifier(code - 1)
     }
 
-    /// Which of the distinct values an event has.
+    /// The code of an event's value.
     package func code(_ column: FrameColumn, _ index: Int) -> Int {
         self.check(index, .column(column))
         return Int((self.state.pointee.columns + column.rawValue).pointee.codes[index])

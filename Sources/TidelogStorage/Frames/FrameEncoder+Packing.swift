@@ -1,7 +1,4 @@
 extension FrameEncoder {
-    /// A type whose metadata and payloads have this many bytes in a frame gets a group of its own.
-    static let groupThresholdBytes = 4096
-
     /// Packs everything: the header but for what only the writer knows, and all that follows it.
     func pack(isPlaced: Bool) throws(StorageError) -> (FrameHeader, [UInt8]) {
         let state = self.state
@@ -17,7 +14,7 @@ extension FrameEncoder {
         }
         let groups = try self.packGroups()
         header.groupCount = groups.count
-        header.bodyPlainBytes = state.pointee.body.count
+        header.bodyPlainBytes = state.pointee.bodyBytes
         header.bodyBytes = state.pointee.output.count
         header.dictionaryID = groups.usesDictionary ? self.dictionaryID : 0
         try self.packColumns(header)
@@ -64,11 +61,11 @@ extension FrameEncoder {
         state.pointee.packer.timestamps(
             state.pointee.timestamps, min: header.minTimestamp, max: header.maxTimestamp)
         try state.pointee.packer.close(.timestamps, with: compressor)
-        state.pointee.packer.idShapes(state.pointee.ids, timestamps: state.pointee.timestamps.base)
+        state.pointee.packer.identifierShapes(
+            state.pointee.ids, timestamps: state.pointee.timestamps.base, uses: nil, references: nil)
         try state.pointee.packer.close(.idShapes, with: compressor)
-        state.pointee.packer.identifierBytes(state.pointee.ids, none: nil, references: nil)
-        try state.pointee.packer.close(
-            .idBytes, with: compressor, isRandom: state.pointee.packer.looksRandom)
+        state.pointee.packer.identifierBytes(state.pointee.ids)
+        try state.pointee.packer.close(.idBytes, with: compressor)
         try self.packTexts(state.pointee.sources, .sourceValues, .sourceCodes)
         try self.packTexts(state.pointee.contentTypes, .contentTypeValues, .contentTypeCodes)
         try self.packTexts(state.pointee.tenants, .tenantValues, .tenantCodes)
@@ -92,7 +89,8 @@ extension FrameEncoder {
     ) throws(StorageError) {
         self.state.pointee.packer.values(interner)
         try self.state.pointee.packer.close(values, with: self.columnCompressor)
-        self.state.pointee.packer.codes(interner.codes, distinct: interner.distinctCount)
+        self.state.pointee.packer.codes(
+            interner.codes, distinct: interner.distinctCount, hasNone: interner.hasNone)
         try self.state.pointee.packer.close(codes, with: self.columnCompressor)
     }
 
@@ -101,20 +99,19 @@ extension FrameEncoder {
         _ codes: FrameFormat.Chunk
     ) throws(StorageError) {
         let state = self.state
-        let isEmpty = interner.distinctCount == 1 && interner.noneCode != nil
-        if !isEmpty {
+        if !interner.isEmpty {
             state.pointee.packer.findReferences(
                 interner, ids: state.pointee.ids, table: state.pointee.idTable)
-            state.pointee.packer.identifierShapes(interner, timestamps: state.pointee.timestamps.base)
+            state.pointee.packer.distinct(interner.distinctCount, hasNone: interner.hasNone)
+            state.pointee.packer.identifierShapes(
+                interner.list, timestamps: state.pointee.timestamps.base,
+                uses: interner.firstUses.base, references: state.pointee.packer.references.base)
         }
         try state.pointee.packer.close(shapes, with: self.columnCompressor)
-        if !isEmpty {
-            state.pointee.packer.identifierBytes(
-                interner.list, none: interner.noneCode, references: state.pointee.packer.references.base)
-        }
-        try state.pointee.packer.close(
-            bytes, with: self.columnCompressor, isRandom: state.pointee.packer.looksRandom)
-        state.pointee.packer.codes(interner.codes, distinct: interner.distinctCount)
+        if !interner.isEmpty { state.pointee.packer.identifierBytes(interner.list) }
+        try state.pointee.packer.close(bytes, with: self.columnCompressor)
+        state.pointee.packer.codes(
+            interner.codes, distinct: interner.distinctCount, hasNone: interner.hasNone)
         try state.pointee.packer.close(codes, with: self.columnCompressor)
     }
 
@@ -128,23 +125,37 @@ extension FrameEncoder {
     /// Compresses metadata and payloads in groups into `output`, and writes the groups' chunk.
     private func packGroups() throws(StorageError) -> Groups {
         let state = self.state
-        let groupOfType = self.groupsByType ? state.pointee.planGroups(Self.groupThresholdBytes) : []
-        let count = Int(groupOfType.max() ?? 0) + 1
+        let groupOfType =
+            self.groupsByType ? state.pointee.planGroups(self.groupThresholdBytes) : []
+        let payloadGroups = Int(groupOfType.max() ?? 0) + 1
+        let isApart =
+            payloadGroups > 1 || state.pointee.metadata.count >= FrameFormat.minimumMetadataGroupBytes
+        let count = isApart ? payloadGroups + 1 : 1
+        state.pointee.packer.plain.append(
+            isApart ? FrameFormat.Layout.apart : FrameFormat.Layout.together)
         state.pointee.packer.plain.appendVarint(UInt64(count))
         state.pointee.output.count = 0
-        guard count > 1 else {
-            let usesDictionary = try self.packGroup(state.pointee.body.bytes)
-            return Groups(count: 1, usesDictionary: usesDictionary)
+        guard isApart else {
+            state.pointee.regrouped.count = 0
+            state.pointee.regrouped.append(state.pointee.metadata.bytes)
+            state.pointee.regrouped.append(state.pointee.payloads.bytes)
+            let usesDictionary = try self.packGroup(state.pointee.regrouped.bytes)
+            return Groups(count: count, usesDictionary: usesDictionary)
         }
-        let ends = state.pointee.regroup(groupOfType, count: count)
-        var usesDictionary = false
-        for group in 0..<count {
+        var usesDictionary = try self.packGroup(state.pointee.metadata.bytes)
+        guard payloadGroups > 1 else {
+            usesDictionary = try self.packGroup(state.pointee.payloads.bytes) || usesDictionary
+            return Groups(count: count, usesDictionary: usesDictionary)
+        }
+        let ends = state.pointee.regroup(groupOfType, count: payloadGroups)
+        for group in 0..<payloadGroups {
             let start = group == 0 ? 0 : ends[group - 1]
             let bytes = UnsafeRawBufferPointer(
                 rebasing: state.pointee.regrouped.bytes[start..<ends[group]])
             usesDictionary = try self.packGroup(bytes) || usesDictionary
         }
         for group in groupOfType { state.pointee.packer.plain.appendVarint(UInt64(group)) }
+        state.pointee.packer.isCompressible = true
         return Groups(count: count, usesDictionary: usesDictionary)
     }
 
@@ -190,9 +201,7 @@ extension EncoderState {
 
     /// Makes the table that finds an event of the frame by its id, if any correlation or causation needs it.
     mutating func indexIDs() {
-        let correlationsAreEmpty = self.correlations.distinctCount == 1 && self.correlations.noneCode != nil
-        let causationsAreEmpty = self.causations.distinctCount == 1 && self.causations.noneCode != nil
-        if correlationsAreEmpty, causationsAreEmpty { return }
+        if self.correlations.isEmpty, self.causations.isEmpty { return }
         let count = self.ids.entries.count
         self.idTable.prepare(count)
         for index in 0..<count {
@@ -204,12 +213,11 @@ extension EncoderState {
         }
     }
 
-    /// For each distinct type its group: small types share group 0, the others have one each.
+    /// For each distinct type the group of its payloads: small types share group 0, others have one each.
     func planGroups(_ threshold: Int) -> [UInt32] {
         var bytes = [Int](repeating: 0, count: self.types.distinctCount)
         for index in 0..<self.count {
-            bytes[Int(self.types.codes[index])] +=
-                Int(self.metadataLengths[index]) + Int(self.payloadLengths[index])
+            bytes[Int(self.types.codes[index]) - 1] += Int(self.payloadLengths[index])
         }
         var next: UInt32 = bytes.contains { $0 < threshold } ? 1 : 0
         return bytes.map { size in
@@ -219,12 +227,11 @@ extension EncoderState {
         }
     }
 
-    /// Copies the events' bytes so that those of a group stand together; gives where each group ends.
+    /// Copies the payloads so that those of a group stand together; gives where each group ends.
     mutating func regroup(_ groupOfType: [UInt32], count: Int) -> [Int] {
         var sizes = [Int](repeating: 0, count: count)
         for index in 0..<self.count {
-            sizes[Int(groupOfType[Int(self.types.codes[index])])] +=
-                Int(self.metadataLengths[index]) + Int(self.payloadLengths[index])
+            sizes[Int(groupOfType[Int(self.types.codes[index]) - 1])] += Int(self.payloadLengths[index])
         }
         var cursors: [Int] = []
         var total = 0
@@ -235,10 +242,10 @@ extension EncoderState {
         self.regrouped.resize(total)
         var source = 0
         for index in 0..<self.count {
-            let group = Int(groupOfType[Int(self.types.codes[index])])
-            let size = Int(self.metadataLengths[index]) + Int(self.payloadLengths[index])
+            let group = Int(groupOfType[Int(self.types.codes[index]) - 1])
+            let size = Int(self.payloadLengths[index])
             (UnsafeMutableRawPointer(self.regrouped.base) + cursors[group]).copyMemory(
-                from: self.body.base + source, byteCount: size)
+                from: self.payloads.base + source, byteCount: size)
             cursors[group] += size
             source += size
         }
@@ -247,19 +254,10 @@ extension EncoderState {
 
     /// What the log's memory keeps of the frame.
     mutating func summary(_ header: FrameHeader) -> FrameSummary {
-        let streamCodes = [UInt32](unsafeUninitializedCapacity: self.count) { target, count in
-            let none = self.streams.noneCode ?? .max
-            for index in 0..<self.count {
-                let code = self.streams.codes[index]
-                target.initializeElement(
-                    at: index, to: code == none ? 0 : code < none ? code &+ 1 : code)
-            }
-            count = self.count
-        }
         let typeCodes = [UInt16](unsafeUninitializedCapacity: self.count) { target, count in
             for index in 0..<self.count {
                 target.initializeElement(
-                    at: index, to: UInt16(truncatingIfNeeded: self.types.codes[index]))
+                    at: index, to: UInt16(truncatingIfNeeded: self.types.codes[index] &- 1))
             }
             count = self.count
         }
@@ -271,8 +269,9 @@ extension EncoderState {
             count = self.count
         }
         return FrameSummary(
-            count: self.count, streams: self.streamTexts, streamCodes: streamCodes,
-            types: self.typeTexts, typeCodes: typeCodes, idHashes: Array(self.idHashes.all),
+            count: self.count, streams: self.streams.texts,
+            streamCodes: Array(self.streams.codes.all), types: self.types.texts, typeCodes: typeCodes,
+            idHashes: Array(self.idHashes.all),
             correlationHashes: correlationHashes, minTimestamp: header.minTimestamp,
             maxTimestamp: header.maxTimestamp,
             uncompressedBytes: header.envelopePlainBytes + header.bodyPlainBytes)

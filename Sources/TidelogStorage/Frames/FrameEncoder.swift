@@ -8,6 +8,7 @@ package final class FrameEncoder {
     let bodyCompressor: Compressor
     let dictionaryID: UInt32
     let groupsByType: Bool
+    let groupThresholdBytes: Int
     private var isPlaced = false
 
     /// Creates an encoder.
@@ -15,10 +16,13 @@ package final class FrameEncoder {
     /// - Parameters:
     ///   - level: zstd's level, for the envelope and the bodies.
     ///   - dictionary: a dictionary for the bodies. The frames can then be read only with it.
-    ///   - groupsByType: whether types with much data get a group of their own, which a reader of other types
-    ///     need not decompress.
+    ///   - groupsByType: whether the payloads of types with much data get a group of their own, which a
+    ///     reader of other types need not decompress.
+    ///   - groupThresholdBytes: how many bytes of payloads in a frame are much data. Small groups compress
+    ///     less well.
     package init(
-        level: Int32 = 1, dictionary: CompressionDictionary? = nil, groupsByType: Bool = false
+        level: Int32 = 1, dictionary: CompressionDictionary? = nil, groupsByType: Bool = false,
+        groupThresholdBytes: Int = 4096
     ) throws(StorageError) {
         self.columnCompressor = try Compressor(level: level)
         self.bodyCompressor =
@@ -26,6 +30,7 @@ package final class FrameEncoder {
             ? self.columnCompressor : try Compressor(level: level, dictionary: dictionary)
         self.dictionaryID = dictionary?.id ?? 0
         self.groupsByType = groupsByType
+        self.groupThresholdBytes = groupThresholdBytes
         self.state = .allocate(capacity: 1)
         self.state.initialize(to: EncoderState())
     }
@@ -39,7 +44,7 @@ package final class FrameEncoder {
     package var count: Int { self.state.pointee.count }
 
     /// The bytes of metadata and payloads that wait to be finished.
-    package var pendingBytes: Int { self.state.pointee.body.count }
+    package var pendingBytes: Int { self.state.pointee.bodyBytes }
 
     /// Adds an event that has no place in the log yet.
     ///

@@ -25,6 +25,8 @@ package enum FrameFormat {
     package static let maximumTextBytes = 1 << 26
     /// A chunk of the envelope below this size is never compressed.
     static let minimumCompressedChunkBytes = 256
+    /// Metadata of this size in a frame are a group of their own, which is smaller and can be left alone.
+    static let minimumMetadataGroupBytes = 2048
     /// A group below this size is never compressed, unless there is a dictionary.
     static let minimumCompressedGroupBytes = 128
     /// With a dictionary, even smaller groups are worth it.
@@ -81,6 +83,14 @@ package enum FrameFormat {
         case causationShapes, causationBytes, causationCodes
         case schemaVersions
         case payloadLengths, metadataLengths
+    }
+
+    /// How metadata and payloads are laid out.
+    enum Layout {
+        /// One group: the metadata of all events, then their payloads.
+        static let together: UInt8 = 0
+        /// The first group holds the metadata of all events, the others the payloads.
+        static let apart: UInt8 = 1
     }
 
     /// How a group of metadata and payloads is kept.

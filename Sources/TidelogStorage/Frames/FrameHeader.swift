@@ -126,7 +126,7 @@ package struct FrameHeader: Sendable, Hashable {
         guard
             self.minTimestamp <= self.maxTimestamp, self.frameBytes == byteCount,
             self.bodyPlainBytes <= FrameFormat.maximumBodyBytes,
-            self.groupCount >= 1, self.groupCount <= FrameFormat.maximumTypes + 1,
+            self.groupCount >= 1, self.groupCount <= FrameFormat.maximumTypes + 2,
             !self.hasPlacedRevisions || self.revisionCount == 0
         else {
             throw corruptedFrame(

@@ -42,13 +42,6 @@ struct IdentifierList: ~Copyable {
         }
     }
 
-    /// Takes the entry appended last away again.
-    mutating func removeLast() {
-        let entry = self.entries[self.entries.count &- 1]
-        if entry.textLength > 0 { self.texts.count = Int(entry.textStart) }
-        self.entries.count &-= 1
-    }
-
     /// A hash for tables of this process.
     @inline(__always)
     func hash(at index: Int) -> UInt32 {
@@ -75,75 +68,100 @@ struct IdentifierList: ~Copyable {
 }
 
 /// The distinct correlation or causation ids of a frame that is being made, and each event's code.
+///
+/// Code 0 is "none"; identifiers have the codes 1, 2, 3, … in the order in which they first appear.
 struct IdentifierInterner: ~Copyable {
-    /// The distinct identifiers; "none" has an entry without meaning.
+    /// The distinct identifiers.
     private(set) var list = IdentifierList()
     /// For each distinct identifier the event that used it first.
     private(set) var firstUses = Numbers<UInt32>()
-    /// For each distinct identifier its stable hash; 0 for "none".
+    /// The stable hash for each code: of "none" 0, then of the distinct identifiers.
     private(set) var hashes = Numbers<UInt64>()
     /// For each event its code.
     var codes = Numbers<UInt32>()
-    /// The code of "none", if it has appeared.
-    private(set) var noneCode: UInt32?
+    /// Whether an event has none.
+    private(set) var hasNone = false
     private var table = SlotTable()
+    private var previous: UInt32 = 0
+    private let hasher = BytesHash()
 
-    init() {}
+    init() { self.hashes.append(0) }
 
+    /// How many distinct identifiers there are.
     var distinctCount: Int { self.list.entries.count }
 
-    /// Notes the identifier of the next event.
+    /// Whether no event has an identifier.
+    var isEmpty: Bool { self.list.entries.count == 0 }
+
+    /// The code of the identifier of event `event`, or of "none".
     @inline(__always)
-    mutating func append(_ identifier: Identifier?) {
-        let event = UInt32(truncatingIfNeeded: self.codes.count)
-        guard let identifier else {
-            self.codes.append(self.internNone(event))
-            return
-        }
-        if case .uuid(let high, let low) = identifier, self.codes.count > 0 {
-            let code = self.codes[self.codes.count &- 1]
-            let entry = self.list.entries[Int(code)]
-            if entry.high == high, entry.low == low, entry.textLength == 0, code != self.noneCode {
-                self.codes.append(code)
-                return
+    mutating func intern(_ identifier: Identifier?, event: UInt32) -> UInt32 {
+        switch identifier {
+        case nil:
+            self.hasNone = true
+            return 0
+        case .uuid(let high, let low):
+            let entries = self.list.entries.base
+            if self.previous > 0 {
+                let entry = entries[Int(self.previous &- 1)]
+                if entry.high == high, entry.low == low, entry.textLength == 0 { return self.previous }
             }
+            let hash = self.hasher.hash(high, low)
+            let finding = self.table.find(hash) { index in
+                let entry = entries[Int(index)]
+                return entry.high == high && entry.low == low && entry.textLength == 0
+            }
+            switch finding {
+            case .code(let index):
+                self.previous = index &+ 1
+            case .vacant(let slot):
+                self.previous = self.insert(.uuid(high, low), event, hash: hash, at: slot)
+            }
+            return self.previous
+        case .text(let text):
+            return self.intern(text, event)
         }
-        self.codes.append(self.intern(identifier, event))
     }
 
-    private mutating func internNone(_ event: UInt32) -> UInt32 {
-        if let noneCode { return noneCode }
-        let code = UInt32(truncatingIfNeeded: self.list.entries.count)
-        self.list.append(.uuid(0, 0))
-        self.firstUses.append(event)
-        self.hashes.append(0)
-        self.noneCode = code
-        return code
-    }
-
-    private mutating func intern(_ identifier: Identifier, _ event: UInt32) -> UInt32 {
-        let code = UInt32(truncatingIfNeeded: self.list.entries.count)
-        self.list.append(identifier)
-        let hash = self.list.hash(at: Int(code))
-        let finding = self.table.find(hash) { self.list.matches(Int($0), self.list, Int(code)) }
+    @inline(never)
+    private mutating func intern(_ text: String, _ event: UInt32) -> UInt32 {
+        var copy = text
+        let (hash, finding) = copy.withUTF8 { bytes in
+            let start = UnsafeRawPointer(bytes.baseAddress ?? UnsafePointer(self.list.texts.base))
+            let hash = self.hasher.hash(start, bytes.count)
+            let finding = self.table.find(hash) { index in
+                let entry = self.list.entries[Int(index)]
+                return Int(entry.textLength) == bytes.count
+                    && BytesHash.areEqual(
+                        self.list.texts.base + Int(entry.textStart), start, bytes.count)
+            }
+            return (hash, finding)
+        }
         switch finding {
-        case .code(let known):
-            self.list.removeLast()
-            return known
-        case .vacant(let index):
-            self.table.insert(code, hash: hash, at: index)
-            self.firstUses.append(event)
-            self.hashes.append(identifier.hash64)
-            return code
+        case .code(let index): return index &+ 1
+        case .vacant(let slot): return self.insert(.text(text), event, hash: hash, at: slot)
         }
+    }
+
+    private mutating func insert(
+        _ identifier: Identifier, _ event: UInt32, hash: UInt32, at slot: Int
+    ) -> UInt32 {
+        let index = UInt32(truncatingIfNeeded: self.list.entries.count)
+        self.list.append(identifier)
+        self.firstUses.append(event)
+        self.hashes.append(identifier.hash64)
+        self.table.insert(index, hash: hash, at: slot)
+        return index &+ 1
     }
 
     mutating func reset() {
         self.list.reset()
         self.firstUses.clear(keeping: 1 << 14)
         self.hashes.clear(keeping: 1 << 14)
+        self.hashes.append(0)
         self.codes.clear(keeping: 1 << 16)
-        self.noneCode = nil
+        self.hasNone = false
+        self.previous = 0
         self.table.reset()
     }
 }

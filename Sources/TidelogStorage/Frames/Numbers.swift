@@ -30,6 +30,14 @@ struct Numbers<Element: BitwiseCopyable>: ~Copyable {
         self.count &+= 1
     }
 
+    /// Appends where room has been made before.
+    @inline(__always)
+    mutating func push(_ element: Element) {
+        assert(self.count < self.capacity, "room was made")
+        self.base[self.count] = element
+        self.count &+= 1
+    }
+
     /// Makes room for `total` elements in all; what is in use stays.
     @inline(__always)
     mutating func reserve(_ total: Int) {

@@ -1,48 +1,89 @@
 /// The distinct texts of one column of a frame that is being made, and each event's code.
 ///
-/// Texts are numbered in the order in which they first appear; "none" is a value like any other.
+/// Code 0 is "none"; texts have the codes 1, 2, 3, … in the order in which they first appear.
 struct TextInterner: ~Copyable {
     struct Entry: BitwiseCopyable {
         var start: UInt32
-        /// In bytes; `UInt32.max` for "none".
         var length: UInt32
     }
+    /// A string seen before, by the sixteen bytes of its value.
+    struct Recent: BitwiseCopyable {
+        var bits = StringBits(low: 0, high: 0)
+        var code: UInt32 = 0
+        /// The frame that the entry belongs to.
+        var generation: UInt32 = 0
+    }
+    struct StringBits: BitwiseCopyable {
+        var low: UInt64
+        var high: UInt64
+    }
 
+    /// The distinct texts. They also keep alive what the recent ones point to.
+    var texts: [String] = []
     /// The bytes of the distinct texts, one after the other.
     private(set) var bytes = Numbers<UInt8>()
     private(set) var entries = Numbers<Entry>()
     /// For each event its code.
     var codes = Numbers<UInt32>()
-    /// The code of "none", if it has appeared.
-    private(set) var noneCode: UInt32?
+    /// Whether an event has none.
+    private(set) var hasNone = false
     private var table = SlotTable()
-    private var previous: UInt32 = 0
+    private var recent = Numbers<Recent>(capacity: recentCount)
+    private var generation: UInt32 = 1
     private let hasher = BytesHash()
+    private static let recentCount = 64
 
-    init() {}
+    init() { self.recent.base.initialize(repeating: Recent(), count: Self.recentCount) }
 
-    /// How many distinct values there are, "none" among them.
+    /// How many distinct texts there are.
     var distinctCount: Int { self.entries.count }
+
+    /// Whether no event has a text.
+    var isEmpty: Bool { self.entries.count == 0 }
 
     /// The code of a text or of "none", new or known.
     @inline(__always)
     mutating func intern(_ text: String?) -> UInt32 {
-        guard let text else { return self.internNone() }
-        if let code = text.utf8.withContiguousStorageIfAvailable({
-            self.intern(UnsafeRawBufferPointer($0))
-        }) {
-            return code
+        guard let text else {
+            self.hasNone = true
+            return 0
         }
-        var copy = text
-        return copy.withUTF8 { self.intern(UnsafeRawBufferPointer($0)) }
+        // Two strings of the same sixteen bytes are the same string, as long as the first is alive.
+        guard MemoryLayout<String>.size == MemoryLayout<StringBits>.size else {
+            return self.internBytes(text, nil)
+        }
+        let bits = unsafeBitCast(text, to: StringBits.self)
+        let mixed = (bits.low ^ bits.high) &* XXH64.prime1
+        let recent = self.recent.base + Int(truncatingIfNeeded: mixed &>> 58)
+        if recent.pointee.bits.low == bits.low, recent.pointee.bits.high == bits.high,
+            recent.pointee.generation == self.generation
+        {
+            return recent.pointee.code
+        }
+        return self.internBytes(text, recent)
     }
 
-    @inline(__always)
-    private mutating func internNone() -> UInt32 {
-        if let noneCode { return noneCode }
-        let code = UInt32(truncatingIfNeeded: self.entries.count)
-        self.noneCode = code
-        self.entries.append(Entry(start: 0, length: .max))
+    @inline(never)
+    private mutating func internBytes(
+        _ text: String, _ recent: UnsafeMutablePointer<Recent>?
+    ) -> UInt32 {
+        let known = self.entries.count
+        var code = text.utf8.withContiguousStorageIfAvailable {
+            self.intern(UnsafeRawBufferPointer($0))
+        }
+        if code == nil {
+            var copy = text
+            code = copy.withUTF8 { self.intern(UnsafeRawBufferPointer($0)) }
+        }
+        guard let code else { return 0 }
+        if self.entries.count > known {
+            self.texts.append(text)
+            if let recent {
+                recent.pointee = Recent(
+                    bits: unsafeBitCast(text, to: StringBits.self), code: code,
+                    generation: self.generation)
+            }
+        }
         return code
     }
 
@@ -52,50 +93,38 @@ struct TextInterner: ~Copyable {
         let count = text.count
         let bytes = UnsafeRawPointer(self.bytes.base)
         let entries = self.entries.base
-        if Int(self.previous) < self.entries.count,
-            Self.matches(entries[Int(self.previous)], bytes, start, count)
-        {
-            return self.previous
-        }
         let hash = self.hasher.hash(start, count)
-        switch self.table.find(hash, { Self.matches(entries[Int($0)], bytes, start, count) }) {
-        case .code(let code):
-            self.previous = code
-            return code
-        case .vacant(let index):
-            return self.insert(start, count, hash: hash, at: index)
+        let finding = self.table.find(hash) { code in
+            let entry = entries[Int(code)]
+            return Int(entry.length) == count
+                && BytesHash.areEqual(bytes + Int(entry.start), start, count)
         }
-    }
-
-    @inline(__always)
-    private static func matches(
-        _ entry: Entry, _ bytes: UnsafeRawPointer, _ start: UnsafeRawPointer, _ count: Int
-    ) -> Bool {
-        Int(entry.length) == count && BytesHash.areEqual(bytes + Int(entry.start), start, count)
-    }
-
-    @inline(never)
-    private mutating func insert(
-        _ start: UnsafeRawPointer, _ count: Int, hash: UInt32, at index: Int
-    ) -> UInt32 {
-        let code = UInt32(truncatingIfNeeded: self.entries.count)
-        self.entries.append(
-            Entry(
-                start: UInt32(truncatingIfNeeded: self.bytes.count),
-                length: UInt32(truncatingIfNeeded: count)))
-        self.bytes.append(UnsafeRawBufferPointer(start: start, count: count))
-        self.table.insert(code, hash: hash, at: index)
-        self.previous = code
-        return code
+        switch finding {
+        case .code(let index): return index &+ 1
+        case .vacant(let slot):
+            let index = UInt32(truncatingIfNeeded: self.entries.count)
+            self.entries.append(
+                Entry(
+                    start: UInt32(truncatingIfNeeded: self.bytes.count),
+                    length: UInt32(truncatingIfNeeded: count)))
+            self.bytes.append(UnsafeRawBufferPointer(start: start, count: count))
+            self.table.insert(index, hash: hash, at: slot)
+            return index &+ 1
+        }
     }
 
     /// Forgets texts and codes; keeps memory of an ordinary size.
     mutating func reset() {
         self.table.reset()
+        self.texts.removeAll(keepingCapacity: self.texts.count < 1 << 14)
         self.bytes.clear(keeping: 1 << 18)
         self.entries.clear(keeping: 1 << 14)
         self.codes.clear(keeping: 1 << 16)
-        self.noneCode = nil
-        self.previous = 0
+        self.hasNone = false
+        self.generation &+= 1
+        if self.generation == 0 {
+            self.recent.base.initialize(repeating: Recent(), count: Self.recentCount)
+            self.generation = 1
+        }
     }
 }

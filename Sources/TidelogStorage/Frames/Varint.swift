@@ -16,6 +16,13 @@ enum Varint {
         cursor += 1
     }
 
+    /// How many bytes ``write(_:at:)`` writes.
+    @inline(__always)
+    static func size(_ value: UInt64) -> Int {
+        // (significant bits + 6) / 7, without a division; zero counts as one bit.
+        ((64 &- (value | 1).leadingZeroBitCount) &* 9 &+ 64) &>> 6
+    }
+
     /// Numbers of either sign as small numbers without one: 0, -1, 1, -2 become 0, 1, 2, 3.
     @inline(__always)
     static func zigzag(_ value: Int64) -> UInt64 {
@@ -31,7 +38,8 @@ enum Varint {
 
 /// Reads numbers and bytes from memory that is not trusted.
 ///
-/// What is not there reads as zero and marks the reader as broken, once and for all: a caller checks
+/// The memory behind the end, up to `padding` bytes, must be readable (see `Numbers`), though nothing there
+/// is ever believed. What is not there reads as zero and marks the reader as broken, once and for all: a caller checks
 /// `isBroken` once, after the last read and before it believes anything. No read leaves the bounds.
 struct ByteReader {
     private(set) var cursor: UnsafePointer<UInt8>
@@ -102,8 +110,22 @@ struct ByteReader {
         return start
     }
 
-    @inline(never)
+    @inline(__always)
     private mutating func longVarint() -> UInt64 {
+        let word = UnsafeRawPointer(self.cursor).littleEndian(UInt64.self, at: 0)
+        let stops = ~word & 0x8080_8080_8080_8080
+        let count = stops.trailingZeroBitCount &>> 3 &+ 1
+        if stops == 0 || count > self.remaining { return self.longestVarint() }
+        self.cursor += count
+        // Keeps the bytes of the number, and closes the gaps between their groups of seven bits.
+        var value = word & 0x7f7f_7f7f_7f7f_7f7f & (stops ^ (stops &- 1))
+        value = (value & 0x007f_007f_007f_007f) | (value & 0x7f00_7f00_7f00_7f00) &>> 1
+        value = (value & 0x0000_3fff_0000_3fff) | (value & 0x3fff_0000_3fff_0000) &>> 2
+        return (value & 0x0fff_ffff) | (value &>> 32) &<< 28
+    }
+
+    @inline(never)
+    private mutating func longestVarint() -> UInt64 {
         var value: UInt64 = 0
         var shift: UInt64 = 0
         while self.cursor < self.end {
@@ -115,6 +137,7 @@ struct ByteReader {
             shift &+= 7
         }
         self.isBroken = true
+        self.cursor = self.end
         return 0
     }
 }

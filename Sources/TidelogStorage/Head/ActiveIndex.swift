@@ -36,8 +36,13 @@ package struct ActiveIndex {
     }
 
     /// Adds the events of one frame, whose first event has position `first`.
-    package mutating func append(_ summary: FrameSummary, first: UInt64, baseRevisions: [UInt64]) {
-        self.growing.append(summary, first: first, baseRevisions: baseRevisions)
+    ///
+    /// - Parameter places: where the growing chunk has the frame's streams, if that was looked up since its
+    ///   last change.
+    package mutating func append(
+        _ summary: FrameSummary, first: UInt64, baseRevisions: [UInt64], places: StreamPlaces? = nil
+    ) {
+        self.growing.append(summary, first: first, baseRevisions: baseRevisions, places: places)
     }
 
     /// The revision that the stream's next event gets, where the active segment has events of it.
@@ -125,7 +130,14 @@ package final class ActiveChunk: @unchecked Sendable {
     package var end: UInt64 { self.first + UInt64(self.count) }
     var hasUnnamedTypes: Bool { self.types.count >= Int(Self.unnamedType) }
 
-    fileprivate func append(_ summary: FrameSummary, first: UInt64, baseRevisions: [UInt64]) {
+    /// Where the chunk has these streams.
+    func places(of streams: [String], hashes: [UInt64]) -> StreamPlaces {
+        self.streams.places(of: streams, hashes: hashes)
+    }
+
+    fileprivate func append(
+        _ summary: FrameSummary, first: UInt64, baseRevisions: [UInt64], places: StreamPlaces?
+    ) {
         precondition(first == self.end, "frames join without a gap")
         let start = UInt32(self.count)
         self.frames.append(
@@ -138,20 +150,12 @@ package final class ActiveChunk: @unchecked Sendable {
         let codes = summary.types.map { self.code(ofType: $0) }
         for code in summary.typeCodes { self.typeCodes.append(codes[Int(code)]) }
 
-        var entries = ContiguousArray<Int>()
-        entries.reserveCapacity(summary.streams.count)
-        for (index, name) in summary.streams.enumerated() {
-            entries.append(self.streams.findOrInsert(name, nextRevision: baseRevisions[index]))
+        var entries = places?.entries ?? ContiguousArray(repeating: -1, count: summary.streams.count)
+        for index in entries.indices where entries[index] < 0 {
+            entries[index] = Int32(
+                self.streams.findOrInsert(summary.streams[index], nextRevision: baseRevisions[index]))
         }
-        for (index, code) in summary.streamCodes.enumerated() {
-            let offset = start + UInt32(index)
-            if code == 0 {
-                self.previousInStream.append(0)
-            } else {
-                self.previousInStream.append(
-                    self.streams.link(entries[Int(code) - 1], offset: offset))
-            }
-        }
+        self.streams.link(summary.streamCodes, entries: entries, start: start, into: &self.previousInStream)
     }
 
     private func code(ofType type: String) -> UInt16 {
@@ -193,102 +197,5 @@ package final class ActiveChunk: @unchecked Sendable {
         }
         result.reverse()
         return result
-    }
-}
-
-/// The streams of a chunk: an open-addressing table over their names' UTF-8, without an allocation a stream.
-package struct StreamTable {
-    package struct Entry {
-        fileprivate var hash: UInt64
-        fileprivate var nameStart: Int
-        fileprivate var nameCount: Int
-        /// Offset of the stream's last event in the chunk.
-        package var lastOffset: UInt32
-        /// Offset of the stream's first event in the chunk.
-        package var firstOffset: UInt32
-        /// Events of the stream in the chunk.
-        package var count: UInt32
-        /// The revision after the last one in the chunk.
-        package var nextRevision: UInt64
-    }
-
-    package private(set) var entries: ContiguousArray<Entry> = []
-    private var slots: ContiguousArray<UInt32> = ContiguousArray(repeating: 0, count: 64)
-    private var names: ContiguousArray<UInt8> = []
-
-    package init() {}
-
-    package func name(_ entry: Int) -> String {
-        let found = self.entries[entry]
-        return String(
-            decoding: self.names[found.nameStart..<found.nameStart + found.nameCount], as: UTF8.self)
-    }
-
-    package func find(_ name: String) -> Int? {
-        var name = name
-        return name.withUTF8 { bytes in
-            let hash = XXH64.hash(UnsafeRawBufferPointer(bytes))
-            let slot = self.slot(of: bytes, hash: hash)
-            return self.slots[slot] == 0 ? nil : Int(self.slots[slot]) - 1
-        }
-    }
-
-    mutating func findOrInsert(_ name: String, nextRevision: UInt64) -> Int {
-        var name = name
-        return name.withUTF8 { bytes in
-            let hash = XXH64.hash(UnsafeRawBufferPointer(bytes))
-            let slot = self.slot(of: bytes, hash: hash)
-            if self.slots[slot] != 0 { return Int(self.slots[slot]) - 1 }
-            self.entries.append(
-                Entry(
-                    hash: hash, nameStart: self.names.count, nameCount: bytes.count,
-                    lastOffset: .max, firstOffset: .max, count: 0, nextRevision: nextRevision))
-            self.names.append(contentsOf: bytes)
-            self.slots[slot] = UInt32(self.entries.count)
-            if self.entries.count * 2 > self.slots.count { self.grow() }
-            return self.entries.count - 1
-        }
-    }
-
-    /// Records one more event of the stream and answers the link to the event before it.
-    mutating func link(_ entry: Int, offset: UInt32) -> UInt32 {
-        self.entries.withUnsafeMutableBufferPointer { entries in
-            let previous = entries[entry].lastOffset
-            entries[entry].lastOffset = offset
-            if previous == .max { entries[entry].firstOffset = offset }
-            entries[entry].count += 1
-            entries[entry].nextRevision += 1
-            return previous &+ 1
-        }
-    }
-
-    private func slot(of name: UnsafeBufferPointer<UInt8>, hash: UInt64) -> Int {
-        let mask = self.slots.count - 1
-        var slot = Int(truncatingIfNeeded: hash) & mask
-        while self.slots[slot] != 0 {
-            let entry = self.entries[Int(self.slots[slot]) - 1]
-            if entry.hash == hash, self.isNamed(entry, name) { return slot }
-            slot = (slot + 1) & mask
-        }
-        return slot
-    }
-
-    private func isNamed(_ entry: Entry, _ name: UnsafeBufferPointer<UInt8>) -> Bool {
-        guard entry.nameCount == name.count else { return false }
-        return self.names.withUnsafeBufferPointer { names in
-            for index in 0..<name.count where names[entry.nameStart + index] != name[index] { return false }
-            return true
-        }
-    }
-
-    private mutating func grow() {
-        let mask = self.slots.count * 2 - 1
-        var slots = ContiguousArray<UInt32>(repeating: 0, count: mask + 1)
-        for (index, entry) in self.entries.enumerated() {
-            var slot = Int(truncatingIfNeeded: entry.hash) & mask
-            while slots[slot] != 0 { slot = (slot + 1) & mask }
-            slots[slot] = UInt32(index + 1)
-        }
-        self.slots = slots
     }
 }

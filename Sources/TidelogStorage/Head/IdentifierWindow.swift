@@ -26,9 +26,19 @@ struct IdentifierWindow {
         return found
     }
 
-    /// Whether any event in the window has an id of this hash.
-    func contains(_ hash: UInt64) -> Bool {
-        self.current.contains(hash) || (self.previous?.contains(hash) ?? false)
+    /// Whether any event in the window has an id of one of these hashes.
+    func containsAny(_ hashes: [UInt64]) -> Bool {
+        self.current.containsAny(hashes) || (self.previous?.containsAny(hashes) ?? false)
+    }
+
+    /// Adds the ids of events that follow each other, the first at `first`.
+    mutating func insert(_ hashes: [UInt64], first: UInt64) {
+        if self.current.count + hashes.count > self.minimum {
+            for (index, hash) in hashes.enumerated() { self.insert(hash, position: first + UInt64(index)) }
+        } else {
+            self.current.insert(hashes, first: first)
+            self.end = first + UInt64(hashes.count)
+        }
     }
 
     /// Adds the id of the event at `position`, which is the next one.
@@ -56,17 +66,37 @@ struct IdentifierWindow {
             self.base = base
         }
 
-        func contains(_ hash: UInt64) -> Bool {
-            let hash = hash == 0 ? 1 : hash
-            return self.hashes.withUnsafeBufferPointer { hashes in
+        func containsAny(_ wanted: [UInt64]) -> Bool {
+            self.hashes.withUnsafeBufferPointer { hashes in
                 let mask = hashes.count - 1
-                var slot = Int(truncatingIfNeeded: hash &* 0x9E37_79B9_7F4A_7C15 >> 20) & mask
-                while hashes[slot] != 0 {
-                    if hashes[slot] == hash { return true }
-                    slot = (slot + 1) & mask
+                for hash in wanted {
+                    let hash = hash == 0 ? 1 : hash
+                    var slot = Int(truncatingIfNeeded: hash &* 0x9E37_79B9_7F4A_7C15 >> 20) & mask
+                    while hashes[slot] != 0 {
+                        if hashes[slot] == hash { return true }
+                        slot = (slot + 1) & mask
+                    }
                 }
                 return false
             }
+        }
+
+        mutating func insert(_ added: [UInt64], first: UInt64) {
+            while (self.count + added.count) * 2 > self.hashes.count { self.grow() }
+            let start = UInt32(first - self.base)
+            self.hashes.withUnsafeMutableBufferPointer { hashes in
+                self.offsets.withUnsafeMutableBufferPointer { offsets in
+                    let mask = hashes.count - 1
+                    for index in added.indices {
+                        let hash = added[index] == 0 ? 1 : added[index]
+                        var slot = Int(truncatingIfNeeded: hash &* 0x9E37_79B9_7F4A_7C15 >> 20) & mask
+                        while hashes[slot] != 0 { slot = (slot + 1) & mask }
+                        hashes[slot] = hash
+                        offsets[slot] = start + UInt32(index)
+                    }
+                }
+            }
+            self.count += added.count
         }
 
         func forEach(_ hash: UInt64, _ body: (UInt64) -> Void) {

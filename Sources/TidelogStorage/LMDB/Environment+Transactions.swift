@@ -131,11 +131,21 @@ extension Environment {
                 path: self.path)
         }
         self.writer.store(0, ordering: .relaxed)
+        errno = 0
         let status = mdb_txn_commit(handle)
-        if status != MDB_SUCCESS && Self.leavesDoubt(status) {
+        // LMDB makes EIO out of a write that was cut short, which the system does where the room ends; a
+        // write that the disk failed has left that number behind.
+        let isShortWrite = status == EIO && errno == 0
+        if status != MDB_SUCCESS && !isShortWrite && Self.leavesDoubt(status) {
             self.isPoisoned.store(true, ordering: .releasing)
         }
         self.leave()
+        if isShortWrite {
+            throw StorageError(
+                .diskFull,
+                "committing failed: only a part could be written; make room, or raise the quota or the "
+                    + "file-size limit", number: status, path: self.path)
+        }
         try checkLMDB(status, "committing", path: self.path)
     }
 

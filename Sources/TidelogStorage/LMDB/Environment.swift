@@ -95,7 +95,7 @@ package final class Environment: Sendable {
         self.identity = opened.identity
         self.fileDescriptor = opened.descriptor
         self.pageSizeBytes = opened.pageSizeBytes
-        self.process = getpid()
+        self.process = ProcessMark.current
         self.serial = Self.serials.wrappingAdd(1, ordering: .relaxed).oldValue
         // A throw from here on releases the reference, and `deinit` closes.
         try self.requireNewestCommit()
@@ -118,7 +118,7 @@ package final class Environment: Sendable {
             let before = self.users.bitwiseOr(Self.closing, ordering: .acquiringAndReleasing).oldValue
             if before != 0 { self.drained.wait() }
             self.idleReaders.endAll()
-            EnvironmentRegistry.open.withLock { open in
+            EnvironmentRegistry.withOpen { open in
                 mdb_env_close(self.handle)
                 _ = open.remove(self.identity)
             }
@@ -126,7 +126,7 @@ package final class Environment: Sendable {
     }
 
     /// Whether this is the process that opened the environment, and not a child of it made by `fork`.
-    var isOwnProcess: Bool { getpid() == self.process }
+    var isOwnProcess: Bool { ProcessMark.current == self.process }
 
     /// Counts a use of the handle; each is ended by ``leave()``.
     @inline(__always)

@@ -29,7 +29,7 @@ struct EnvironmentOpener {
 
     /// Opens the environment and enters its file into the registry.
     func open() throws(StorageError) -> Opened {
-        try EnvironmentRegistry.open.withLock { open throws(StorageError) in
+        try EnvironmentRegistry.withOpen { open throws(StorageError) in
             let checked = try self.check(alreadyOpen: open)
             do throws(StorageError) {
                 let handle = try self.openHandle(checked)
@@ -165,10 +165,28 @@ struct EnvironmentOpener {
                 .inputOutput, "another file took this one's place while it was opened; try again",
                 path: self.path)
         }
+        try self.closeOnExec(descriptor, identity)
         var statistics = MDB_stat()
         try checkLMDB(mdb_env_stat(handle, &statistics), "asking for the page size", path: self.path)
         return Opened(
             handle: handle, identity: identity, descriptor: descriptor,
             pageSizeBytes: Int(statistics.ms_psize))
+    }
+
+    /// Keeps programs that the app starts from inheriting the file: LMDB 0.9.24 does so for its lock file alone.
+    ///
+    /// For writing, LMDB has a second descriptor of which it does not tell; it is found by its inode.
+    private func closeOnExec(_ descriptor: Int32, _ identity: FileIdentity) throws(StorageError) {
+        var descriptors = [descriptor]
+        if !self.options.readOnly {
+            descriptors += try Files.list("/proc/self/fd").compactMap { Int32($0) }
+        }
+        for number in descriptors {
+            var status = stat()
+            // What is closed meanwhile is none of LMDB's.
+            guard fstat(number, &status) == 0, FileIdentity(status) == identity else { continue }
+            let flags = fcntl(number, F_GETFD)
+            if flags & FD_CLOEXEC == 0 { _ = fcntl(number, F_SETFD, flags | FD_CLOEXEC) }
+        }
     }
 }

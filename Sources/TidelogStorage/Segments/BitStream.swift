@@ -43,6 +43,21 @@ package struct BitWriter {
         return 2 * length - 1 - order
     }
 
+    /// Writes any number of zero bits.
+    package mutating func writeZeros(_ count: Int) {
+        var left = count
+        while left > 0 {
+            self.write(0, count: min(left, 56))
+            left -= 56
+        }
+    }
+
+    /// Writes all bits of another writer.
+    package mutating func append(_ other: BitWriter) {
+        for byte in other.bytes { self.write(UInt64(byte), count: 8) }
+        self.write(other.pending, count: other.pendingCount)
+    }
+
     /// Fills the last byte with zero bits and hands over all bytes; the writer is then empty.
     package mutating func finish() -> [UInt8] {
         if self.pendingCount > 0 { self.bytes.append(UInt8(truncatingIfNeeded: self.pending)) }
@@ -77,47 +92,57 @@ package struct BitReader {
     @inline(__always)
     package var isExhausted: Bool { self.isMalformed || self.bit > self.bitCount }
 
-    /// At least the next 57 bits, zeros past the end.
+    /// At least 57 bits from a place on, zeros past the end.
     @inline(__always)
-    private var window: UInt64 {
-        let index = self.bit &>> 3
-        if index <= self.wordLimit, let start = self.bytes.baseAddress {
-            return UInt64(littleEndian: (start + index).loadUnaligned(as: UInt64.self))
-                &>> UInt64(truncatingIfNeeded: self.bit & 7)
-        }
-        return self.lastWindow
+    private func window(at bit: Int) -> UInt64 {
+        self.word(atByte: bit &>> 3) &>> UInt64(truncatingIfNeeded: bit & 7)
     }
 
-    /// The window where less than a word is left.
+    /// The 64 bits from a byte on, zeros past the end.
+    @inline(__always)
+    package func word(atByte index: Int) -> UInt64 {
+        if index <= self.wordLimit, let start = self.bytes.baseAddress {
+            return UInt64(littleEndian: (start + index).loadUnaligned(as: UInt64.self))
+        }
+        return self.lastWord(atByte: index)
+    }
+
+    /// A word of which not all is there.
     @inline(never)
-    private var lastWindow: UInt64 {
+    private func lastWord(atByte first: Int) -> UInt64 {
         var word: UInt64 = 0
         var index = self.bytes.count - 1
-        while index >= self.bit >> 3 {
+        while index >= first {
             word = word << 8 | UInt64(self.bytes[index])
             index -= 1
         }
-        return word &>> UInt64(self.bit & 7)
+        return word
+    }
+
+    /// Goes to a place.
+    @inline(__always)
+    package mutating func seek(toBit bit: Int) {
+        self.bit = bit
+    }
+
+    /// The `count` bits, 0 to 56, from a place on; zeros past the end.
+    @inline(__always)
+    package func bits(at bit: Int, count: Int) -> UInt64 {
+        self.window(at: bit) & (1 &<< UInt64(truncatingIfNeeded: count) &- 1)
     }
 
     /// Reads `count` bits, 0 to 56.
     @inline(__always)
     package mutating func read(count: Int) -> UInt64 {
-        let value = self.window & (1 &<< UInt64(truncatingIfNeeded: count) &- 1)
+        let value = self.window(at: self.bit) & (1 &<< UInt64(truncatingIfNeeded: count) &- 1)
         self.bit &+= count
         return value
-    }
-
-    /// Passes over `count` bits.
-    @inline(__always)
-    package mutating func skip(count: Int) {
-        self.bit &+= count
     }
 
     /// Reads a number in the exponential Golomb code of `order`, 0 to 47.
     @inline(__always)
     package mutating func readGolomb(order: Int) -> UInt64 {
-        let window = self.window
+        let window = self.window(at: self.bit)
         let zeros = window.trailingZeroBitCount
         let length = zeros &+ order
         guard length <= 48 else {
@@ -127,7 +152,9 @@ package struct BitReader {
         self.bit &+= zeros &+ 1
         // Nearly always both parts of the code lie in the one word that was loaded.
         let rest =
-            zeros &+ 1 &+ length <= 57 ? window &>> UInt64(truncatingIfNeeded: zeros &+ 1) : self.window
+            zeros &+ 1 &+ length <= 57
+            ? window &>> UInt64(truncatingIfNeeded: zeros &+ 1)
+            : self.window(at: self.bit)
         self.bit &+= length
         let one = 1 &<< UInt64(truncatingIfNeeded: length)
         return (one | rest & (one &- 1)) &- 1 &<< UInt64(truncatingIfNeeded: order)
@@ -136,7 +163,7 @@ package struct BitReader {
     /// Passes over a number in the exponential Golomb code of `order`.
     @inline(__always)
     package mutating func skipGolomb(order: Int) {
-        let zeros = self.window.trailingZeroBitCount
+        let zeros = self.window(at: self.bit).trailingZeroBitCount
         if zeros &+ order > 48 { self.isMalformed = true }
         self.bit &+= 2 &* zeros &+ 1 &+ order
     }
@@ -144,6 +171,6 @@ package struct BitReader {
     /// Whether all was read but the zero bits that fill the last byte.
     package var isAtEnd: Bool {
         guard !self.isExhausted, self.bitCount - self.bit < 8 else { return false }
-        return self.window == 0
+        return self.window(at: self.bit) == 0
     }
 }

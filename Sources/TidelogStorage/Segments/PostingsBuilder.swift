@@ -143,46 +143,79 @@ extension PostingsBuilder {
         }
     }
 
-    /// The page being filled.
+    /// The page being filled; `PostingsPage` describes the result.
     private struct OpenPage {
         private let code: PostingsCode
-        private(set) var count = 0
         private(set) var firstKey: UInt64 = 0
-        private var lastKey: UInt64 = 0
-        private var writer = BitWriter()
-        /// Room for the count of entries, which is written last, is kept.
-        private let budget = (PostingsPage.targetBytes - 2) * 8
+        private var distances: [UInt64] = []
+        private var blocks: [Int] = []
+        private var pointers: [Int] = []
+        private var rests = BitWriter()
+        /// The two numbers at the beginning take 6 bytes at most in a page of more than one entry.
+        private let budget = (PostingsPage.targetBytes - 6) * 8
 
         init(code: PostingsCode) {
             self.code = code
         }
 
+        var count: Int { self.distances.count }
+
         /// Whether the entry belongs in this page: it has room, is empty, or ends with the same key.
         func fits(_ key: UInt64, _ blocks: [BlockPosting]) -> Bool {
-            if self.count == 0 || key == self.lastKey { return true }
-            let cost = self.code.cost(distance: key - self.lastKey, blocks: blocks)
-            return self.writer.bitCount + cost <= self.budget
+            guard let last = self.distances.last, key - self.firstKey != last else { return true }
+            let count = self.count + 1
+            var bits = count * (1 + self.code.lowBits + self.code.blockBits)
+            bits += Int((key - self.firstKey) >> UInt64(self.code.lowBits))
+            if self.code.isGrouped {
+                bits += count / PostingsPage.pointerDistance * PostingsPage.pointerBits
+                bits += self.rests.bitCount + self.code.restCost(blocks)
+                bits += BitWriter.golombCost(UInt64(blocks.count - 1), order: self.code.lengthOrder)
+            }
+            return bits <= self.budget
         }
 
         mutating func append(_ key: UInt64, _ blocks: [BlockPosting]) {
-            self.code.write(
-                distance: self.count == 0 ? nil : key - self.lastKey, blocks: blocks, to: &self.writer)
             if self.count == 0 { self.firstKey = key }
-            self.lastKey = key
-            self.count += 1
+            if self.code.isGrouped {
+                if self.count > 0, self.count % PostingsPage.pointerDistance == 0 {
+                    self.pointers.append(self.rests.bitCount)
+                }
+                self.rests.writeGolomb(UInt64(blocks.count - 1), order: self.code.lengthOrder)
+                self.code.writeRest(blocks, to: &self.rests)
+            }
+            self.distances.append(key - self.firstKey)
+            self.blocks.append(blocks[0].block)
         }
 
         mutating func finish() -> [UInt8] {
+            let lowBits = UInt64(self.code.lowBits)
             var page = RecordWriter()
             page.append(varint: UInt64(self.count))
-            page.append(bytes: self.writer.finish())
-            self.count = 0
+            page.append(varint: (self.distances.last ?? 0) >> lowBits)
+            var bits = BitWriter()
+            var previous: UInt64 = 0
+            for distance in self.distances {
+                bits.writeZeros(Int(distance >> lowBits - previous))
+                bits.write(1, count: 1)
+                previous = distance >> lowBits
+            }
+            for distance in self.distances {
+                bits.write(distance & (1 << lowBits - 1), count: self.code.lowBits)
+            }
+            for block in self.blocks { bits.write(UInt64(block), count: self.code.blockBits) }
+            for pointer in self.pointers { bits.write(UInt64(pointer), count: PostingsPage.pointerBits) }
+            bits.append(self.rests)
+            page.append(bytes: bits.finish())
+            self.distances.removeAll(keepingCapacity: true)
+            self.blocks.removeAll(keepingCapacity: true)
+            self.pointers.removeAll(keepingCapacity: true)
+            self.rests = BitWriter()
             return page.bytes
         }
     }
 
-    /// Sets the orders of the Golomb codes to those that cost least, judged on a sample of some thousand
-    /// entries.
+    /// Sets the orders of the Golomb codes and the number of low bits to those that cost least, judged on a
+    /// sample of some thousand entries.
     private func chooseOrders(_ code: inout PostingsCode) {
         guard !self.packed.isEmpty else { return }
         let sampleRuns = 64

@@ -24,8 +24,8 @@ package struct PostingsCode: Hashable, Sendable {
     package var hashBits: Int
     /// The number of bits of an entry's first block number.
     package var blockBits: Int
-    /// The order of the Golomb code of the distance between one entry's hash and the next.
-    package var hashOrder: Int
+    /// The number of low bits of an entry's hash that are kept as they are; the rest is kept in unary.
+    package var lowBits: Int
     /// The order of the Golomb code of an entry's number of blocks less one.
     package var lengthOrder: Int
     /// What is taken from the expected order of the distance between an entry's blocks: more when blocks of
@@ -35,13 +35,13 @@ package struct PostingsCode: Hashable, Sendable {
     package var countOrder: Int
 
     package init(
-        isGrouped: Bool, hashBits: Int, blockBits: Int, hashOrder: Int = 0, lengthOrder: Int = 0,
+        isGrouped: Bool, hashBits: Int, blockBits: Int, lowBits: Int = 0, lengthOrder: Int = 0,
         gapShift: Int = 0, countOrder: Int = 0
     ) {
         self.isGrouped = isGrouped
         self.hashBits = hashBits
         self.blockBits = blockBits
-        self.hashOrder = hashOrder
+        self.lowBits = lowBits
         self.lengthOrder = lengthOrder
         self.gapShift = gapShift
         self.countOrder = countOrder
@@ -92,16 +92,24 @@ package struct PostingsEntry: Hashable, Sendable {
 }
 
 extension PostingsCode {
-    /// The number of bits of an entry whose key is `distance` after the one before; nil for a page's first.
-    func cost(distance: UInt64?, blocks: [BlockPosting]) -> Int {
-        var bits = 0
-        if let distance {
-            bits += BitWriter.golombCost(distance - (self.isGrouped ? 1 : 0), order: self.hashOrder)
-        }
-        bits += self.blockBits
-        guard self.isGrouped else { return bits }
-        bits += BitWriter.golombCost(UInt64(blocks.count - 1), order: self.lengthOrder)
+    /// What follows the first block's number in the code of an entry: its number of events, then for each
+    /// further block the distance from the one before less one, and its number of events.
+    func writeRest(_ blocks: [BlockPosting], to writer: inout BitWriter) {
         let gapOrder = self.gapOrder(length: blocks.count)
+        var previous = -1
+        for posting in blocks {
+            if previous >= 0 {
+                writer.writeGolomb(UInt64(posting.block - previous - 1), order: gapOrder)
+            }
+            writer.writeGolomb(UInt64(posting.count - 1), order: self.countOrder)
+            previous = posting.block
+        }
+    }
+
+    /// The number of bits that `writeRest` takes.
+    func restCost(_ blocks: [BlockPosting]) -> Int {
+        let gapOrder = self.gapOrder(length: blocks.count)
+        var bits = 0
         var previous = -1
         for posting in blocks {
             if previous >= 0 {
@@ -113,46 +121,33 @@ extension PostingsCode {
         return bits
     }
 
-    /// Writes an entry.
-    func write(distance: UInt64?, blocks: [BlockPosting], to writer: inout BitWriter) {
-        if let distance {
-            writer.writeGolomb(distance - (self.isGrouped ? 1 : 0), order: self.hashOrder)
-        }
-        if self.isGrouped {
-            writer.writeGolomb(UInt64(blocks.count - 1), order: self.lengthOrder)
-        }
-        self.writeBlocks(blocks, to: &writer)
-    }
-
-    /// Writes the blocks of an entry whose number the reader knows.
-    func writeBlocks(_ blocks: [BlockPosting], to writer: inout BitWriter) {
-        let gapOrder = self.gapOrder(length: blocks.count)
-        var previous = -1
-        for posting in blocks {
-            if previous < 0 {
-                writer.write(UInt64(posting.block), count: self.blockBits)
-            } else {
-                writer.writeGolomb(UInt64(posting.block - previous - 1), order: gapOrder)
-            }
-            if self.isGrouped {
-                writer.writeGolomb(UInt64(posting.count - 1), order: self.countOrder)
-            }
-            previous = posting.block
-        }
-    }
-
-    /// Reads `length` blocks, giving each to `body`; stops where the bytes end.
-    func readBlocks(length: Int, from reader: inout BitReader, _ body: (BlockPosting) -> Void) {
+    /// Reads what `writeRest` wrote of `length` blocks, giving each to `body`; stops where the bytes end.
+    @inline(__always)
+    func readRest(first: Int, length: Int, from reader: inout BitReader, _ body: (BlockPosting) -> Void) {
         let gapOrder = self.gapOrder(length: length)
-        var block = Int(reader.read(count: self.blockBits))
-        var index = 0
+        var block = first
+        var left = length
         while true {
-            let count = self.isGrouped ? Int(reader.readGolomb(order: self.countOrder)) + 1 : 1
+            let count = Int(truncatingIfNeeded: reader.readGolomb(order: self.countOrder)) &+ 1
             if reader.isExhausted { return }
             body(BlockPosting(block: block, count: count))
-            index += 1
-            if index == length { return }
-            block += Int(reader.readGolomb(order: gapOrder)) + 1
+            left &-= 1
+            if left <= 0 { return }
+            block &+= Int(truncatingIfNeeded: reader.readGolomb(order: gapOrder)) &+ 1
+        }
+    }
+
+    /// Passes over what `writeRest` wrote of `length` blocks; stops where the bytes end.
+    @inline(__always)
+    func skipRest(length: Int, from reader: inout BitReader) {
+        reader.skipGolomb(order: self.countOrder)
+        if length == 1 { return }
+        let gapOrder = self.gapOrder(length: length)
+        var left = length &- 1
+        while left > 0, !reader.isExhausted {
+            reader.skipGolomb(order: gapOrder)
+            reader.skipGolomb(order: self.countOrder)
+            left &-= 1
         }
     }
 }

@@ -2,7 +2,7 @@ extension PostingsBuilder {
     /// What each choice of orders would cost in bits.
     struct Costs {
         private let code: PostingsCode
-        private var hash = [Int](repeating: 0, count: PostingsCode.maximumHashBits)
+        private var low = [Int](repeating: 0, count: PostingsCode.maximumHashBits)
         private var length = [Int](repeating: 0, count: 16)
         private var gap = [Int](repeating: 0, count: 16)
         private var count = [Int](repeating: 0, count: 16)
@@ -13,10 +13,7 @@ extension PostingsBuilder {
 
         mutating func add(distance: UInt64?, blocks: [BlockPosting]) {
             if let distance {
-                let value = self.code.isGrouped ? distance - 1 : distance
-                for order in self.hash.indices {
-                    self.hash[order] += BitWriter.golombCost(value, order: order)
-                }
+                for bits in self.low.indices { self.low[bits] += bits + Int(distance >> UInt64(bits)) }
             }
             guard self.code.isGrouped else { return }
             for order in self.length.indices {
@@ -27,9 +24,9 @@ extension PostingsBuilder {
             var previous = -1
             for posting in blocks.prefix(512) {
                 if previous >= 0 {
-                    let distance = UInt64(posting.block - previous - 1)
+                    let gap = UInt64(posting.block - previous - 1)
                     for shift in self.gap.indices {
-                        self.gap[shift] += BitWriter.golombCost(distance, order: max(0, gapOrder - shift))
+                        self.gap[shift] += BitWriter.golombCost(gap, order: max(0, gapOrder - shift))
                     }
                 }
                 for order in self.count.indices {
@@ -41,7 +38,7 @@ extension PostingsBuilder {
 
         /// Writes the cheapest orders into `code`.
         func choose(_ code: inout PostingsCode) {
-            code.hashOrder = Self.cheapest(self.hash)
+            code.lowBits = Self.cheapest(self.low)
             code.lengthOrder = Self.cheapest(self.length)
             code.gapShift = Self.cheapest(self.gap)
             code.countOrder = Self.cheapest(self.count)

@@ -1,8 +1,21 @@
-/// One page of an index: a varint with the number of entries, then the entries in bits.
+/// One page of an index, made so that an entry is found without reading those before it.
 ///
-/// The first entry's key is not in the page but in the key under which the page is stored; each further key
-/// is coded as its distance from the one before. A page holds whole entries only, and entries with the same
-/// key never lie in two pages, so a lookup reads one page.
+/// It holds *n* entries in ascending order of their keys, whole entries only, and entries with the same key
+/// never lie in two pages, so that a lookup reads one page. The first entry's key is the page's own, under
+/// which it is stored; the others are kept as their difference from it, in the manner of Elias and Fano: the
+/// low bits of each as they are, and of the high bits *h* of entry *i* a one bit at place *h + i* of a string
+/// that has zeros elsewhere. To find a key, one counts zeros up to its high bits, a word at a time, and
+/// compares the low bits of the few entries there.
+///
+/// | part | size |
+/// | --- | --- |
+/// | the number of entries *n*, a varint | |
+/// | the high bits *h* of the last entry, a varint | |
+/// | the string of high bits | *n + h* bits |
+/// | the low bits of each entry | *n* × `lowBits` |
+/// | the first block of each entry | *n* × `blockBits` |
+/// | grouped only: where the rest of entry 16, 32, 48, … begins, from the first one's on | 14 bits each |
+/// | grouped only: the rest of each entry: its number of blocks less one, then `PostingsCode.writeRest` | |
 package enum PostingsPage {
     /// The size that a page should reach: two to a leaf of LMDB with their node headers, keys and checksums.
     ///
@@ -10,121 +23,160 @@ package enum PostingsPage {
     /// of the offset table 2; half of 4,080 less those and the page's key of 6 bytes leaves 2,024 bytes, of
     /// which the checksum takes 8.
     package static let targetBytes = 2_016
+    /// Every how many entries there is a pointer to the rest of one.
+    static let pointerDistance = 16
+    /// The size of such a pointer: enough for a page of the target size. A larger page has one entry.
+    static let pointerBits = 14
 
     /// The blocks under `key` in a page whose first entry is `firstKey`.
     ///
-    /// - Complexity: O(*n*) in the entries before the one sought, a few nanoseconds each.
+    /// - Complexity: a few dozen steps, whatever the number of entries.
     package static func blocks(
         for key: UInt64, in page: UnsafeRawBufferPointer, firstKey: UInt64, code: PostingsCode
     ) throws(StorageError) -> [BlockPosting] {
-        var cursor = try Cursor(page, firstKey: firstKey, code: code)
-        guard cursor.seek(key) else {
-            try cursor.check()
-            return []
-        }
+        var page = try Layout(page, code: code)
         var found: [BlockPosting] = []
-        repeat {
-            cursor.readBlocks { found.append($0) }
-        } while !code.isGrouped && cursor.next() && cursor.key == key
-        try cursor.check()
+        try page.seek(key &- firstKey) { entry, page throws(StorageError) in
+            try page.readBlocks(entry) { found.append($0) }
+        }
         return found
     }
 
-    /// Gives every entry of a page to `body`.
+    /// Gives every entry of a page to `body`, and checks that there is nothing else in it.
     package static func forEachEntry(
         in page: UnsafeRawBufferPointer, firstKey: UInt64, code: PostingsCode,
         _ body: (PostingsEntry) throws(StorageError) -> Void
     ) throws(StorageError) {
-        var cursor = try Cursor(page, firstKey: firstKey, code: code)
-        while cursor.next() {
+        var page = try Layout(page, code: code)
+        var place = 0
+        for entry in 0..<page.count {
+            while try !page.isOne(place) { place += 1 }
+            let high = UInt64(place - entry)
+            place += 1
             var blocks: [BlockPosting] = []
-            cursor.readBlocks { blocks.append($0) }
-            try cursor.check()
-            try body(PostingsEntry(key: cursor.key, blocks: blocks))
+            try page.readBlocks(entry) { blocks.append($0) }
+            let key = firstKey &+ (high &<< UInt64(code.lowBits) | page.low(entry))
+            try body(PostingsEntry(key: key, blocks: blocks))
         }
-        try cursor.checkEnd()
+        try page.checkEnd(lastPlace: place)
     }
 
-    /// Walks the entries of a page: `next`, then `readBlocks` or `skipBlocks`.
-    private struct Cursor {
+    /// Where the parts of a page lie, in bits.
+    private struct Layout {
+        let count: Int
         private let code: PostingsCode
+        private let highest: Int
+        private let highByte: Int
+        private let lows: Int
+        private let blocks: Int
+        private let pointers: Int
+        private let rests: Int
         private var reader: BitReader
-        private var left: Int
-        private var isFirst = true
-        private var length = 1
-        private(set) var key: UInt64
 
-        init(_ page: UnsafeRawBufferPointer, firstKey: UInt64, code: PostingsCode) throws(StorageError) {
+        init(_ page: UnsafeRawBufferPointer, code: PostingsCode) throws(StorageError) {
             var header = RecordReader(page)
-            self.left = header.count(limit: page.count * 8)
-            guard !header.hasFailed, self.left > 0 else {
-                throw StorageError(.corrupted, "an index page is empty or has no count of its entries")
-            }
+            let bitCount = page.count * 8
+            let count = header.count(limit: bitCount)
+            let highest = header.count(limit: bitCount)
+            let start = header.offset * 8
             self.code = code
-            self.key = firstKey
-            self.reader = BitReader(header.slice(header.remaining))
+            self.count = count
+            self.highest = highest
+            self.highByte = header.offset
+            self.lows = start + count + highest
+            self.blocks = self.lows + count * code.lowBits
+            self.pointers = self.blocks + count * code.blockBits
+            let pointerCount = code.isGrouped ? (count - 1) / pointerDistance : 0
+            self.rests = self.pointers + pointerCount * pointerBits
+            self.reader = BitReader(page)
+            guard !header.hasFailed, count > 0, self.rests <= bitCount else { throw Self.damaged }
         }
 
-        /// Goes to the next entry; false after the last one, or where the page is damaged.
-        @inline(__always)
-        mutating func next() -> Bool {
-            if self.left == 0 || self.reader.isExhausted { return false }
-            self.left &-= 1
-            if self.isFirst {
-                self.isFirst = false
-            } else {
-                self.key &+= self.reader.readGolomb(order: self.code.hashOrder)
-                if self.code.isGrouped { self.key &+= 1 }
-            }
-            if self.code.isGrouped {
-                self.length =
-                    Int(truncatingIfNeeded: self.reader.readGolomb(order: self.code.lengthOrder)) &+ 1
-            }
-            return !self.reader.isExhausted
-        }
-
-        /// Goes to the first entry with `key`; false if there is none.
-        mutating func seek(_ key: UInt64) -> Bool {
-            while self.next() {
-                if self.key >= key { return self.key == key }
-                self.skipBlocks()
-            }
-            return false
-        }
-
-        mutating func readBlocks(_ body: (BlockPosting) -> Void) {
-            self.code.readBlocks(length: self.length, from: &self.reader, body)
+        static var damaged: StorageError {
+            StorageError(.corrupted, "a page of an index does not hold together")
         }
 
         @inline(__always)
-        private mutating func skipBlocks() {
-            self.reader.skip(count: self.code.blockBits)
-            guard self.code.isGrouped else { return }
-            self.reader.skipGolomb(order: self.code.countOrder)
-            if self.length > 1 { self.skipFurtherBlocks() }
+        func low(_ entry: Int) -> UInt64 {
+            self.reader.bits(at: self.lows &+ entry &* self.code.lowBits, count: self.code.lowBits)
         }
 
-        private mutating func skipFurtherBlocks() {
-            let gapOrder = self.code.gapOrder(length: self.length)
-            var index = 1
-            while index < self.length, !self.reader.isExhausted {
-                self.reader.skipGolomb(order: gapOrder)
-                self.reader.skipGolomb(order: self.code.countOrder)
-                index &+= 1
+        /// Whether there is a one bit at a place of the string of high bits.
+        func isOne(_ place: Int) throws(StorageError) -> Bool {
+            guard place < self.count + self.highest else { throw Self.damaged }
+            return self.reader.bits(at: self.highByte * 8 + place, count: 1) == 1
+        }
+
+        /// Gives the entries whose key lies `distance` after the page's first to `body`.
+        mutating func seek(
+            _ distance: UInt64, _ body: (Int, inout Self) throws(StorageError) -> Void
+        ) throws(StorageError) {
+            let high = distance &>> UInt64(truncatingIfNeeded: self.code.lowBits)
+            guard high <= UInt64(self.highest) else { return }
+            let low = distance & (1 &<< UInt64(truncatingIfNeeded: self.code.lowBits) &- 1)
+            var place = try self.place(behindZeros: Int(high))
+            while place < self.count + self.highest, try self.isOne(place) {
+                let entry = place - Int(high)
+                guard entry < self.count else { throw Self.damaged }
+                let kept = self.low(entry)
+                if kept > low { return }
+                if kept == low { try body(entry, &self) }
+                place += 1
             }
         }
 
-        func check() throws(StorageError) {
-            guard !self.reader.isExhausted else {
-                throw StorageError(.corrupted, "an index page ends within an entry")
+        /// The place behind the first `zeros` zeros in the string of high bits.
+        private func place(behindZeros zeros: Int) throws(StorageError) -> Int {
+            var left = zeros
+            if left == 0 { return 0 }
+            var place = 0
+            while place < self.count + self.highest {
+                var word = ~self.reader.word(atByte: self.highByte &+ place &>> 3)
+                let here = word.nonzeroBitCount
+                if here >= left {
+                    while left > 1 {
+                        word &= word &- 1
+                        left &-= 1
+                    }
+                    return place &+ word.trailingZeroBitCount &+ 1
+                }
+                left &-= here
+                place &+= 64
             }
+            throw Self.damaged
         }
 
-        func checkEnd() throws(StorageError) {
-            try self.check()
-            guard self.reader.isAtEnd else {
-                throw StorageError(.corrupted, "an index page goes on after its last entry")
+        /// Gives the blocks of an entry to `body`.
+        mutating func readBlocks(_ entry: Int, _ body: (BlockPosting) -> Void) throws(StorageError) {
+            let code = self.code
+            let first = Int(
+                self.reader.bits(at: self.blocks &+ entry &* code.blockBits, count: code.blockBits))
+            guard code.isGrouped else { return body(BlockPosting(block: first, count: 1)) }
+            let pointer = entry / pointerDistance
+            var place = self.rests
+            if pointer > 0 {
+                place += Int(
+                    self.reader.bits(at: self.pointers + (pointer - 1) * pointerBits, count: pointerBits))
             }
+            self.reader.seek(toBit: place)
+            var skipped = pointer * pointerDistance
+            while skipped < entry {
+                code.skipRest(length: self.readLength(), from: &self.reader)
+                skipped &+= 1
+            }
+            code.readRest(first: first, length: self.readLength(), from: &self.reader, body)
+            guard !self.reader.isExhausted else { throw Self.damaged }
+        }
+
+        @inline(__always)
+        private mutating func readLength() -> Int {
+            Int(truncatingIfNeeded: self.reader.readGolomb(order: self.code.lengthOrder)) &+ 1
+        }
+
+        /// Checks that a walk over all entries has come to the end of the page.
+        mutating func checkEnd(lastPlace: Int) throws(StorageError) {
+            if !self.code.isGrouped { self.reader.seek(toBit: self.rests) }
+            guard lastPlace == self.count + self.highest, self.reader.isAtEnd else { throw Self.damaged }
         }
     }
 }

@@ -58,7 +58,7 @@ struct SegmentMeta: Hashable, Sendable {
             let code = index.code
             writer.append(code.isGrouped ? 1 : 0)
             for part in [
-                code.hashBits, code.blockBits, code.hashOrder, code.lengthOrder, code.gapShift,
+                code.hashBits, code.blockBits, code.lowBits, code.lengthOrder, code.gapShift,
                 code.countOrder,
             ] {
                 writer.append(UInt8(part))
@@ -110,7 +110,7 @@ extension SegmentMeta {
             guard
                 code.isGrouped == kind.isGrouped, (1...PostingsCode.maximumHashBits).contains(code.hashBits),
                 code.blockBits == PostingsCode.bits(toNumber: self.blockCount),
-                code.hashOrder < PostingsCode.maximumHashBits, code.lengthOrder < 16, code.gapShift < 16,
+                code.lowBits < PostingsCode.maximumHashBits, code.lengthOrder < 16, code.gapShift < 16,
                 code.countOrder < 16, index.pages <= index.entries
             else { throw Self.damaged }
         }
@@ -123,7 +123,7 @@ extension SegmentMeta {
         let isGrouped = reader.byte() == 1
         var code = PostingsCode(isGrouped: isGrouped, hashBits: Int(reader.byte()), blockBits: 0)
         code.blockBits = Int(reader.byte())
-        code.hashOrder = Int(reader.byte())
+        code.lowBits = Int(reader.byte())
         code.lengthOrder = Int(reader.byte())
         code.gapShift = Int(reader.byte())
         code.countOrder = Int(reader.byte())

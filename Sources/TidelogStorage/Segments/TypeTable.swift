@@ -2,8 +2,8 @@
 ///
 /// Types stand in the order of their UTF-8 bytes, in pages; the key of a page ends with its first type. An
 /// entry is the type's name, its number of events, the number of its blocks, the two orders of the code of
-/// its blocks, the length of that code in bytes, and the code (`PostingsCode.writeBlocks`). So totals are
-/// read without looking at blocks.
+/// its blocks, the length of that code in bytes, and the code: the first block's number in `blockBits` bits,
+/// then `PostingsCode.writeRest`. So totals are read without looking at blocks.
 struct TypeTable {
     /// Collects the types while a segment is written.
     private var numbers: [String: Int] = [:]
@@ -78,7 +78,8 @@ struct TypeTable {
         costs.add(distance: nil, blocks: blocks)
         costs.choose(&code)
         var bits = BitWriter()
-        code.writeBlocks(blocks, to: &bits)
+        bits.write(UInt64(blocks.first?.block ?? 0), count: code.blockBits)
+        code.writeRest(blocks, to: &bits)
         let coded = bits.finish()
         var writer = RecordWriter()
         writer.append(text: self.names[number])
@@ -106,7 +107,8 @@ extension TypeTable {
             var blocks: [BlockPosting] = []
             var reader = BitReader(self.bits)
             var sum = 0
-            self.code.readBlocks(length: self.length, from: &reader) { posting in
+            let first = Int(reader.read(count: self.code.blockBits))
+            self.code.readRest(first: first, length: self.length, from: &reader) { posting in
                 blocks.append(posting)
                 sum &+= posting.count
             }

@@ -4,6 +4,7 @@ import Testing
 
 /// Vectors computed with the reference implementation (libxxhash 0.8), on the bytes that its own sanity check
 /// generates: lengths around every boundary of the algorithm, three seeds.
+@Suite("XXH64")
 struct XXH64Tests {
     /// The bytes that the reference's sanity check hashes: the high byte of a number that squares itself.
     static let sanityBuffer: [UInt8] = {
@@ -66,5 +67,65 @@ struct XXH64Tests {
     func texts(text: String, expected: UInt64) {
         #expect(XXH64.hash(text) == expected)
         #expect(XXH64.hash(Array(text.utf8).span.bytes) == expected)
+    }
+}
+
+@Suite("XXH64 in pieces, and of identifiers")
+struct XXH64StreamTests {
+    @Test("the hash of pieces is the hash of the whole, wherever it is cut")
+    func pieces() {
+        let bytes = Array(XXH64Tests.sanityBuffer.prefix(200))
+        for length in 0...200 {
+            let whole = XXH64Tests.hash(Array(bytes[..<length]), seed: 7)
+            for first in stride(from: 0, through: length, by: 3) {
+                let middle = first + (length - first) / 2
+                var stream = XXH64Stream(seed: 7)
+                bytes[..<first].withUnsafeBytes { stream.update($0) }
+                bytes[first..<middle].withUnsafeBytes { stream.update($0) }
+                bytes[middle..<length].withUnsafeBytes { stream.update($0) }
+                #expect(stream.finish() == whole)
+            }
+        }
+    }
+
+    @Test("the hash does not depend on where in memory the bytes stand")
+    func alignment() {
+        let expected = XXH64Tests.hash(Array(XXH64Tests.sanityBuffer.prefix(100)))
+        for shift in 0..<16 {
+            let shifted = [UInt8](repeating: 0, count: shift) + XXH64Tests.sanityBuffer.prefix(100)
+            #expect(shifted[shift...].withUnsafeBytes { XXH64.hash($0) } == expected)
+        }
+    }
+
+    @Test("each flipped bit changes the hash")
+    func flippedBits() {
+        var bytes = Array(XXH64Tests.sanityBuffer.prefix(77))
+        let hash = XXH64Tests.hash(bytes)
+        for bit in 0..<(bytes.count * 8) {
+            bytes[bit / 8] ^= 1 << UInt8(bit % 8)
+            #expect(XXH64Tests.hash(bytes) != hash)
+            bytes[bit / 8] ^= 1 << UInt8(bit % 8)
+        }
+    }
+
+    @Test("the hashes of identifiers are those written down, for they stand on disk")
+    func identifiers() {
+        #expect(Identifier.text("abc").hash64 == 0x44BC_2CF5_AD77_0999)
+        #expect(Identifier.text("").hash64 == 0xEF46_DB37_51D8_E999)
+        // Computed from the description in the documentation by an independent program.
+        #expect(Identifier.uuid(0, 0).hash64 == 1)
+        #expect(Identifier.uuid(0, 1).hash64 == 0x7A36_A97A_58A6_11F2)
+        #expect(Identifier.uuid(1, 0).hash64 == 0xB8CB_396D_E59E_AB6A)
+        #expect(Identifier.uuid(0x0190_5D2B_7C00_7ABC, 0x8123_4567_89AB_CDEF).hash64 == 0x8AA2_1FD2_ABBA_E9EA)
+    }
+
+    @Test("the hashes of identifiers in sequence are all different")
+    func spread() {
+        var seen: Set<UInt64> = []
+        for number in 0..<100_000 as Range<UInt64> {
+            seen.insert(Identifier.uuid(0x0190_5D2B_7C00_7000 + number / 1000, number).hash64)
+            seen.insert(Identifier.uuid(number, 0).hash64)
+        }
+        #expect(seen.count == 200_000)
     }
 }

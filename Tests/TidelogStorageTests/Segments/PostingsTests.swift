@@ -171,7 +171,7 @@ struct PostingsTests {
             let page = (0..<random.below(80)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
             let code = PostingsCode(
                 isGrouped: random.below(2) == 0, hashBits: 12 + random.below(29),
-                blockBits: random.below(25), hashOrder: random.below(40), lengthOrder: random.below(16),
+                blockBits: random.below(25), lowBits: random.below(40), lengthOrder: random.below(16),
                 gapShift: random.below(16), countOrder: random.below(16))
             page.withUnsafeBytes { bytes in
                 _ = try? PostingsPage.blocks(for: random.next() >> 30, in: bytes, firstKey: 0, code: code)

@@ -25,7 +25,7 @@ struct EventGeneratorTests {
     func recorded() {
         var generator = EventGenerator(seed: 1)
         let digest = Self.digest(Self.lines(generator.events(1000)))
-        #expect(digest == 0xE5E7_1B58_3FD9_90C3)
+        #expect(digest == 7_127_919_284_563_856_895)
         var configuration = EventGenerator.Configuration()
         configuration.streams = 1_000_000
         var other = EventGenerator(seed: 2, configuration: configuration)

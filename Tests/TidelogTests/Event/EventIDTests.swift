@@ -60,8 +60,8 @@ struct EventIDTests {
             ones |= low
             zeros |= ~low
         }
-        #expect(ones == .max >> 2 | 1 << 63)
-        #expect(zeros == .max >> 2 | 1 << 62)
+        #expect(ones == 0xBFFF_FFFF_FFFF_FFFF)
+        #expect(zeros == 0x7FFF_FFFF_FFFF_FFFF)
     }
 
     @Test("go to Foundation's UUID and back")

@@ -120,6 +120,8 @@ struct JSONScannerTests {
                 }
             }
             guard case .success = Self.scan(text) else { continue }
+            // Foundation refuses numbers beyond Double; JSON and the scanner know no such bound.
+            if String(decoding: text, as: UTF8.self).contains(#/[eE][+]?[0-9]{3}/#) { continue }
             accepted += 1
             let value = try? JSONSerialization.jsonObject(with: Data(text), options: .fragmentsAllowed)
             #expect(value != nil, "seed \(seed): \(String(decoding: text, as: UTF8.self))")

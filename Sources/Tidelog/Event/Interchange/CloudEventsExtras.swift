@@ -4,7 +4,7 @@ import TidelogStorage
 ///
 /// The reader makes it, the writer puts it back where it was. An app may have put an object of that name
 /// into its metadata too, so the writer takes it only if it is exactly what the reader would have made of the
-/// attributes written from it; else it is metadata like any other.
+/// attributes written from it, order included; else it is metadata like any other.
 struct CloudEventsExtras {
     /// The key in the metadata.
     static let key: StaticString = "cloudevents"
@@ -33,14 +33,32 @@ struct CloudEventsExtras {
         guard scanner.peek == UInt8(ascii: "{"), object.count > 2 else { return nil }
         do throws(JSONFault) {
             try scanner.startContainer(depth: 1)
+            var last = 0
             repeat {
                 let key = try scanner.scanKey()
+                let rank = Self.rank(MemberName(key, scanner))
+                guard rank >= last else { return nil }
+                last = rank
                 let start = scanner.index
                 try scanner.skipValue(depth: 1)
                 let value = scanner.bytes(start..<scanner.index)
                 guard self.take(key, value, scanner, record, payload, shape, isTaken) else { return nil }
             } while try scanner.continueObject()
         } catch { return nil }
+    }
+
+    /// The order in which the reader puts what it notes; attributes of equal rank stay as they come.
+    private static func rank(_ name: MemberName) -> Int {
+        switch name {
+        case .data, .dataBase64: 0
+        case .time: 1
+        case .dataschema: 2
+        case .correlationid: 3
+        case .causationid: 4
+        case .schemaversion: 5
+        case .tidelogmetadata: 6
+        default: 7
+        }
     }
 
     private mutating func take(

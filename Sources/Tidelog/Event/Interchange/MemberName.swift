@@ -145,10 +145,10 @@ enum AttributeRules {
         }
     }
 
-    /// The schema version that a checked JSON value gives an event: 2 or more; 1 goes without saying.
+    /// The schema version that a checked JSON value gives an event; 1 goes without saying.
     static func schemaVersion(_ value: UnsafeRawBufferPointer) -> UInt32? {
-        guard let first = value.first, first &- 0x31 < 9, value.count <= 10,
-            let version = UInt32(String(decoding: value, as: UTF8.self)), version > 1
+        guard let first = value.first, first &- 0x30 < 10, value.count <= 10,
+            let version = UInt32(String(decoding: value, as: UTF8.self)), version != 1
         else { return nil }
         return version
     }

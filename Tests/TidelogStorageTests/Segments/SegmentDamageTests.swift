@@ -1,0 +1,216 @@
+import Glibc
+import Testing
+
+@testable import TidelogStorage
+
+/// What stands where a segment should be, and is none or no longer one.
+@Suite("Damaged segments")
+struct SegmentDamageTests {
+    /// A small segment in a directory of its own.
+    private struct Sealed {
+        let scratch = ScratchDirectory()
+        let info: SegmentInfo
+        let sample: SegmentSample
+        var directory: String { self.scratch.path }
+        var path: String { self.scratch.file(self.info.fileName) }
+
+        init(events: Int = 60, seed: UInt64 = 11) throws {
+            var shape = SegmentSample.shapes[1]
+            shape.events = events
+            self.sample = SegmentSample(shape, seed: seed)
+            self.info = try self.sample.seal(in: self.scratch.path)
+            chmod(self.scratch.file(self.info.fileName), 0o600)
+        }
+
+        /// Expects that opening fails with `code` and names the file.
+        func expectFailure(
+            _ code: StorageError.Code, logID: (UInt64, UInt64)? = nil,
+            sourceLocation: SourceLocation = #_sourceLocation
+        ) {
+            let error = expectError(code, sourceLocation: sourceLocation) {
+                _ = try Segment.open(directory: self.directory, info: self.info, logID: logID)
+            }
+            #expect(error?.path == self.path, sourceLocation: sourceLocation)
+        }
+    }
+
+    @Test("a flipped bit is found when the segment is opened, wherever in the file it is")
+    func flippedBits() throws {
+        let sealed = try Sealed()
+        let seed = UInt64.random(in: .min ... .max)
+        var random = SeededRandom(seed)
+        let bytes = try Files.contents(sealed.path)
+        let descriptor = try Files.open(sealed.path, flags: O_RDWR)
+        for offset in stride(from: random.below(7), to: bytes.count, by: 7) {
+            var flipped = bytes[offset] ^ 1 << UInt8(random.below(8))
+            #expect(pwrite(descriptor.number, &flipped, 1, offset) == 1)
+            let error = #expect(throws: StorageError.self) {
+                _ = try Segment.open(directory: sealed.directory, info: sealed.info)
+            }
+            if error?.code != .corrupted || error?.path != sealed.path {
+                Issue.record("offset \(offset), seed \(seed): \(String(describing: error))")
+            }
+            var original = bytes[offset]
+            #expect(pwrite(descriptor.number, &original, 1, offset) == 1)
+        }
+        #expect(
+            try Segment.open(directory: sealed.directory, info: sealed.info).allEvents()
+                == sealed.sample.events)
+    }
+
+    @Test("a file cut anywhere, or lengthened, is found when it is opened")
+    func truncated() throws {
+        let sealed = try Sealed()
+        let descriptor = try Files.open(sealed.path, flags: O_RDWR)
+        for length in stride(from: sealed.info.fileBytes - 1, through: 0, by: -1_021) + [0] {
+            try Files.truncate(descriptor: descriptor.number, length: length)
+            sealed.expectFailure(.corrupted)
+        }
+        try Files.truncate(descriptor: descriptor.number, length: sealed.info.fileBytes + 4_096)
+        sealed.expectFailure(.corrupted)
+        try Files.truncate(descriptor: descriptor.number, length: sealed.info.fileBytes)
+        sealed.expectFailure(.corrupted)
+    }
+
+    @Test("a missing file is not found")
+    func missing() throws {
+        let sealed = try Sealed()
+        try Files.unlink(sealed.path)
+        sealed.expectFailure(.notFound)
+    }
+
+    @Test("a symbolic link in its place is refused, also to the right file")
+    func symbolicLink() throws {
+        let sealed = try Sealed()
+        try Files.rename(sealed.path, to: sealed.path + ".real")
+        #expect(symlink(sealed.path + ".real", sealed.path) == 0)
+        sealed.expectFailure(.permission)
+    }
+
+    @Test("a directory or a pipe in its place is refused")
+    func otherKinds() throws {
+        let sealed = try Sealed()
+        try Files.unlink(sealed.path)
+        try Files.createDirectory(sealed.path)
+        sealed.expectFailure(.unsupportedFormat)
+        try Files.removeDirectory(sealed.path)
+        #expect(mkfifo(sealed.path, 0o600) == 0)
+        sealed.expectFailure(.unsupportedFormat)
+    }
+
+    @Test("a file that may not be read gives a permission error", .enabled(if: geteuid() != 0))
+    func unreadable() throws {
+        let sealed = try Sealed()
+        chmod(sealed.path, 0)
+        sealed.expectFailure(.permission)
+    }
+
+    @Test("a file of the right length with other contents is not taken")
+    func foreignFile() throws {
+        let sealed = try Sealed()
+        let other = try Sealed(seed: 12)
+        var bytes = try Files.contents(other.path)
+        bytes = Array(
+            (bytes + Array(repeating: 0, count: sealed.info.fileBytes)).prefix(sealed.info.fileBytes))
+        try Files.writeAtomically(bytes, to: sealed.path)
+        sealed.expectFailure(.corrupted)
+        try Files.writeAtomically(Array(repeating: 0x20, count: sealed.info.fileBytes), to: sealed.path)
+        sealed.expectFailure(.corrupted)
+    }
+
+    @Test("a file that is no environment of LMDB is no segment, even with the digest it should have")
+    func foreignFileInTheCatalogue() throws {
+        let sealed = try Sealed()
+        try Files.writeAtomically(Array(repeating: 0x20, count: 8_192), to: sealed.path)
+        let descriptor = try Files.openReadOnlyNoFollow(sealed.path)
+        var info = sealed.info
+        info.fileBytes = 8_192
+        info.digest = try Files.digest(descriptor: descriptor.number, length: 8_192)
+        let error = expectError(.unsupportedFormat) {
+            _ = try Segment.open(directory: sealed.directory, info: info)
+        }
+        #expect(error?.path == sealed.path)
+    }
+
+    @Test("a segment of another log is refused")
+    func otherLog() throws {
+        let sealed = try Sealed()
+        sealed.expectFailure(.corrupted, logID: (1, 2))
+    }
+
+    @Test("a catalogue that says something else than the segment is refused")
+    func otherCatalogue() throws {
+        let sealed = try Sealed()
+        var changed: [SegmentInfo] = Array(repeating: sealed.info, count: 7)
+        changed[0].count -= 1
+        changed[1].positions = sealed.info.positions.lowerBound..<sealed.info.positions.upperBound + 1
+        changed[2].minTimestamp -= 1
+        changed[3].maxTimestamp += 1
+        changed[4].generation += 1
+        changed[5].dictionaryID = 9
+        changed[6].uncompressedBytes += 1
+        for info in changed {
+            expectError(.corrupted) { _ = try Segment.open(directory: sealed.directory, info: info) }
+        }
+    }
+
+    @Test("a segment of a newer format is told from a damaged one")
+    func newerFormat() throws {
+        let sealed = try Sealed()
+        var options = Environment.Options()
+        options.noLock = true
+        let environment = try Environment(path: sealed.path, options: options)
+        let meta = try environment.openDatabase("meta", integerKeys: false, create: false)
+        try environment.write { transaction throws(StorageError) in
+            let value = CheckedValue.wrap(
+                [SegmentMeta.version + 1, 1, 2, 3], key: SegmentKey.segment, part: .meta)
+            try value.span.bytes.withUnsafeBytes { bytes throws(StorageError) in
+                try transaction.put(meta, key: SegmentKey.segment, value: bytes)
+            }
+        }
+        environment.close()
+        let descriptor = try Files.openReadOnlyNoFollow(sealed.path)
+        var info = sealed.info
+        info.fileBytes = try Files.size(sealed.path)
+        info.digest = try Files.digest(descriptor: descriptor.number, length: info.fileBytes)
+        let error = expectError(.unsupportedFormat) {
+            _ = try Segment.open(directory: sealed.directory, info: info)
+        }
+        #expect(error?.path == sealed.path)
+    }
+
+    @Test("two who open the same file share it, and the last one closes it")
+    func openedTwice() throws {
+        let sealed = try Sealed()
+        var first: Segment? = try Segment.open(directory: sealed.directory, info: sealed.info)
+        let second = try Segment.open(directory: sealed.directory, info: sealed.info)
+        #expect(try first?.allEvents() == sealed.sample.events)
+        first = nil
+        #expect(try second.allEvents() == sealed.sample.events)
+        var other = sealed.info
+        other.digest ^= 1
+        expectError(.corrupted) { _ = try Segment.open(directory: sealed.directory, info: other) }
+    }
+
+    @Test("threads that open and close the same file all the time never get in each other's way")
+    func openedByThreads() async throws {
+        let sealed = try Sealed()
+        let (directory, info, events) = (sealed.directory, sealed.info, sealed.sample.events)
+        let failures = await withTaskGroup(of: String?.self) { group in
+            for _ in 0..<4 {
+                group.addTask {
+                    for _ in 0..<50 {
+                        do {
+                            let segment = try Segment.open(directory: directory, info: info)
+                            guard try segment.allEvents() == events else { return "other events" }
+                        } catch { return "\(error)" }
+                    }
+                    return nil
+                }
+            }
+            return await group.reduce(into: []) { $0.append($1) }.compactMap { $0 }
+        }
+        #expect(failures == [])
+        _ = sealed
+    }
+}
