@@ -204,14 +204,14 @@ struct WriteBatch {
         _ request: AppendRequest, _ transaction: borrowing HeadTransaction, _ outcome: inout AppendOutcome
     ) throws(StorageError) {
         guard let encoder = self.encoder else { return }
-        let records = request.records.span
-        if let stream = records[0].stream {
+        let record = request.records[0]
+        if let stream = record.stream {
             let revision = try self.nextRevision(of: stream, transaction)
             self.gatheredStreams[stream] = revision + 1
             outcome.streams = [stream]
             outcome.lastRevisions = [revision]
         }
-        try encoder.append(records[0])
+        try encoder.append(record)
         self.window!.insert(request.idHashes[0], position: outcome.firstPosition)
         try self.countGathered(request, transaction)
     }
