@@ -44,12 +44,15 @@ struct DamageTests {
         try TemporaryFolder.with { folder in
             let (log, lines) = try Self.prepare(folder)
             let head = try Data(contentsOf: folder.url("whole/head.mdb"))
-            let seed = UInt64(ProcessInfo.processInfo.environment["TIDELOG_SEED"] ?? "") ?? .random(in: 0...(.max))
+            let seed =
+                UInt64(ProcessInfo.processInfo.environment["TIDELOG_SEED"] ?? "") ?? .random(in: 0...(.max))
             var random = SeededGenerator(seed: seed)
             // The meta pages, and the rest evenly.
             let offsets =
                 (0..<12).map { _ in random.below(8192) }
-                + (0..<36).map { (head.count - 8192) * $0 / 36 + 8192 + random.below((head.count - 8192) / 36) }
+                + (0..<36).map {
+                    (head.count - 8192) * $0 / 36 + 8192 + random.below((head.count - 8192) / 36)
+                }
             let damaged = folder.path("damaged")
             for offset in offsets {
                 try Self.copy(log, to: damaged)
@@ -68,7 +71,8 @@ struct DamageTests {
             let (log, lines) = try Self.prepare(folder)
             let head = try Data(contentsOf: folder.url("whole/head.mdb"))
             let damaged = folder.path("damaged")
-            for length in [0, 1, 4095, 4096, 8192, 12_288, head.count / 2, head.count - 4096, head.count - 1] {
+            for length in [0, 1, 4095, 4096, 8192, 12_288, head.count / 2, head.count - 4096, head.count - 1]
+            {
                 try Self.copy(log, to: damaged)
                 try head[..<length].write(to: folder.url("damaged/head.mdb"))
                 try Self.expectHonestRead(damaged, lines, "cut to \(length) of \(head.count)")
@@ -86,7 +90,8 @@ struct DamageTests {
                 try Self.copy(log, to: damaged)
                 var bytes = head
                 let byte: UInt8 = page % 2 == 0 ? 0xFF : 0
-                bytes.replaceSubrange(page * 4096..<(page + 1) * 4096, with: Data(repeating: byte, count: 4096))
+                bytes.replaceSubrange(
+                    page * 4096..<(page + 1) * 4096, with: Data(repeating: byte, count: 4096))
                 try bytes.write(to: folder.url("damaged/head.mdb"))
                 try Self.expectHonestRead(damaged, lines, "page \(page) is \(byte)")
             }

@@ -73,7 +73,8 @@ struct ExitStatusTests {
                 ["append", log, "--type", "t", "--stream", stream, "--expect", expect]
             }
             for (expect, status) in [
-                ("exists", 1), ("0", 1), ("none", 0), ("none", 1), ("exists", 0), ("0", 1), ("1", 0), ("any", 0),
+                ("exists", 1), ("0", 1), ("none", 0), ("none", 1), ("exists", 0), ("0", 1), ("1", 0),
+                ("any", 0),
             ] as [(String, Int32)] {
                 let outcome = try Tool.run(append(expect, "s"))
                 #expect(outcome.status == status, "\(expect): \(outcome.error)")
@@ -95,7 +96,9 @@ struct ExitStatusTests {
     @Test("an id appended again answers as the first time, and with other contents is refused")
     func idempotence() throws {
         try TemporaryFolder.withLog { _, log in
-            let first = ["append", log, "--type", "t", "--stream", "s", "--id", "e1", "--data", "[1]", "--json"]
+            let first = [
+                "append", log, "--type", "t", "--stream", "s", "--id", "e1", "--data", "[1]", "--json",
+            ]
             let answer = try jsonObject(try Tool.run(first).output)
             #expect(answer["position"] as? Int == 0 && answer["repeated"] as? Bool == false)
             let again = try jsonObject(try Tool.run(first).output)
@@ -112,7 +115,8 @@ struct ExitStatusTests {
             let script = Process()
             script.executableURL = URL(filePath: "/bin/bash")
             script.arguments = [
-                "-c", #"for i in 1 2 3 4 5 6 7 8; do "$0" read "$1" | head -n 1; echo "${PIPESTATUS[0]}"; done 2>&1"#,
+                "-c",
+                #"for i in 1 2 3 4 5 6 7 8; do "$0" read "$1" | head -n 1; echo "${PIPESTATUS[0]}"; done 2>&1"#,
                 Tool.url.path(percentEncoded: false), log,
             ]
             let output = Pipe()

@@ -20,7 +20,10 @@ struct FilterTests {
         }
         let cases: [([String], [String])] = [
             ([], lines), (["--stream", stream], expected { $0.subject == stream }),
-            (["--stream", stream, "--stream", "N24211"], expected { [stream, "N24211"].contains($0.subject) }),
+            (
+                ["--stream", stream, "--stream", "N24211"],
+                expected { [stream, "N24211"].contains($0.subject) }
+            ),
             (["--stream-prefix", "N1"], expected { $0.subject?.hasPrefix("N1") ?? false }),
             (["--type", "flight.arrived"], expected { $0.type == "flight.arrived" }),
             (["--type", "flight.*", "--stream", stream], expected { $0.subject == stream }),
@@ -35,11 +38,14 @@ struct FilterTests {
             (["--correlation", chosen.correlationid], expected { $0.correlationid == chosen.correlationid }),
             (["--causation", chosen.causationid ?? ""], expected { $0.causationid == chosen.causationid }),
             (["--source", "nycflights13"], lines), (["--source", "elsewhere"], []), (["--tenant", "t"], []),
-            (["--from", "700"], Array(lines[700...])), (["--from", "10", "--to", "20"], Array(lines[10..<20])),
+            (["--from", "700"], Array(lines[700...])),
+            (["--from", "10", "--to", "20"], Array(lines[10..<20])),
             (["--limit", "5"], Array(lines[..<5])), (["--limit", "0"], []), (["--from", "5000"], []),
             (["--backwards", "--limit", "3"], Array(lines.suffix(3).reversed())),
-            (["--type", "flight.arrived", "--backwards", "--limit", "2"],
-                Array(expected { $0.type == "flight.arrived" }.suffix(2).reversed())),
+            (
+                ["--type", "flight.arrived", "--backwards", "--limit", "2"],
+                Array(expected { $0.type == "flight.arrived" }.suffix(2).reversed())
+            ),
             (["--id", chosen.id], expected { $0.id == chosen.id }), (["--at", "42"], [lines[42]]),
         ]
         try TemporaryFolder.withLog { _, log in

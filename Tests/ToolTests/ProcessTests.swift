@@ -11,7 +11,8 @@ struct ProcessTests {
             try Tool.succeed("append", log, "--type", "before")
             let output = folder.url("tail")
             let tail = try Tool.start(
-                ["tail", log, "--from", "end", "--type", "after.*"], output: output, error: folder.url("error"))
+                ["tail", log, "--from", "end", "--type", "after.*"], output: output,
+                error: folder.url("error"))
             let all = try Tool.start(
                 ["tail", log, "--from", "0", "--limit", "4", "--format", "plain"], output: folder.url("all"),
                 error: folder.url("error2"))
@@ -23,7 +24,9 @@ struct ProcessTests {
                 try Tool.succeed("append", log, "--type", "after.some", "--id", "some-\(sent)")
                 return try !Data(contentsOf: output).isEmpty
             }
-            for number in 1...3 { try Tool.succeed("append", log, "--type", "after.all", "--id", "all-\(number)") }
+            for number in 1...3 {
+                try Tool.succeed("append", log, "--type", "after.all", "--id", "all-\(number)")
+            }
             try waitUntil("the tail has printed all") {
                 try String(contentsOf: output, encoding: .utf8).contains("all-3")
             }
@@ -56,7 +59,8 @@ struct ProcessTests {
                 let log = folder.path("log-\(cycle)")
                 try Tool.succeed("init", log)
                 let import1 = try Tool.start(
-                    ["import", log, file, "--batch", "300", "--segment-size", "1MiB"], output: folder.url("out"),
+                    ["import", log, file, "--batch", "300", "--segment-size", "1MiB"],
+                    output: folder.url("out"),
                     error: folder.url("err"))
                 let least = 300 * (1 + random.below(60))
                 try waitUntil("events are there") {
@@ -107,7 +111,8 @@ struct ProcessTests {
             process.standardOutput = FileHandle.nullDevice
             try process.run()
             let lines = try Sample.lines()
-            try input.fileHandleForWriting.write(contentsOf: Data((lines[..<5].joined(separator: "\n") + "\n").utf8))
+            try input.fileHandleForWriting.write(
+                contentsOf: Data((lines[..<5].joined(separator: "\n") + "\n").utf8))
             try waitUntil("the first events are there") {
                 try Tool.run(["read", log, "--count"]).output == "5\n"
             }

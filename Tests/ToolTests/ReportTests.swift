@@ -4,7 +4,8 @@ import Testing
 @Suite("Help and reports")
 struct ReportTests {
     private static let commands = [
-        "init", "import", "append", "read", "tail", "stats", "segments", "streams", "stream", "seal", "compact",
+        "init", "import", "append", "read", "tail", "stats", "segments", "streams", "stream", "seal",
+        "compact",
         "retain", "truncate", "delete", "export", "bench", "verify", "repair", "backup", "restore",
     ]
 
@@ -47,7 +48,9 @@ struct ReportTests {
             let again = try jsonObject(try Tool.succeed("seal", log, "--json").output)
             #expect(again["events"] as? Int == 0)
             let after = try jsonObject(try Tool.succeed("stats", log, "--json").output)
-            #expect(after["sealed_events"] as? Int == 731 && after["log_id"] as? String == before["log_id"] as? String)
+            #expect(
+                after["sealed_events"] as? Int == 731
+                    && after["log_id"] as? String == before["log_id"] as? String)
             let segments = try jsonObject(try Tool.succeed("segments", log, "--json").output)
             let list = try #require(segments["segments"] as? [[String: Any]])
             #expect(list.count == 1 && list[0]["events"] as? Int == 731)
@@ -57,7 +60,9 @@ struct ReportTests {
             let streams = try Tool.succeed("streams", log, "--json", "--prefix", "N1").lines.map {
                 try jsonObject(String($0))
             }
-            #expect(!streams.isEmpty && streams.allSatisfy { ($0["stream"] as? String)?.hasPrefix("N1") ?? false })
+            #expect(
+                !streams.isEmpty && streams.allSatisfy { ($0["stream"] as? String)?.hasPrefix("N1") ?? false }
+            )
             let stream = try jsonObject(try Tool.succeed("stream", log, "N14228", "--json").output)
             #expect(stream["events"] as? Int == 2 && stream["last_type"] as? String == "flight.arrived")
             let compacted = try jsonObject(try Tool.succeed("compact", log, "--keep-latest", "--json").output)
@@ -84,7 +89,8 @@ struct ReportTests {
             #expect(stats.contains("events       731\n") && stats.contains("731 events in 1 segments"))
             let streams = try Tool.succeed("streams", log, "--limit", "30").lines
             #expect(streams.count == 31 && streams[0].hasPrefix("stream"))
-            let column = try #require(streams[0].range(of: "revisions")).upperBound.utf16Offset(in: streams[0])
+            let column = try #require(streams[0].range(of: "revisions")).upperBound.utf16Offset(
+                in: streams[0])
             for line in streams {
                 let end = line.index(line.startIndex, offsetBy: column)
                 #expect(line[..<end].last != " " && (end == line.endIndex || line[end] == " "), "\(line)")
@@ -109,7 +115,9 @@ struct ReportTests {
             #expect(outcome.status == 0, "\(outcome.error)")
             let results = try outcome.lines.map { try jsonObject(String($0)) }
             let names = results.compactMap { $0["scenario"] as? String }
-            for name in ["append-2x100", "seal", "replay", "point", "count-type", "stream", "stream-cold", "bytes"] {
+            for name in [
+                "append-2x100", "seal", "replay", "point", "count-type", "stream", "stream-cold", "bytes",
+            ] {
                 #expect(names.contains(name), "\(name)")
             }
             for result in results {
@@ -117,7 +125,8 @@ struct ReportTests {
                 #expect(result["events"] is Int && result["seconds"] is Double)
                 #expect(result["events_per_second"] is Double)
             }
-            let left = try FileManager.default.contentsOfDirectory(atPath: folder.root.path(percentEncoded: false))
+            let left = try FileManager.default.contentsOfDirectory(
+                atPath: folder.root.path(percentEncoded: false))
             #expect(left == ["events.bin"], "the logs are removed")
         }
     }

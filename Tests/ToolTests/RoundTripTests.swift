@@ -26,8 +26,10 @@ struct RoundTripTests {
     @Test("data comes back byte for byte, however it was written")
     func oddData() throws {
         let data = [
-            "1", "-0", "1.0", "1.50e+10", "123456789012345678901234567890", "null", "true", "\"\"", "[]", "{}",
-            #""\u0041\ud83d\ude00\u001b[31m\u202e""#, "\"\u{202E}\u{7F}\u{85} é 漢\"", #"{ "a" : [ 1 , 2 ],"a":3 }"#,
+            "1", "-0", "1.0", "1.50e+10", "123456789012345678901234567890", "null", "true", "\"\"", "[]",
+            "{}",
+            #""\u0041\ud83d\ude00\u001b[31m\u202e""#, "\"\u{202E}\u{7F}\u{85} é 漢\"",
+            #"{ "a" : [ 1 , 2 ],"a":3 }"#,
             #"{"b":{"c":[[[]]]}}"#,
         ]
         let lines = data.enumerated().map { index, data in
@@ -53,9 +55,10 @@ struct RoundTripTests {
             try Tool.succeed("export", "ndjson", log, "--output", copy)
             let exported = try String(contentsOfFile: copy, encoding: .utf8).split(separator: "\n")
             #expect(exported.map(withoutPlace) == lines)
-            #expect(try FileManager.default.contentsOfDirectory(atPath: folder.root.path()).allSatisfy {
-                !$0.hasSuffix(".partial")
-            })
+            #expect(
+                try FileManager.default.contentsOfDirectory(atPath: folder.root.path()).allSatisfy {
+                    !$0.hasSuffix(".partial")
+                })
             // And what was exported as CloudEvents is the same log again.
             let other = folder.path("other")
             try Tool.succeed("init", other)
@@ -76,7 +79,9 @@ struct RoundTripTests {
             let rows = text.components(separatedBy: "\r\n")
             #expect(rows.count == 5 && rows[4].isEmpty)
             #expect(rows[0].hasPrefix("position,revision,id,type,stream,timestamp"))
-            #expect(rows[1].hasPrefix("0,0,UA1545-2013-01-01-EWR-departed,flight.departed,N14228,2013-01-01T10:17:00Z"))
+            #expect(
+                rows[1].hasPrefix(
+                    "0,0,UA1545-2013-01-01-EWR-departed,flight.departed,N14228,2013-01-01T10:17:00Z"))
         }
     }
 
@@ -100,7 +105,8 @@ struct RoundTripTests {
         try TemporaryFolder.withLog { _, log in
             var lines = try Sample.lines()
             lines[250] = "{\"type\":7}"
-            let outcome = try Tool.fail(1, "import", log, "-", "--batch", "100", input: lines.joined(separator: "\n"))
+            let outcome = try Tool.fail(
+                1, "import", log, "-", "--batch", "100", input: lines.joined(separator: "\n"))
             #expect(outcome.error.contains("line 251"))
             #expect(try Tool.succeed("read", log, "--count").output == "200\n")
         }
@@ -114,7 +120,8 @@ struct RoundTripTests {
             let other = line.replacing(":1}", with: ":2}")
             let outcome = try Tool.fail(1, "import", log, "-", input: #"{"type":"b"}"# + "\n" + other)
             #expect(outcome.error.contains("line 2") && outcome.error.contains("position 0"))
-            let within = try Tool.fail(1, "import", log, "-", input: "\(line.replacing("1", with: "3"))\n\(other)\n")
+            let within = try Tool.fail(
+                1, "import", log, "-", input: "\(line.replacing("1", with: "3"))\n\(other)\n")
             #expect(within.error.contains("line 2"))
             #expect(try Tool.succeed("read", log, "--count").output == "1\n")
         }

@@ -65,7 +65,10 @@ struct TerminalTests {
                 let error = try Tool.fail(1, "import", log, "-", input: line).error
                 #expect(error.contains("line 1") && !error.contains("\u{1B}"), "\(error)")
             }
-            for members in [#""type":"""#, #""type":"t","stream":"""#, #""type":"\#(String(repeating: "n", count: 256))""#] {
+            for members in [
+                #""type":"""#, #""type":"t","stream":"""#,
+                #""type":"\#(String(repeating: "n", count: 256))""#,
+            ] {
                 try Tool.fail(1, "import", log, "-", input: "{\(members)}")
             }
             #expect(try Tool.succeed("read", log, "--count").output == "0\n")

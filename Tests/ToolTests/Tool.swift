@@ -69,7 +69,8 @@ enum Tool {
         let outcome = try Self.run(arguments, input: input)
         #expect(!outcome.wasKilled, "\(arguments)", sourceLocation: location)
         #expect(outcome.status == status, "\(arguments): \(outcome.error)", sourceLocation: location)
-        #expect(outcome.error.hasPrefix("tidelog: "), "\(arguments): \(outcome.error)", sourceLocation: location)
+        #expect(
+            outcome.error.hasPrefix("tidelog: "), "\(arguments): \(outcome.error)", sourceLocation: location)
         #expect(
             outcome.error.split(separator: "\n", omittingEmptySubsequences: false).count == 2,
             "one line: \(outcome.error)", sourceLocation: location)

@@ -46,7 +46,7 @@ struct FrameHostileTests {
         #expect(refused > Self.rounds / 20, "seed \(seed)")
     }
 
-    static func mutate(_ bytes: inout [UInt8], _ header: FrameHeader, _ numbers: inout SeededNumbers) {
+    static func mutate(_ bytes: inout [UInt8], _ header: FrameHeader, _ numbers: inout FrameNumbers) {
         let envelope = header.prefixBytes..<(header.prefixBytes + header.envelopeBytes)
         let offset: Int
         switch numbers.below(6) {

@@ -6,7 +6,7 @@ import Testing
 struct FrameReadingTests {
     /// 600 events of three common types and some rare ones, grouped by type.
     static func grouped() throws -> SampleFrame {
-        var numbers = SeededNumbers(seed: 31)
+        var numbers = FrameNumbers(seed: 31)
         let records = (0..<600).map { index in
             let type = index % 50 == 0 ? "rare.\(index % 7)" : "common.\(index % 3)"
             return EventRecord(
@@ -15,7 +15,7 @@ struct FrameReadingTests {
                 metadata: ArraySlice(Array("{\"user\":\(index % 17),\"more\":\"text\"}".utf8)),
                 payload: ArraySlice(Array("{\"n\":\(numbers.below(1 << 30)),\"type\":\"\(type)\"}".utf8)))
         }
-        var places = SeededNumbers(seed: 1)
+        var places = FrameNumbers(seed: 1)
         return try SampleFrame.sealed(records, isSparse: true, numbers: &places)
     }
 
@@ -117,7 +117,7 @@ struct FrameReadingTests {
 
     @Test("identifiers that are ids of the same frame cost next to nothing")
     func references() throws {
-        var numbers = SeededNumbers(seed: 8)
+        var numbers = FrameNumbers(seed: 8)
         var previous: Identifier?
         let plain = (0..<500).map { index in
             EventRecord(id: .uuid(numbers.next(), numbers.next()), type: "t", timestamp: Int64(index))

@@ -97,7 +97,7 @@ struct FrameRoundTripTests {
 
     @Test("payloads and metadata of megabytes come back, compressible or not")
     func large() throws {
-        var numbers = SeededNumbers(seed: 5)
+        var numbers = FrameNumbers(seed: 5)
         let noise = (0..<3_000_000).map { _ in UInt8(truncatingIfNeeded: numbers.next()) }
         let records = [
             EventRecord(id: .uuid(1, 2), type: "noise", timestamp: 1, payload: noise[...]),

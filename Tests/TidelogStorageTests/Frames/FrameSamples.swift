@@ -1,7 +1,7 @@
 @testable import TidelogStorage
 
 /// Random numbers that are the same for the same seed (SplitMix64).
-struct SeededNumbers: RandomNumberGenerator {
+struct FrameNumbers: RandomNumberGenerator {
     private var state: UInt64
 
     init(seed: UInt64) { self.state = seed }
@@ -22,7 +22,7 @@ struct SeededNumbers: RandomNumberGenerator {
 
 /// Records of every shape that a frame takes, drawn at random.
 struct RecordSource {
-    var numbers: SeededNumbers
+    var numbers: FrameNumbers
     /// How many streams there are to choose from; nil for a new one each time.
     var streams: Int?
     var types: Int
@@ -35,7 +35,7 @@ struct RecordSource {
 
     /// Draws the kind of log first, and then records of it.
     init(seed: UInt64) {
-        var numbers = SeededNumbers(seed: seed)
+        var numbers = FrameNumbers(seed: seed)
         self.streams = [1, 3, 40, 3000, nil][numbers.below(5)]
         self.types = [1, 3, 20, 300][numbers.below(4)]
         self.isBare = numbers.once(in: 6)
@@ -161,7 +161,7 @@ struct SampleFrame {
 
     /// The frame of events whose places are drawn at random, with gaps if `isSparse`.
     static func sealed(
-        _ records: [EventRecord], isSparse: Bool, numbers: inout SeededNumbers,
+        _ records: [EventRecord], isSparse: Bool, numbers: inout FrameNumbers,
         encoder: FrameEncoder? = nil
     ) throws -> SampleFrame {
         let encoder = try encoder ?? FrameEncoder(groupsByType: true)

@@ -136,9 +136,13 @@ func flip(_ path: String, bit: Int) throws {
     chmod(path, 0o600)
     let descriptor = try Files.open(path, flags: O_RDWR)
     var byte: UInt8 = 0
-    guard pread(descriptor.number, &byte, 1, bit / 8) == 1 else { throw StorageError(.notFound, "no such byte") }
+    guard pread(descriptor.number, &byte, 1, bit / 8) == 1 else {
+        throw StorageError(.notFound, "no such byte")
+    }
     byte ^= 1 << (bit % 8)
-    guard pwrite(descriptor.number, &byte, 1, bit / 8) == 1 else { throw StorageError(.inputOutput, "pwrite") }
+    guard pwrite(descriptor.number, &byte, 1, bit / 8) == 1 else {
+        throw StorageError(.inputOutput, "pwrite")
+    }
 }
 
 /// Cuts a file.

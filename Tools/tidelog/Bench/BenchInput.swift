@@ -103,7 +103,8 @@ private final class InputFile {
     init(_ path: String) throws {
         guard let file = fopen(path, "rbe") else {
             throw Failure(
-                .unable, "cannot read \(path): \(systemMessage(errno)); make it with `tidelog bench --write-input`")
+                .unable,
+                "cannot read \(path): \(systemMessage(errno)); make it with `tidelog bench --write-input`")
         }
         self.file = file
         self.path = path

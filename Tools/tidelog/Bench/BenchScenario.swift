@@ -55,10 +55,12 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
     }
 
     /// Those that run where none are named.
-    static let standard: [BenchScenario] = [
-        "append-1x1000", "append-4x1000", "append-4x100", "append-64x1", "append-1024x1", "append-1x1", "seal",
-        "reopen",
-    ].compactMap { BenchScenario($0) } + Reading.allCases.compactMap { BenchScenario($0.rawValue) }
+    static let standard: [BenchScenario] =
+        [
+            "append-1x1000", "append-4x1000", "append-4x100", "append-64x1", "append-1024x1", "append-1x1",
+            "seal",
+            "reopen",
+        ].compactMap { BenchScenario($0) } + Reading.allCases.compactMap { BenchScenario($0.rawValue) }
 
     static var allValueStrings: [String] {
         Self.standard.map(\.description) + ["read", "append-CALLERSxBATCH"]

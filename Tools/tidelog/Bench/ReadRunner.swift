@@ -27,7 +27,8 @@ struct ReadRunner: Sendable {
         case .streamEvicted: return try await self.evictedStream(name)
         case .memory:
             _ = try await self.replay(name, parts: 1)
-            return BenchResult(name, events: self.input.count, seconds: 0, .megabytes(Self.anonymousMegabytes()))
+            return BenchResult(
+                name, events: self.input.count, seconds: 0, .megabytes(Self.anonymousMegabytes()))
         case .bytesSealed:
             let statistics = try await self.log.statistics()
             let bytes = Double(statistics.sealedBytes) / Double(max(1, statistics.sealedEvents))
@@ -177,16 +178,17 @@ private struct Tally: Sendable {
         try log.scan(query) { view throws(EventLogError) in
             events += 1
             sum &+= view.position.rawValue &+ UInt64(bitPattern: view.timestamp.nanosecondsSinceEpoch)
-            sum &+= UInt64(try view.withPayload { payload in
-                bytes &+= payload.byteCount
-                var sum = 0
-                var offset = 0
-                while offset < payload.byteCount {
-                    sum &+= Int(payload.unsafeLoad(fromByteOffset: offset, as: UInt8.self))
-                    offset += 64
-                }
-                return sum
-            })
+            sum &+= UInt64(
+                try view.withPayload { payload in
+                    bytes &+= payload.byteCount
+                    var sum = 0
+                    var offset = 0
+                    while offset < payload.byteCount {
+                        sum &+= Int(payload.unsafeLoad(fromByteOffset: offset, as: UInt8.self))
+                        offset += 64
+                    }
+                    return sum
+                })
             return true
         }
         (self.events, self.bytes, self.sum) = (events, bytes, sum)
@@ -212,7 +214,9 @@ func directoryBytes(_ path: String) -> Int {
     for folder in [path, "\(path)/segments"] {
         for name in fileNames(in: folder) {
             var status = stat()
-            guard lstat("\(folder)/\(name)", &status) == 0, status.st_mode & S_IFMT == S_IFREG else { continue }
+            guard lstat("\(folder)/\(name)", &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+                continue
+            }
             total += min(Int(status.st_blocks) * 512, Int(status.st_size))
         }
     }

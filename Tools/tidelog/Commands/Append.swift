@@ -33,7 +33,8 @@ struct Append: AsyncParsableCommand {
 
     @Option(
         parsing: .unconditional,
-        help: .init("The payload: JSON unless --content-type says otherwise; - for standard input.",
+        help: .init(
+            "The payload: JSON unless --content-type says otherwise; - for standard input.",
             valueName: "json|-"))
     var data: String?
 
@@ -56,7 +57,8 @@ struct Append: AsyncParsableCommand {
     var metadata: String?
 
     @Option(
-        help: .init("When it happened, RFC 3339. (default: now)", valueName: "time"), transform: Parse.timestamp)
+        help: .init("When it happened, RFC 3339. (default: now)", valueName: "time"),
+        transform: Parse.timestamp)
     var time: Timestamp?
 
     @Option(help: .init("The version of the payload's schema.", valueName: "n"))

@@ -34,7 +34,9 @@ struct Bench: AsyncParsableCommand {
     @Option(help: .init("How many events.", valueName: "n"), transform: Parse.atLeast(100))
     var events = 1_000_000
 
-    @Option(help: .init("Streams that the generator spreads them over. (default: a tenth of the events)", valueName: "n"),
+    @Option(
+        help: .init(
+            "Streams that the generator spreads them over. (default: a tenth of the events)", valueName: "n"),
         transform: Parse.atLeast(1))
     var streams: Int?
 
@@ -50,11 +52,14 @@ struct Bench: AsyncParsableCommand {
     @Flag(help: "Do not seal in the background while appending is measured.")
     var noBackgroundSealing = false
 
-    @Option(help: .init("Take events from a file that --write-input wrote.", valueName: "file"), completion: .file())
+    @Option(
+        help: .init("Take events from a file that --write-input wrote.", valueName: "file"),
+        completion: .file())
     var input: String?
 
     @Option(
-        help: .init("Write the generator's events to a file, length before plain JSON, and end.", valueName: "file"),
+        help: .init(
+            "Write the generator's events to a file, length before plain JSON, and end.", valueName: "file"),
         completion: .file())
     var writeInput: String?
 

@@ -50,7 +50,8 @@ struct Compact: AsyncParsableCommand {
             [
                 "segments_before": .integer(result.segmentsBefore),
                 "segments_after": .integer(result.segmentsAfter),
-                "events_removed": .integer(result.eventsRemoved), "bytes_before": .integer(result.bytesBefore),
+                "events_removed": .integer(result.eventsRemoved),
+                "bytes_before": .integer(result.bytesBefore),
                 "bytes_after": .integer(result.bytesAfter), "seconds": .number(seconds),
             ], Self.lines(result, seconds))
     }

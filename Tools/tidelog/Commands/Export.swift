@@ -57,7 +57,8 @@ struct ExportOptions: ParsableArguments {
 
     @Option(
         name: .shortAndLong,
-        help: .init("Write to this file, whole or not at all, rather than to standard output.", valueName: "file"),
+        help: .init(
+            "Write to this file, whole or not at all, rather than to standard output.", valueName: "file"),
         completion: .file())
     var output: String?
 
@@ -109,7 +110,8 @@ final class NewFile {
         self.partial = "\(path).\(getpid()).partial"
         self.descriptor = Glibc.open(self.partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
         if self.descriptor < 0 {
-            throw Failure(.unable, "cannot make \(self.partial): \(systemMessage(errno)); choose another place")
+            throw Failure(
+                .unable, "cannot make \(self.partial): \(systemMessage(errno)); choose another place")
         }
     }
 

@@ -33,7 +33,8 @@ struct Import: AsyncParsableCommand {
     var window = 6_000_000
 
     @Option(
-        help: .init("Seal whenever this many uncompressed bytes have gathered. (default: 64MiB)",
+        help: .init(
+            "Seal whenever this many uncompressed bytes have gathered. (default: 64MiB)",
             valueName: "size"), transform: Parse.bytes)
     var segmentSize: Int?
 

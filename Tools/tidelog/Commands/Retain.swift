@@ -27,7 +27,8 @@ struct Retain: AsyncParsableCommand {
     var maxBytes: Int?
 
     @Option(
-        help: .init("Drop files as long as so many events stay.", valueName: "n"), transform: Parse.atLeast(0))
+        help: .init("Drop files as long as so many events stay.", valueName: "n"), transform: Parse.atLeast(0)
+    )
     var maxEvents: Int?
 
     @Option(help: .init("Drop nothing at or after this position.", valueName: "n"))

@@ -32,7 +32,10 @@ struct Seal: AsyncParsableCommand {
         let events = segments.reduce(0) { $0 + $1.count }
         try report(
             json: self.output.json,
-            ["segments": .array(segments.map(\.json)), "events": .integer(events), "seconds": .number(seconds)],
+            [
+                "segments": .array(segments.map(\.json)), "events": .integer(events),
+                "seconds": .number(seconds),
+            ],
             segments.isEmpty
                 ? ["Nothing to seal: every event is sealed."]
                 : table(of: segments) + [

@@ -38,7 +38,8 @@ struct Stats: AsyncParsableCommand {
     private func lines(_ s: LogStatistics, _ oldest: Timestamp?, _ newest: Timestamp?) -> [String] {
         var facts = Facts()
         facts.add("log", "\(s.logID)  \(self.log.log)")
-        facts.add("created", "\(s.createdAt)" + (s.incarnation > 0 ? ", restored \(s.incarnation) times" : ""))
+        facts.add(
+            "created", "\(s.createdAt)" + (s.incarnation > 0 ? ", restored \(s.incarnation) times" : ""))
         facts.add("events", Units.count(s.sealedEvents + s.activeEvents))
         facts.add(
             "positions",

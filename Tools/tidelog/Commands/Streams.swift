@@ -34,7 +34,8 @@ struct Streams: AsyncParsableCommand {
             var remaining = self.limit ?? .max
             var isFirst = true
             while remaining > 0 {
-                let page = try await log.streams(prefix: self.prefix, after: last, limit: min(remaining, 1000))
+                let page = try await log.streams(
+                    prefix: self.prefix, after: last, limit: min(remaining, 1000))
                 if self.output.json {
                     for stream in page {
                         try output.write { text in

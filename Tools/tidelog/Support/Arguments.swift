@@ -28,7 +28,8 @@ enum Parse {
             return try Timestamp(rfc3339: whole)
         } catch {
             throw ValidationError(
-                "write a time as 2013-01-01T05:17:00-05:00, a day as 2013-01-01, or how long ago as 15m, 2h, 7d")
+                "write a time as 2013-01-01T05:17:00-05:00, a day as 2013-01-01, or how long ago as 15m, 2h, 7d"
+            )
         }
     }
 
@@ -42,7 +43,9 @@ enum Parse {
 
     private static func seconds(_ text: String) -> Int? {
         let units: [Character: Int] = ["s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800]
-        guard let unit = text.last.flatMap({ units[$0] }), let value = UInt32(text.dropLast()) else { return nil }
+        guard let unit = text.last.flatMap({ units[$0] }), let value = UInt32(text.dropLast()) else {
+            return nil
+        }
         return Int(value) * unit
     }
 

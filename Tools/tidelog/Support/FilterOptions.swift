@@ -20,11 +20,13 @@ struct FilterOptions: ParsableArguments {
     var types: [TypePattern] = []
 
     @Option(
-        help: .init("Events that happened at this time or later: RFC 3339, or 15m, 2h, 7d ago.", valueName: "time"),
+        help: .init(
+            "Events that happened at this time or later: RFC 3339, or 15m, 2h, 7d ago.", valueName: "time"),
         transform: Parse.timestamp)
     var since: Timestamp?
 
-    @Option(help: .init("Events that happened before this time.", valueName: "time"), transform: Parse.timestamp)
+    @Option(
+        help: .init("Events that happened before this time.", valueName: "time"), transform: Parse.timestamp)
     var until: Timestamp?
 
     @Option(help: .init("Events with this correlation id.", valueName: "id"))

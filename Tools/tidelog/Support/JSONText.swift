@@ -63,7 +63,8 @@ enum JSONText: ExpressibleByStringLiteral, ExpressibleByArrayLiteral, Expressibl
 }
 
 /// Prints a report: for programs as one JSON object, else for people.
-func report(json isJSON: Bool, _ value: @autoclosure () -> JSONText, _ lines: @autoclosure () -> [String]) throws
+func report(json isJSON: Bool, _ value: @autoclosure () -> JSONText, _ lines: @autoclosure () -> [String])
+    throws
 {
     if isJSON {
         let output = LineOutput()

@@ -36,7 +36,9 @@ final class ProgressBar: Sendable {
         let now = ContinuousClock.now
         let mayDraw = self.state.withLock { state in
             state.done = done
-            guard !state.isOver, state.drawn.map({ now - $0 >= .milliseconds(100) }) ?? true else { return false }
+            guard !state.isOver, state.drawn.map({ now - $0 >= .milliseconds(100) }) ?? true else {
+                return false
+            }
             state.drawn = now
             return true
         }
@@ -58,7 +60,9 @@ final class ProgressBar: Sendable {
         if let total, total > 0 {
             let part = min(1, Double(done) / Double(total))
             let filled = Int(part * 24)
-            line += "[" + String(repeating: "=", count: filled) + String(repeating: " ", count: 24 - filled) + "] "
+            line +=
+                "[" + String(repeating: "=", count: filled) + String(repeating: " ", count: 24 - filled)
+                + "] "
             line += "\(Int(part * 100)) %  "
             if part > 0.01, part < 1, seconds > 2 {
                 line += "\(Units.duration((seconds / part * (1 - part)).rounded(.up))) left  "

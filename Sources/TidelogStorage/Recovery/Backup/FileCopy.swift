@@ -46,7 +46,8 @@ struct FileCopy {
         }
         guard stream.finish() == expected.digest else {
             throw StorageError(
-                .corrupted, "\(name) does not have the digest that it should have: it was damaged or replaced",
+                .corrupted,
+                "\(name) does not have the digest that it should have: it was damaged or replaced",
                 path: source)
         }
         try Files.syncFile(descriptor: writing.number, path: target)

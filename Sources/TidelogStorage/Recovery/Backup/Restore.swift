@@ -65,7 +65,8 @@ package struct Restore {
     ) throws(StorageError) {
         guard let manifest = try BackupManifest.read(backup) else {
             throw StorageError(
-                .notFound, "there is no backup here: the file '\(BackupManifest.name)' is missing", path: backup)
+                .notFound, "there is no backup here: the file '\(BackupManifest.name)' is missing",
+                path: backup)
         }
         self.backup = backup
         self.manifest = manifest
@@ -111,7 +112,9 @@ package struct Restore {
         let segments = directory + "/" + Head.Names.segments
         for name in (try? Files.list(segments)) ?? [] { _ = unlink(segments + "/" + name) }
         _ = rmdir(segments)
-        for name in [Head.Names.temporary, Head.Names.temporary + "-lock", self.markName, self.markName + ".tmp"] {
+        for name in [
+            Head.Names.temporary, Head.Names.temporary + "-lock", self.markName, self.markName + ".tmp",
+        ] {
             _ = unlink(directory + "/" + name)
         }
     }

@@ -97,7 +97,8 @@ extension FrameHeader {
 
     /// Whether this is a whole frame of a version that this build does not know.
     static func isOfNewerVersion(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        guard let frame = self.claimed(bytes), frame.count == bytes.count, let start = frame.baseAddress else {
+        guard let frame = self.claimed(bytes), frame.count == bytes.count, let start = frame.baseAddress
+        else {
             return false
         }
         typealias Offset = FrameFormat.Offset

@@ -124,7 +124,8 @@ struct HeadFrames {
         if head.firstPosition > head.lastPosition {
             problem = "its last event stands before its first"
         } else if let span = self.streams.removeValue(forKey: stream) {
-            if head.nextRevision < span.first && !self.hasGap || head.nextRevision > span.next && !self.hasGap {
+            if head.nextRevision < span.first && !self.hasGap || head.nextRevision > span.next && !self.hasGap
+            {
                 problem =
                     "its head ends at revision \(head.nextRevision) and its events in the head are "
                     + "\(span.first) to \(span.next - 1)"

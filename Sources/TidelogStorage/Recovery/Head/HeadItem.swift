@@ -100,7 +100,8 @@ extension HeadItem {
             if let lower, let upper, lower <= upper { positions = lower..<upper }
             self = .finding(
                 RecoveryFinding(
-                    kind, fields.rest(), file: file.isEmpty ? nil : file, positions: positions, isNote: isNote))
+                    kind, fields.rest(), file: file.isEmpty ? nil : file, positions: positions, isNote: isNote
+                ))
         case "frames": self = .frames(end: fields.number())
         case "progress": self = .progress(done: fields.number(), total: fields.number())
         case "failure": self = .failure(code: fields.word(), message: fields.rest())
@@ -131,7 +132,8 @@ private struct LineFields {
         }
         let end = self.remaining.firstIndex(of: UInt8(ascii: " ")) ?? self.remaining.endIndex
         let word = String(Substring(self.remaining[..<end]))
-        self.remaining = end < self.remaining.endIndex ? self.remaining[end...].dropFirst() : self.remaining[end...]
+        self.remaining =
+            end < self.remaining.endIndex ? self.remaining[end...].dropFirst() : self.remaining[end...]
         return word
     }
 

@@ -43,7 +43,8 @@ final class HeadTrees {
                 continue
             }
             let isInteger = database.flags & PageDatabase.integerKeys != 0
-            guard isInteger == Self.integerKeyed.contains(name), database.flags & ~PageDatabase.integerKeys == 0
+            guard isInteger == Self.integerKeyed.contains(name),
+                database.flags & ~PageDatabase.integerKeys == 0
             else {
                 try self.damage(.headPages, "the record of the database '\(name)' is damaged")
                 try self.emit(
@@ -85,7 +86,9 @@ final class HeadTrees {
         let result = try self.walk.walk(database) { entry throws(StorageError) in
             if try self.visit(name, entry) { intact += 1 }
         }
-        for problem in result.problems { try self.damage(.headPages, "in the database '\(name)': \(problem)") }
+        for problem in result.problems {
+            try self.damage(.headPages, "in the database '\(name)': \(problem)")
+        }
         if name == "meta", self.state == nil {
             try self.damage(.headValue, "the head's state is missing")
         }
@@ -109,7 +112,8 @@ final class HeadTrees {
             if first < self.state?.sealedEnd ?? self.catalogueEnd { return true }
             if FrameHeader.isOfNewerVersion(entry.value) {
                 throw StorageError(
-                    .unsupportedFormat, "the head holds frames of a newer format version; use a newer Tidelog",
+                    .unsupportedFormat,
+                    "the head holds frames of a newer format version; use a newer Tidelog",
                     path: self.walk.file.path)
             }
             self.frames.begin(sealedEnd: self.state?.sealedEnd)

@@ -30,7 +30,8 @@ package enum HeadWorker {
     /// Does the walk and ends the process if `arguments` ask for one. To be called first thing in `main`; it
     /// also makes known that this program can be started as a child.
     package static func runIfAsked(_ arguments: [String]) {
-        guard arguments.count == 4, arguments[1] == self.argument, let mode = HeadWalk.Mode(rawValue: arguments[2])
+        guard arguments.count == 4, arguments[1] == self.argument,
+            let mode = HeadWalk.Mode(rawValue: arguments[2])
         else {
             self.isInstalled.store(true, ordering: .relaxed)
             return
@@ -176,7 +177,8 @@ struct HeadInspection {
         // A child that dies must not spend seconds on a report of its own.
         let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
         let library = getenv("LD_LIBRARY_PATH").map { String(cString: $0) }
-        let variables = ["SWIFT_BACKTRACE=enable=no", "PATH=\(path)"]
+        let variables =
+            ["SWIFT_BACKTRACE=enable=no", "PATH=\(path)"]
             + (library.map { ["LD_LIBRARY_PATH=\($0)"] } ?? [])
         var environment: [UnsafeMutablePointer<CChar>?] = variables.map { strdup($0) } + [nil]
         defer {

@@ -116,7 +116,8 @@ final class PageFile {
         var problems: [String] = []
         let first = try Self.readMeta(0, at: 0, descriptor, path)
         if let first { metas.append(first) } else { problems.append("meta page 0 is damaged") }
-        let sizes = first.map { [$0.pageSizeBytes] } ?? [4096, 8192, 16384, 32768, 65536, 2048, 1024, 512, 256]
+        let sizes =
+            first.map { [$0.pageSizeBytes] } ?? [4096, 8192, 16384, 32768, 65536, 2048, 1024, 512, 256]
         var second: PageMeta?
         for size in sizes where second == nil {
             second = try Self.readMeta(1, at: size, descriptor, path)
@@ -124,14 +125,16 @@ final class PageFile {
         }
         if let second { metas.append(second) } else { problems.append("meta page 1 is damaged") }
         for meta in metas where meta.transactionID & 1 != meta.number && meta.transactionID != 0 {
-            problems.append("meta page \(meta.number) has the commit number \(meta.transactionID) of the other")
+            problems.append(
+                "meta page \(meta.number) has the commit number \(meta.transactionID) of the other")
         }
         if let first, let second {
             let (low, high) = (
                 min(first.transactionID, second.transactionID), max(first.transactionID, second.transactionID)
             )
             if high - low > 1 || high == low && high != 0 {
-                problems.append("the meta pages have the commit numbers \(low) and \(high), which do not follow")
+                problems.append(
+                    "the meta pages have the commit numbers \(low) and \(high), which do not follow")
             }
         }
         metas.sort { $0.transactionID > $1.transactionID }

@@ -72,7 +72,8 @@ struct PageScan {
         _ visit: (Found) throws(StorageError) -> Void
     ) throws(StorageError) {
         for index in 0..<nodes.count {
-            guard let node = nodes.node(index), node.flags & PageNode.isDatabase == 0, !node.key.isEmpty else {
+            guard let node = nodes.node(index), node.flags & PageNode.isDatabase == 0, !node.key.isEmpty
+            else {
                 continue
             }
             if node.flags & PageNode.isLong == 0 {
@@ -84,7 +85,8 @@ struct PageScan {
             }
             let first = nodes.longValuePage(node)
             let pages = (PageFile.headerBytes - 1 + node.valueBytes) / self.file.pageSizeBytes + 1
-            guard first >= 2, first < self.file.pageCount, try self.beginsLongValue(first, pages, &buffer) else {
+            guard first >= 2, first < self.file.pageCount, try self.beginsLongValue(first, pages, &buffer)
+            else {
                 continue
             }
             let offset = Int(first) * self.file.pageSizeBytes + PageFile.headerBytes

@@ -218,7 +218,8 @@ final class PageWalk {
     }
 
     /// Visits an entry whose value has pages of its own; false if they are not there.
-    private func visitLong(_ node: PageNode, _ nodes: PageNodes, _ visit: Visit) throws(StorageError) -> Bool {
+    private func visitLong(_ node: PageNode, _ nodes: PageNodes, _ visit: Visit) throws(StorageError) -> Bool
+    {
         let first = nodes.longValuePage(node)
         let count = UInt64((PageFile.headerBytes - 1 + node.valueBytes) / self.file.pageSizeBytes + 1)
         let (end, overflow) = first.addingReportingOverflow(count)

@@ -105,7 +105,9 @@ struct SegmentRemains {
             for run in places {
                 guard try file.read(at: run.fileOffset, count: run.byteCount, into: &buffer) else { continue }
                 buffer.withUnsafeBytes { bytes in
-                    let run = (place: run, key: key, bytes: UnsafeRawBufferPointer(rebasing: bytes[..<run.byteCount]))
+                    let run = (
+                        place: run, key: key, bytes: UnsafeRawBufferPointer(rebasing: bytes[..<run.byteCount])
+                    )
                     found.formUnion(self.chain(run.bytes, run.place, key: run.key, within: whole))
                 }
             }
@@ -115,7 +117,8 @@ struct SegmentRemains {
         }
         // Blocks of one segment never overlap: two that do are both doubtful, unless they are the same.
         var doubtful: Set<Int> = []
-        for index in ordered.indices.dropFirst() where ordered[index].positions.overlaps(ordered[index - 1].positions) {
+        for index in ordered.indices.dropFirst()
+        where ordered[index].positions.overlaps(ordered[index - 1].positions) {
             if ordered[index].positions == ordered[index - 1].positions,
                 ordered[index].byteCount == ordered[index - 1].byteCount
             {

@@ -27,7 +27,8 @@ final class StreamComparison {
     }
 
     func take(_ item: HeadItem) {
-        guard case .value("streams", let key, let value) = item, let head = try? StreamHead.decode(value) else {
+        guard case .value("streams", let key, let value) = item, let head = try? StreamHead.decode(value)
+        else {
             return
         }
         let name = String(decoding: key, as: UTF8.self)

@@ -186,7 +186,8 @@ package struct Verification {
             var problem: String?
             if size != info.fileBytes {
                 problem = "the segment's file has \(size) bytes, and the catalogue says \(info.fileBytes)"
-            } else if try Files.digest(descriptor: descriptor.number, length: size, path: path) != info.digest {
+            } else if try Files.digest(descriptor: descriptor.number, length: size, path: path) != info.digest
+            {
                 problem = "the segment's file does not have the digest that the catalogue keeps"
             }
             if let problem {
