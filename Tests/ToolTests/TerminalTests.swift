@@ -7,11 +7,8 @@ struct TerminalTests {
 
     /// Runs the tool with standard output and standard error on a terminal, and returns what that got.
     private static func runOnTerminal(_ arguments: [String]) throws -> (status: Int32, text: String) {
-        let primary = posix_openpt(O_RDWR | O_NOCTTY)
-        try #require(primary >= 0 && grantpt(primary) == 0 && unlockpt(primary) == 0)
-        let name = String(cString: try #require(ptsname(primary)))
-        let secondary = open(name, O_RDWR | O_NOCTTY)
-        try #require(secondary >= 0)
+        var (primary, secondary): (Int32, Int32) = (-1, -1)
+        try #require(openpty(&primary, &secondary, nil, nil, nil) == 0)
         let process = Process()
         process.executableURL = Tool.url
         process.arguments = arguments
