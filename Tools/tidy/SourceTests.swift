@@ -2,7 +2,7 @@ import Testing
 
 /// The most lines that a Swift file may have, and the most columns that a line may have.
 private let maximumLines = 500
-private let maximumColumns = 110
+private let maximumColumns = 120
 
 /// `nonisolated(unsafe)` and `@unchecked Sendable` together must be fewer than this in Sources and Tools.
 private let unsafeMarksLimit = 12
@@ -28,7 +28,7 @@ struct SourceTests {
             "Split these files by concept:")
     }
 
-    @Test("no line is longer than 110 columns or holds a tab")
+    @Test("no line is longer than 120 columns or holds a tab")
     func columns() {
         var broken: [String] = []
         for path in SourceTree.files where path.hasSuffix(".swift") || path.hasPrefix("Tools/scripts/") {

@@ -21,8 +21,8 @@ package final class CompressionDictionary: Sendable {
     /// - Parameters:
     ///   - level: what it compresses with; decompressing does not depend on it.
     ///   - expectedHash: the hash that was stored with it, if one was.
-    /// - Throws: ``StorageError`` with code `corrupted` if `bytes` are no dictionary of zstd or do not have the
-    ///   expected hash.
+    /// - Throws: ``StorageError`` with code `corrupted` if `bytes` are no dictionary of zstd or do not have
+    ///   the expected hash.
     package init(bytes: [UInt8], level: Int32, expectedHash: UInt64? = nil) throws(StorageError) {
         let hash = bytes.withUnsafeBytes { XXH64.hash($0) }
         if let expectedHash, expectedHash != hash {
@@ -84,8 +84,8 @@ package final class CompressionDictionary: Sendable {
             let meaning = String(cString: ZDICT_getErrorName(result))
             throw StorageError(
                 .invalidArgument,
-                "training a dictionary of \(capacity) bytes on \(sampleSizes.count) samples of \(total) bytes "
-                    + "failed: \(meaning)",
+                "training a dictionary of \(capacity) bytes on \(sampleSizes.count) samples of \(total) "
+                    + "bytes failed: \(meaning)",
                 number: Int32(truncatingIfNeeded: ZSTD_getErrorCode(result).rawValue))
         }
         dictionary.removeLast(capacity - result)

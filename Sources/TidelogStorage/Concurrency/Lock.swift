@@ -4,9 +4,9 @@
 #if TIDELOG_SANITIZE_THREAD
     import Glibc
 
+    // SAFETY: both pointers are owned by the lock, and `value` is touched only while `mutex` is held.
     /// A value that one thread at a time can reach, inside ``withLock(_:)``.
     package struct Lock<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
-        // SAFETY: both pointers are owned by this value, and `value` is touched only while `mutex` is held.
         private let mutex: UnsafeMutablePointer<pthread_mutex_t>
         private let value: UnsafeMutablePointer<Value>
 

@@ -56,12 +56,13 @@ extension LogEngine {
         _ records: [EventRecord]
     ) throws(StorageError) -> (FrameDraft?, [UInt64], Int) {
         var bytes = 0
-        for record in records {
-            let size = record.payload.count + record.metadata.count
+        let span = records.span
+        for index in span.indices {
+            let size = span[index].payload.count + span[index].metadata.count
             if size > self.options.maximumEventBytes {
                 throw StorageError(
                     .limitExceeded,
-                    "an event of type '\(record.type)' has \(size) bytes and the limit is "
+                    "an event of type '\(records[index].type)' has \(size) bytes and the limit is "
                         + "\(self.options.maximumEventBytes); store large data elsewhere and append a reference"
                 )
             }
@@ -77,7 +78,8 @@ extension LogEngine {
         let hashes: [UInt64]
         if records.count >= Self.encodedByCaller || bytes >= 64 << 10 {
             let encoded = try self.encoders.use { encoder throws(StorageError) in
-                for record in records { try encoder.append(record) }
+                let span = records.span  // lends each record, where a loop over the array would copy it
+                for index in span.indices { try encoder.append(span[index]) }
                 return try encoder.finish()
             }
             draft = encoded

@@ -22,8 +22,8 @@ package struct FileLock: ~Copyable, Sendable {
     /// - Parameters:
     ///   - path: a file for this purpose alone, not one that LMDB opens.
     ///   - waiting: whether to wait as long as another holds it; else that is an error at once.
-    /// - Throws: ``StorageError`` with code `locked` if another holds it; `permission` also if a symbolic link
-    ///   stands there.
+    /// - Throws: ``StorageError`` with code `locked` if another holds it; `permission` also if a symbolic
+    ///   link stands there.
     package init(
         _ path: String, _ mode: Mode, waiting: Bool = false, fileMode: UInt32 = 0o600
     ) throws(StorageError) {

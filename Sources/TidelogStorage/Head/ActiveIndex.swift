@@ -36,8 +36,13 @@ package struct ActiveIndex {
     }
 
     /// Adds the events of one frame, whose first event has position `first`.
-    package mutating func append(_ summary: FrameSummary, first: UInt64, baseRevisions: [UInt64]) {
-        self.growing.append(summary, first: first, baseRevisions: baseRevisions)
+    ///
+    /// - Parameter places: where the growing chunk has the frame's streams, if that was looked up since its
+    ///   last change.
+    package mutating func append(
+        _ summary: FrameSummary, first: UInt64, baseRevisions: [UInt64], places: StreamPlaces? = nil
+    ) {
+        self.growing.append(summary, first: first, baseRevisions: baseRevisions, places: places)
     }
 
     /// The revision that the stream's next event gets, where the active segment has events of it.
@@ -125,7 +130,14 @@ package final class ActiveChunk: @unchecked Sendable {
     package var end: UInt64 { self.first + UInt64(self.count) }
     var hasUnnamedTypes: Bool { self.types.count >= Int(Self.unnamedType) }
 
-    fileprivate func append(_ summary: FrameSummary, first: UInt64, baseRevisions: [UInt64]) {
+    /// Where the chunk has these streams.
+    func places(of streams: [String], hashes: [UInt64]) -> StreamPlaces {
+        self.streams.places(of: streams, hashes: hashes)
+    }
+
+    fileprivate func append(
+        _ summary: FrameSummary, first: UInt64, baseRevisions: [UInt64], places: StreamPlaces?
+    ) {
         precondition(first == self.end, "frames join without a gap")
         let start = UInt32(self.count)
         self.frames.append(
@@ -138,20 +150,12 @@ package final class ActiveChunk: @unchecked Sendable {
         let codes = summary.types.map { self.code(ofType: $0) }
         for code in summary.typeCodes { self.typeCodes.append(codes[Int(code)]) }
 
-        var entries = ContiguousArray<Int>()
-        entries.reserveCapacity(summary.streams.count)
-        for (index, name) in summary.streams.enumerated() {
-            entries.append(self.streams.findOrInsert(name, nextRevision: baseRevisions[index]))
+        var entries = places?.entries ?? ContiguousArray(repeating: -1, count: summary.streams.count)
+        for index in entries.indices where entries[index] < 0 {
+            entries[index] = Int32(
+                self.streams.findOrInsert(summary.streams[index], nextRevision: baseRevisions[index]))
         }
-        for (index, code) in summary.streamCodes.enumerated() {
-            let offset = start + UInt32(index)
-            if code == 0 {
-                self.previousInStream.append(0)
-            } else {
-                self.previousInStream.append(
-                    self.streams.link(entries[Int(code) - 1], offset: offset))
-            }
-        }
+        self.streams.link(summary.streamCodes, entries: entries, start: start, into: &self.previousInStream)
     }
 
     private func code(ofType type: String) -> UInt16 {

@@ -33,8 +33,8 @@ extension Environment {
 
     /// Requires that a reader sees the newest commit.
     ///
-    /// Another process may be committing: its meta page is in the file before its number is where readers find
-    /// it, for as long as the disk takes. So this looks again, for about two seconds unless said.
+    /// Another process may be committing: its meta page is in the file before its number is where readers
+    /// find it, for as long as the disk takes. So this looks again, for about two seconds unless said.
     func requireNewestCommit(tries: Int = 1000) throws(StorageError) {
         var triesLeft = tries
         while true {

@@ -73,8 +73,8 @@ extension Environment {
     ///
     /// It waits until other write transactions, of other processes too, have ended.
     ///
-    /// - Throws: ``StorageError`` with code `poisoned` if an earlier commit failed, or if LMDB does not see the
-    ///   newest commit: close and reopen; `invalidArgument` if this thread is in a write transaction already;
+    /// - Throws: ``StorageError`` with code `poisoned` if an earlier commit failed, or if LMDB does not see
+    ///   the newest commit: close and reopen; `invalidArgument` if this thread is in a write transaction already;
     ///   `permission` if the environment is read-only; `closed`.
     package func beginWrite() throws(StorageError) -> WriteTransaction {
         try self.requireWritable()
@@ -152,8 +152,8 @@ extension Environment {
     /// Whether a commit that failed so may have left something half durable.
     ///
     /// Without room, LMDB has not touched a meta page: what was committed before stands, and the pages of the
-    /// failed commit are written anew by the next one. Of anything else the outcome is unknown; after a failed
-    /// sync LMDB itself would go on, and the system may have dropped the pages that it could not write.
+    /// failed commit are written anew by the next one. Of anything else the outcome is unknown; after a
+    /// failed sync LMDB itself would go on, and the system may have dropped the pages it could not write.
     private static func leavesDoubt(_ status: Int32) -> Bool {
         switch status {
         case ENOSPC, EDQUOT, EFBIG, ENOMEM, MDB_MAP_FULL, MDB_TXN_FULL, MDB_BAD_TXN: false

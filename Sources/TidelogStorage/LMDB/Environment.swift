@@ -30,8 +30,8 @@ package final class Environment: Sendable {
         package var maxReaders: UInt32 = 512
         /// Whether to refuse writing; the file must exist then. Default: `false`.
         package var readOnly = false
-        /// Whether to do without the lock file and reader slots, for a file that nobody writes any more or that
-        /// only this value knows. Default: `false`.
+        /// Whether to do without the lock file and reader slots, for a file that nobody writes any more or
+        /// that only this value knows. Default: `false`.
         package var noLock = false
         /// Whether to tell the system not to read ahead. Default: `false`.
         package var noReadAhead = false
@@ -80,11 +80,11 @@ package final class Environment: Sendable {
     /// The caller holds a lock of its own against other processes that open the same file, and lets go of it
     /// when this has returned.
     ///
-    /// - Parameter path: the file; `/proc/self/fd/N`, with the options `readOnly` and `noLock`, opens what the
-    ///   descriptor N stands for. Its lock file is `path` with "-lock" added; nothing else in the process may
+    /// - Parameter path: the file; `/proc/self/fd/N`, with the options `readOnly` and `noLock`, opens what
+    ///   the descriptor N stands for. Its lock file is `path` with "-lock" added; nothing else in the process may
     ///   open or close that one.
-    /// - Throws: ``StorageError`` with code `locked` if this process has the file open already; `corrupted` if
-    ///   the file is shorter than its meta page says; `unsupportedFormat` if it is no LMDB file, or on a
+    /// - Throws: ``StorageError`` with code `locked` if this process has the file open already; `corrupted`
+    ///   if the file is shorter than its meta page says; `unsupportedFormat` if it is no LMDB file, or on a
     ///   network file system; `permission` also if a symbolic link stands there or in the lock file's place;
     ///   `notFound` if it is missing and must exist; `poisoned` if LMDB does not see the newest commit.
     package init(path: String, options: Options = Options()) throws(StorageError) {
@@ -118,7 +118,7 @@ package final class Environment: Sendable {
             let before = self.users.bitwiseOr(Self.closing, ordering: .acquiringAndReleasing).oldValue
             if before != 0 { self.drained.wait() }
             self.idleReaders.endAll()
-            EnvironmentRegistry.open.withLock { open in
+            EnvironmentRegistry.withOpen { open in
                 mdb_env_close(self.handle)
                 _ = open.remove(self.identity)
             }

@@ -29,7 +29,7 @@ struct EnvironmentOpener {
 
     /// Opens the environment and enters its file into the registry.
     func open() throws(StorageError) -> Opened {
-        try EnvironmentRegistry.open.withLock { open throws(StorageError) in
+        try EnvironmentRegistry.withOpen { open throws(StorageError) in
             let checked = try self.check(alreadyOpen: open)
             do throws(StorageError) {
                 let handle = try self.openHandle(checked)
@@ -173,7 +173,8 @@ struct EnvironmentOpener {
             pageSizeBytes: Int(statistics.ms_psize))
     }
 
-    /// Keeps programs that the app starts from inheriting the file: LMDB 0.9.24 does so for its lock file alone.
+    /// Keeps programs that the app starts from inheriting the file: LMDB 0.9.24 does so for its lock file
+    /// alone.
     ///
     /// For writing, LMDB has a second descriptor of which it does not tell; it is found by its inode.
     private func closeOnExec(_ descriptor: Int32, _ identity: FileIdentity) throws(StorageError) {

@@ -8,8 +8,8 @@
 //
 // The layout read here, for LMDB 0.9 and numbers in the byte order of the machine: a page has its number (8),
 // padding (2), flags (2: 1 branch, 2 leaf), and two bounds (2, 2), of which the lower one tells how many
-// offsets (2 each) to nodes follow. A node has two halves of a size (2, 2), flags (2), and the key's size (2),
-// then the key and the value. In a branch, the first three fields are the child's page number, lowest bits
+// offsets (2 each) to nodes follow. A node has two halves of a size (2, 2), flags (2), and the key's size
+// (2), then the key and the value. In a branch, the first three fields are the child's page number, lowest bits
 // first. In a leaf, flag 1 says that the value is a page number (8) of as many pages in a row as its size
 // needs, flag 2 that it is a database record of 48 bytes, whose last 8 are the root.
 

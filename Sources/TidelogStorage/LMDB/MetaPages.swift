@@ -50,8 +50,8 @@ struct MetaPage: Hashable, Sendable {
 
     /// The newer of the two meta pages of an open file.
     ///
-    /// - Throws: ``StorageError`` with code `unsupportedFormat` if either page is no meta page, `corrupted` if
-    ///   the file ends before both.
+    /// - Throws: ``StorageError`` with code `unsupportedFormat` if either page is no meta page, `corrupted`
+    ///   if the file ends before both.
     static func newest(descriptor: Int32, path: String) throws(StorageError) -> MetaPage {
         let first = try Self.read(descriptor: descriptor, offset: 0, path: path)
         let second = try Self.read(descriptor: descriptor, offset: first.pageSizeBytes, path: path)

@@ -33,7 +33,8 @@ extension TransactionAccess {
     private func badKey(_ database: Database, _ count: Int) -> StorageError {
         StorageError(
             .invalidArgument,
-            "a key of \(count) bytes for the database \"\(database.name)\": 1 to \(maximumKeyBytes) are possible",
+            "a key of \(count) bytes for the database \"\(database.name)\": 1 to \(maximumKeyBytes) are "
+                + "possible",
             path: self.path)
     }
 

@@ -9,7 +9,10 @@ struct CopyTests {
 
     @Test("a copy made while others write holds one whole commit", arguments: [false, true])
     func consistent(compacting: Bool) throws {
-        let environment = try self.directory.open { $0.noSync = true }
+        let environment = try self.directory.open {
+            $0.noSync = true
+            $0.mapSizeBytes = 8 << 30
+        }
         let database = try environment.openDatabase("x", integerKeys: true, create: true)
         // Each commit sets every key to its own number: a copy with two numbers would be of two commits.
         @Sendable func commit(_ number: UInt8) throws(StorageError) {
@@ -25,6 +28,8 @@ struct CopyTests {
             var number: UInt8 = 0
             while !stopping.isSet.withLock({ $0 }) {
                 number &+= 1
+                // A copy keeps pages from being reused: a writer that never rested would fill the map.
+                usleep(1000)
                 do throws(StorageError) { try commit(number) } catch { Issue.record(error) }
             }
         }

@@ -1,0 +1,141 @@
+import Foundation
+import Testing
+import TidelogTesting
+
+@Suite("Damaged logs")
+struct DamageTests {
+    /// A log with a sealed part and an active part, of which each test damages copies.
+    private static func prepare(_ folder: TemporaryFolder) throws -> (log: String, lines: [String]) {
+        let log = folder.path("whole")
+        try Tool.succeed("init", log)
+        let lines = try Sample.lines()
+        try Tool.succeed("import", log, "-", "--batch", "100", input: lines[..<400].joined(separator: "\n"))
+        try Tool.succeed("seal", log)
+        try Tool.succeed("import", log, "-", "--batch", "37", input: lines[400...].joined(separator: "\n"))
+        return (log, lines)
+    }
+
+    private static func copy(_ log: String, to copy: String) throws {
+        try? FileManager.default.removeItem(atPath: copy)
+        try FileManager.default.copyItem(atPath: log, toPath: copy)
+    }
+
+    /// Reads a damaged log: no death by signal, no line that was not imported, none twice, in order.
+    private static func expectHonestRead(_ log: String, _ lines: [String], _ what: String) throws {
+        for options in [[], ["--type", "flight.arrived"], ["--stream", "N14228", "--backwards"]] {
+            let read = try Tool.run(["read", log] + options)
+            #expect(!read.wasKilled, "\(what), \(options): \(read.error)")
+            #expect([0, 3].contains(read.status), "\(what), \(options): \(read.status) \(read.error)")
+            #expect((read.status == 0) == read.error.isEmpty, "\(what), \(options): \(read.error)")
+            #expect(read.output.isEmpty || read.output.hasSuffix("\n"), "\(what), \(options): whole lines")
+            var next = options.contains("--backwards") ? lines.reversed()[...] : lines[...]
+            for line in read.lines.map(withoutPlace) {
+                guard let place = next.firstIndex(of: line) else {
+                    Issue.record("\(what), \(options): this was not imported, or not here: \(line)")
+                    break
+                }
+                next = next[(place + 1)...]
+            }
+        }
+    }
+
+    @Test("a bit that flips in the head never ends read by a signal, and never makes a wrong event")
+    func flippedBits() throws {
+        try TemporaryFolder.with { folder in
+            let (log, lines) = try Self.prepare(folder)
+            let head = try Data(contentsOf: folder.url("whole/head.mdb"))
+            let seed =
+                UInt64(ProcessInfo.processInfo.environment["TIDELOG_SEED"] ?? "") ?? .random(in: 0...(.max))
+            var random = SeededGenerator(seed: seed)
+            // The meta pages, and the rest evenly.
+            let offsets =
+                (0..<12).map { _ in random.below(8192) }
+                + (0..<36).map {
+                    (head.count - 8192) * $0 / 36 + 8192 + random.below((head.count - 8192) / 36)
+                }
+            let damaged = folder.path("damaged")
+            for offset in offsets {
+                try Self.copy(log, to: damaged)
+                var bytes = head
+                let bit = random.below(8)
+                bytes[offset] ^= 1 << UInt8(bit)
+                try bytes.write(to: folder.url("damaged/head.mdb"))
+                try Self.expectHonestRead(damaged, lines, "seed \(seed), byte \(offset), bit \(bit)")
+            }
+        }
+    }
+
+    @Test("a head that is cut short never ends the tool by a signal")
+    func cutHead() throws {
+        try TemporaryFolder.with { folder in
+            let (log, lines) = try Self.prepare(folder)
+            let head = try Data(contentsOf: folder.url("whole/head.mdb"))
+            let damaged = folder.path("damaged")
+            for length in [0, 1, 4095, 4096, 8192, 12_288, head.count / 2, head.count - 4096, head.count - 1]
+            {
+                try Self.copy(log, to: damaged)
+                try head[..<length].write(to: folder.url("damaged/head.mdb"))
+                try Self.expectHonestRead(damaged, lines, "cut to \(length) of \(head.count)")
+            }
+        }
+    }
+
+    @Test("pages of a head that are overwritten never end the tool by a signal")
+    func overwrittenPages() throws {
+        try TemporaryFolder.with { folder in
+            let (log, lines) = try Self.prepare(folder)
+            let head = try Data(contentsOf: folder.url("whole/head.mdb"))
+            let damaged = folder.path("damaged")
+            for page in stride(from: 0, to: head.count / 4096, by: 3) {
+                try Self.copy(log, to: damaged)
+                var bytes = head
+                let byte: UInt8 = page % 2 == 0 ? 0xFF : 0
+                bytes.replaceSubrange(
+                    page * 4096..<(page + 1) * 4096, with: Data(repeating: byte, count: 4096))
+                try bytes.write(to: folder.url("damaged/head.mdb"))
+                try Self.expectHonestRead(damaged, lines, "page \(page) is \(byte)")
+            }
+        }
+    }
+
+    @Test("damage in a sealed file is named, and what is outside of it is still read")
+    func sealedFile() throws {
+        try TemporaryFolder.with { folder in
+            let (log, lines) = try Self.prepare(folder)
+            let name = "00000000000000000000.mdb"
+            let whole = try Data(contentsOf: folder.url("whole/segments/\(name)"))
+            let damaged = folder.path("damaged")
+            for offset in stride(from: 100, to: whole.count, by: whole.count / 9) {
+                try Self.copy(log, to: damaged)
+                let file = folder.url("damaged/segments/\(name)")
+                try FileManager.default.removeItem(at: file)
+                var bytes = whole
+                bytes[offset] ^= 0x10
+                try bytes.write(to: file)
+                try Self.expectHonestRead(damaged, lines, "byte \(offset)")
+                let error = try Tool.fail(3, "read", damaged).error
+                #expect(error.contains(name) && error.contains("verify"), "\(error)")
+                let rest = try Tool.succeed("read", damaged, "--from", "400").lines.map(withoutPlace)
+                #expect(rest == Array(lines[400...]))
+            }
+            try Self.copy(log, to: damaged)
+            try FileManager.default.removeItem(at: folder.url("damaged/segments/\(name)"))
+            #expect(try Tool.fail(3, "read", damaged).error.contains(name))
+        }
+    }
+
+    @Test("what is no regular file where a file should be is refused")
+    func symbolicLinks() throws {
+        try TemporaryFolder.with { folder in
+            let (log, _) = try Self.prepare(folder)
+            let damaged = folder.path("damaged")
+            for name in ["head.mdb", "segments/00000000000000000000.mdb"] {
+                try Self.copy(log, to: damaged)
+                try FileManager.default.removeItem(at: folder.url("damaged/\(name)"))
+                try FileManager.default.createSymbolicLink(
+                    atPath: folder.path("damaged/\(name)"), withDestinationPath: folder.path("whole/\(name)"))
+                try Tool.fail(3, "read", damaged)
+            }
+        }
+    }
+}
