@@ -147,4 +147,42 @@ struct EventImportTests {
         #expect(error?.message.contains("Line 1: an array") == true)
         #expect(read.isEmpty)
     }
+
+    @Test("random faults in a file end in an event or a typed error, never in anything else")
+    func faults() {
+        let seed = UInt64.random(in: 0 ... .max)
+        print("seed \(seed)")
+        var random = SeededGenerator(seed: seed)
+        var generator = EventGenerator(seed: seed)
+        var texts = CloudEventsTests.documents.values.map { Array($0.utf8) }
+        for event in generator.events(30) { texts.append(EventJSONEncoder(form: .plain).encode(event)) }
+        var decoder = EventJSONDecoder()
+        var read = 0
+        for _ in 0..<5000 {
+            var text = texts[random.below(texts.count)]
+            for _ in 0...random.below(3) {
+                let at = random.below(text.count)
+                switch random.below(4) {
+                case 0: text[at] = UInt8(random.below(256))
+                case 1: text.remove(at: at)
+                case 2: text.insert(text[random.below(text.count)], at: at)
+                default: text.removeSubrange(at...)
+                }
+                if text.isEmpty { text = [0x20] }
+            }
+            do throws(EventLogError) {
+                let event = try decoder.decode(text)
+                read += 1
+                let again = EventJSONEncoder(form: .plain).encode(event)
+                #expect(
+                    try decoder.decode(again) == event,
+                    "seed \(seed): \(String(decoding: text, as: UTF8.self))")
+            } catch {
+                #expect(error.code == .malformedInput || error.code == .invalidEvent)
+                #expect(error.message.hasPrefix("Line "))
+                #expect(!error.message.unicodeScalars.contains { TerminalText.isDangerous($0) })
+            }
+        }
+        #expect(read > 100)
+    }
 }
