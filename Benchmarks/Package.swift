@@ -34,9 +34,6 @@ let package = Package(
             swiftSettings: settings),
         // The same as a peer of Benchmarks/run.
         .executableTarget(name: "sqlite-grdb", dependencies: ["SQLitePeer"], swiftSettings: settings),
-        // Writes the events of the seeded generator to a file that every peer reads.
-        .executableTarget(
-            name: "write-events", dependencies: [tidelog, testing], swiftSettings: settings),
 
         .executableTarget(
             name: "CodecBenchmarks", dependencies: [benchmark, tidelog, testing],

@@ -1,5 +1,5 @@
 # Medians of result lines, {"peer":…,"scenario":…,…}, one table a scenario. `format` is text or markdown.
-# What is shown: bytes_per_event or median_us (less is better) where a line has it, else events_per_second.
+# What is shown: bytes_per_event, median_us or megabytes (less is better) where a line has it, else events_per_second.
 # The last column says how Tidelog stands to the peer: above 1 it is ahead.
 function text(name) {
     if (!match($0, "\"" name "\" *: *\"[^\"]*\"")) return ""
@@ -40,6 +40,7 @@ function shown(x, unit) {
     value = number("events_per_second")
     if (number("bytes_per_event") != "") { unit = "bytes/event"; value = number("bytes_per_event") }
     else if (number("median_us") != "") { unit = "µs"; value = number("median_us") }
+    else if (number("megabytes") != "") { unit = "MB"; value = number("megabytes") }
     key = scenario SUBSEP peer
     if (!(scenario in units)) { scenarios[++scenarioCount] = scenario; units[scenario] = unit }
     if (!(key in counts)) { members[scenario] = members[scenario] " " peer }

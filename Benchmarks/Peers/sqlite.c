@@ -45,9 +45,8 @@ static void connect_to(const char *directory) {
         "sqlite3_open_v2");
     execute("PRAGMA journal_mode=WAL");
     execute("PRAGMA synchronous=FULL");
-    execute("PRAGMA cache_size=-262144");        // 256 MiB
+    execute("PRAGMA cache_size=-262144");  // 256 MiB
     execute("PRAGMA mmap_size=68719476736");
-    execute("PRAGMA wal_autocheckpoint=16384");  // 64 MiB
     execute(
         db.bare ? "CREATE TABLE IF NOT EXISTS events(position INTEGER PRIMARY KEY, event BLOB NOT NULL)"
                 : "CREATE TABLE IF NOT EXISTS events(position INTEGER PRIMARY KEY, stream TEXT NOT NULL,"

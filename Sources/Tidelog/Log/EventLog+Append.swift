@@ -39,30 +39,24 @@ public struct AppendResult: Hashable, Sendable {
     /// The positions of the events, in their order and without a gap; empty if none were given.
     public let positions: Range<Position>
     /// The streams that got events, in the order of their first one, with the revision of their last one.
-    public let streams: [(name: String, lastRevision: Revision)]
+    public var streams: [(name: String, lastRevision: Revision)] {
+        zip(self.outcome.streams, self.outcome.lastRevisions).map { ($0, Revision($1)) }
+    }
     /// Whether the log had these events already: then this is the answer to the first append.
-    public let isRepeat: Bool
+    public var isRepeat: Bool { self.outcome.isRepeat }
+    private let outcome: AppendOutcome
 
     /// The revision of the last event of the stream; nil if it got none.
     public func lastRevision(of stream: String) -> Revision? {
-        self.streams.first { $0.name == stream }?.lastRevision
+        self.outcome.streams.firstIndex(where: stream.isExactly).map {
+            Revision(self.outcome.lastRevisions[$0])
+        }
     }
 
     init(_ outcome: AppendOutcome) {
         self.positions =
             Position(outcome.firstPosition)..<Position(outcome.firstPosition + UInt64(outcome.count))
-        self.streams = zip(outcome.streams, outcome.lastRevisions).map { ($0, Revision($1)) }
-        self.isRepeat = outcome.isRepeat
-    }
-
-    public static func == (left: Self, right: Self) -> Bool {
-        left.positions == right.positions && left.isRepeat == right.isRepeat
-            && left.streams.elementsEqual(right.streams, by: ==)
-    }
-
-    public func hash(into hasher: inout Hasher) {
-        hasher.combine(self.positions)
-        hasher.combine(self.isRepeat)
+        self.outcome = outcome
     }
 }
 
@@ -136,7 +130,7 @@ extension EventLog {
     ) throws(EventLogError) -> ([EventRecord], [(stream: String, expectation: StreamExpectation)]) {
         let records = try self.records(events, stream: stream)
         if expectation == .any { return (records, []) }
-        let names = stream.map { [$0] } ?? Array(Set(records.compactMap(\.stream)))
+        let names = stream.map { [$0] } ?? Set(records.compactMap(\.stream).map { ExactText($0) }).map(\.text)
         guard names.count == 1 else {
             throw EventLogError(
                 .invalidArgument,
@@ -154,7 +148,8 @@ extension EventLog {
                 try event.validate(limits: self.configuration.limits)  // the stream's name
             }
         }
-        for index in events.indices { try events[index].validate(limits: self.configuration.limits) }
+        let span = events.span  // lends each event, where a loop over the array would copy it
+        for index in span.indices { try span[index].validate(limits: self.configuration.limits) }
         return records
     }
 

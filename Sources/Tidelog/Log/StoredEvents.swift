@@ -128,7 +128,8 @@ private final class BatchReader: Sendable {
                 self.readAhead()
                 return batch
             }
-            guard self.isTail, !Task.isCancelled else { return [] }
+            let isOver = self.state.withLock { $0.isOver || $0.query.limit == 0 }
+            guard self.isTail, !isOver, !Task.isCancelled else { return [] }
             let seen = self.state.withLock { $0.query.positions.lowerBound }
             guard await self.log.engine.notifier.wait(beyond: seen) else { return [] }
         }

@@ -7,7 +7,7 @@ package enum StreamExpectation: Sendable, Equatable {
 }
 
 /// What an append answers once it is durable.
-package struct AppendOutcome: Sendable, Equatable {
+package struct AppendOutcome: Sendable, Hashable {
     /// The position of the first event; the others follow without a gap.
     package var firstPosition: UInt64
     /// How many events were appended.
@@ -34,6 +34,21 @@ package struct AppendOutcome: Sendable, Equatable {
 package enum RecordChange: Sendable {
     case set(RecordSpace, key: [UInt8], value: [UInt8])
     case remove(RecordSpace, key: [UInt8])
+
+    /// Refuses keys that the head cannot store, before anything is written.
+    static func checkKeys(_ changes: [RecordChange]) throws(StorageError) {
+        for change in changes {
+            let key =
+                switch change {
+                case .set(let space, let key, _), .remove(let space, let key): space.key(key)
+                }
+            guard key.count <= maximumKeyBytes else {
+                throw StorageError(
+                    .invalidArgument,
+                    "the key of a record has \(key.count - 1) bytes, and \(maximumKeyBytes - 1) is the most")
+            }
+        }
+    }
 }
 
 /// One caller's append, on its way to the writer.
@@ -42,6 +57,8 @@ final class AppendRequest: Sendable {
     /// The events encoded by the caller, where they are many; the writer encodes few ones together.
     let draft: FrameDraft?
     let idHashes: [UInt64]
+    /// XXH64 of the names of the draft's streams, in their order.
+    let streamHashes: [UInt64]
     let expectations: [(stream: String, expectation: StreamExpectation)]
     let changes: [RecordChange]
     /// Looked at inside the transaction, before anything is changed; what it throws refuses the request.
@@ -58,6 +75,7 @@ final class AppendRequest: Sendable {
         self.records = records
         self.draft = draft
         self.idHashes = idHashes
+        self.streamHashes = draft?.summary.streams.map { XXH64.hash($0) } ?? []
         self.expectations = expectations
         self.changes = changes
         self.check = check

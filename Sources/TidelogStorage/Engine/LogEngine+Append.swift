@@ -13,6 +13,7 @@ extension LogEngine {
     ) async throws(StorageError) -> AppendOutcome {
         let writer = try self.requireWriter()
         let (draft, hashes, bytes) = try self.prepare(records)
+        try RecordChange.checkKeys(changes)
         if writer.isCongested { await writer.waitForRoom() }
         if Task.isCancelled {
             throw StorageError(.cancelled, "the task was cancelled before its events were accepted")
@@ -37,6 +38,7 @@ extension LogEngine {
     ) throws(StorageError) -> AppendOutcome {
         let writer = try self.requireWriter()
         let (draft, hashes, bytes) = try self.prepare(records)
+        try RecordChange.checkKeys(changes)
         let box = OutcomeBox<AppendOutcome>()
         let request = AppendRequest(
             records: records, draft: draft, idHashes: hashes, expectations: expectations,
@@ -56,12 +58,13 @@ extension LogEngine {
         _ records: [EventRecord]
     ) throws(StorageError) -> (FrameDraft?, [UInt64], Int) {
         var bytes = 0
-        for record in records {
-            let size = record.payload.count + record.metadata.count
+        let span = records.span
+        for index in span.indices {
+            let size = span[index].payload.count + span[index].metadata.count
             if size > self.options.maximumEventBytes {
                 throw StorageError(
                     .limitExceeded,
-                    "an event of type '\(record.type)' has \(size) bytes and the limit is "
+                    "an event of type '\(records[index].type)' has \(size) bytes and the limit is "
                         + "\(self.options.maximumEventBytes); store large data elsewhere and append a reference"
                 )
             }
@@ -77,12 +80,15 @@ extension LogEngine {
         let hashes: [UInt64]
         if records.count >= Self.encodedByCaller || bytes >= 64 << 10 {
             let encoded = try self.encoders.use { encoder throws(StorageError) in
-                for record in records { try encoder.append(record) }
+                let span = records.span  // lends each record, where a loop over the array would copy it
+                for index in span.indices { try encoder.append(span[index]) }
                 return try encoder.finish()
             }
             draft = encoded
             hashes = encoded.summary.idHashes
         } else {
+            // The writer encodes them with other callers' events: it must not find fault with one half-way.
+            for index in span.indices { try EncoderState.checkNames(span[index]) }
             hashes = records.map(\.id.hash64)
         }
         if AppendRequest.hasRepeatedHash(hashes) {

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// The one thread that commits for everybody (group commit).
 ///
 /// It takes everything that waits, puts it into one head transaction, makes that durable, and then answers
@@ -28,6 +30,7 @@ package final class LogWriter: Sendable {
     private let options: EngineOptions
     private let state = Lock(State())
     private let signal = WakeSignal()
+    private let congestion = Atomic<Bool>(false)
 
     init(options: EngineOptions) {
         self.options = options
@@ -66,6 +69,9 @@ package final class LogWriter: Sendable {
         self.enqueue { state in
             state.requests.append(request)
             state.waitingBytes += request.bytes
+            if state.waitingBytes > self.options.maximumWaitingBytes {
+                self.congestion.store(true, ordering: .relaxed)
+            }
         }
     }
 
@@ -93,9 +99,7 @@ package final class LogWriter: Sendable {
     }
 
     /// Whether so much is waiting that a caller should wait before it adds more.
-    var isCongested: Bool {
-        self.state.withLock { $0.waitingBytes > self.options.maximumWaitingBytes && !$0.isStopping }
-    }
+    var isCongested: Bool { self.congestion.load(ordering: .relaxed) }
 
     /// Suspends until there is room for more waiting bytes.
     func waitForRoom() async {
@@ -124,6 +128,7 @@ package final class LogWriter: Sendable {
                 (state.requests, state.commands, state.backlog) = ([], [], [])
                 state.requests.reserveCapacity(taken.0.count)
                 state.waitingBytes = 0
+                self.congestion.store(false, ordering: .relaxed)
                 return (taken.0, taken.1, taken.2, state.isStopping)
             }
             for waiter in backlog { waiter.resume() }

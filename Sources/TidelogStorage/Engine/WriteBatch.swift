@@ -12,8 +12,10 @@ struct WriteBatch {
     /// Small requests of the frame that is being gathered, and what they do to their streams.
     private var gathered = 0
     private var gatheredBytes = 0
-    private var gatheredStreams: [String: UInt64] = [:]
+    private var gatheredStreams: [ExactText: UInt64] = [:]
     private var hasWritten = false
+    /// The position after the last event that the index knows, the gathered ones left aside.
+    private var end: UInt64 = 0
 
     /// Events after which a gathered frame is written.
     private static let gatheredLimit = 4096
@@ -69,7 +71,23 @@ struct WriteBatch {
         try engine.head.ensureRoom(for: bytes)
         let transaction = try engine.head.beginWrite()
         let id = transaction.id
-        try engine.catchUp(transaction.transaction, committed: id - 1)
+        do throws(StorageError) {
+            try engine.catchUp(transaction.transaction, committed: id - 1)
+            try self.fill(transaction, with: requests)
+        } catch {
+            // While the transaction still keeps other writers out: see LogEngine+Refresh.swift.
+            engine.invalidate()
+            throw error
+        }
+        guard self.hasWritten else { return }  // nothing to make durable: the transaction is dropped
+        try transaction.commit(through: engine.options.seam)
+        engine.committed(transaction: id)
+    }
+
+    private mutating func fill(
+        _ transaction: borrowing HeadTransaction, with requests: [AppendRequest]
+    ) throws(StorageError) {
+        self.end = self.engine.shared.withLock { $0.active.end }
         try self.catchUpWindow(transaction)
         for request in requests {
             let outcome: Result<AppendOutcome, StorageError>
@@ -82,9 +100,6 @@ struct WriteBatch {
             self.outcomes.append(outcome)
         }
         try self.flush(transaction)
-        guard self.hasWritten else { return }  // nothing to make durable: the transaction is dropped
-        try transaction.commit(through: engine.options.seam)
-        engine.committed(transaction: id)
     }
 
     /// Whether an error concerns the transaction as a whole, and not one request.
@@ -116,7 +131,7 @@ struct WriteBatch {
             firstPosition: first, count: request.records.count, streams: [], lastRevisions: [],
             isRepeat: false)
         if let draft = request.draft {
-            try self.append(draft, transaction, &outcome)
+            try self.append(draft, hashes: request.streamHashes, transaction, &outcome)
         } else if !request.records.isEmpty {
             try self.gather(request, transaction, &outcome)
         }
@@ -132,18 +147,22 @@ struct WriteBatch {
         return outcome
     }
 
-    private var nextPosition: UInt64 {
-        self.engine.shared.withLock { $0.active.end } + UInt64(self.gathered)
-    }
+    private var nextPosition: UInt64 { self.end + UInt64(self.gathered) }
 
     /// Writes a frame that the caller encoded.
     private mutating func append(
-        _ draft: FrameDraft, _ transaction: borrowing HeadTransaction, _ outcome: inout AppendOutcome
+        _ draft: FrameDraft, hashes: [UInt64], _ transaction: borrowing HeadTransaction,
+        _ outcome: inout AppendOutcome
     ) throws(StorageError) {
-        var bases: [UInt64] = []
-        bases.reserveCapacity(draft.summary.streams.count)
-        for stream in draft.summary.streams { bases.append(try self.nextRevision(of: stream, transaction)) }
-        try self.write(draft, bases, transaction)
+        let streams = draft.summary.streams
+        var (places, hidesSome) = self.engine.shared.withLock {
+            ($0.active.growing.places(of: streams, hashes: hashes), !$0.view.hidden.lowestVisible.isEmpty)
+        }
+        for index in streams.indices where places.entries[index] < 0 || hidesSome {
+            places.nextRevisions[index] = try self.nextRevision(of: streams[index], transaction)
+        }
+        let bases = places.nextRevisions
+        try self.write(draft, bases, places: places, transaction)
 
         var last = bases
         for code in draft.summary.streamCodes where code > 0 { last[Int(code) - 1] += 1 }
@@ -159,18 +178,20 @@ struct WriteBatch {
         guard let encoder = self.encoder else {
             throw StorageError(.library, "there is no compression context; the system is out of memory")
         }
+        if request.records.count == 1 { return try self.gatherOne(request, transaction, &outcome) }
         var next: [UInt64] = []
-        var touched: [String: UInt64] = [:]
+        var touched: [ExactText: UInt64] = [:]
         for record in request.records {
-            guard let stream = record.stream else {
+            guard let name = record.stream else {
                 next.append(0)
                 continue
             }
+            let stream = ExactText(name)
             let revision: UInt64
             if let known = touched[stream] {
                 revision = known
             } else {
-                revision = try self.nextRevision(of: stream, transaction)
+                revision = try self.nextRevision(of: name, transaction)
             }
             next.append(revision)
             touched[stream] = revision + 1
@@ -181,13 +202,36 @@ struct WriteBatch {
             self.window!.insert(
                 request.idHashes[index], position: outcome.firstPosition + UInt64(index))
             guard let stream = record.stream else { continue }
-            if let known = outcome.streams.firstIndex(of: stream) {
+            if let known = outcome.streams.firstIndex(where: stream.isExactly) {
                 outcome.lastRevisions[known] = next[index]
             } else {
                 outcome.streams.append(stream)
                 outcome.lastRevisions.append(next[index])
             }
         }
+        try self.countGathered(request, transaction)
+    }
+
+    /// The same for a request of one event, the most frequent one.
+    private mutating func gatherOne(
+        _ request: AppendRequest, _ transaction: borrowing HeadTransaction, _ outcome: inout AppendOutcome
+    ) throws(StorageError) {
+        guard let encoder = self.encoder else { return }
+        let record = request.records[0]
+        if let stream = record.stream {
+            let revision = try self.nextRevision(of: stream, transaction)
+            self.gatheredStreams[ExactText(stream)] = revision + 1
+            outcome.streams = [stream]
+            outcome.lastRevisions = [revision]
+        }
+        try encoder.append(record)
+        self.window!.insert(request.idHashes[0], position: outcome.firstPosition)
+        try self.countGathered(request, transaction)
+    }
+
+    private mutating func countGathered(
+        _ request: AppendRequest, _ transaction: borrowing HeadTransaction
+    ) throws(StorageError) {
         self.gathered += request.records.count
         self.gatheredBytes += request.bytes
         if self.gathered >= Self.gatheredLimit || self.gatheredBytes >= Self.gatheredBytesLimit {
@@ -204,7 +248,7 @@ struct WriteBatch {
         var bases: [UInt64] = []
         bases.reserveCapacity(occurrences.count)
         for (index, stream) in draft.summary.streams.enumerated() {
-            bases.append((self.gatheredStreams[stream] ?? 0) - occurrences[index])
+            bases.append((self.gatheredStreams[ExactText(stream)] ?? 0) - occurrences[index])
         }
         self.gathered = 0
         self.gatheredBytes = 0
@@ -213,14 +257,16 @@ struct WriteBatch {
     }
 
     private mutating func write(
-        _ draft: FrameDraft, _ bases: [UInt64], _ transaction: borrowing HeadTransaction
+        _ draft: FrameDraft, _ bases: [UInt64], places: StreamPlaces? = nil,
+        _ transaction: borrowing HeadTransaction
     ) throws(StorageError) {
         let engine = self.engine
-        let first = engine.shared.withLock { $0.active.end }
+        let first = self.end
+        self.end += UInt64(draft.summary.count)
         self.hasWritten = true
         try transaction.appendFrame(draft, first: first, baseRevisions: bases)
         engine.shared.withLock { shared in
-            shared.active.append(draft.summary, first: first, baseRevisions: bases)
+            shared.active.append(draft.summary, first: first, baseRevisions: bases, places: places)
             if shared.active.growingBytes >= engine.options.segmentBytes { shared.active.rotate() }
         }
     }
@@ -237,9 +283,14 @@ struct WriteBatch {
     private func nextRevision(
         of stream: String, _ transaction: borrowing HeadTransaction
     ) throws(StorageError) -> UInt64 {
-        if let gathered = self.gatheredStreams[stream] { return gathered }
-        let (active, isDeleted) = self.engine.shared.withLock {
-            ($0.active.nextRevision(of: stream), $0.view.hidden.lowestVisible[stream] == .max)
+        if !self.gatheredStreams.isEmpty, let gathered = self.gatheredStreams[ExactText(stream)] {
+            return gathered
+        }
+        let (active, isDeleted) = self.engine.shared.withLock { shared in
+            let hidden = shared.view.hidden.lowestVisible
+            return (
+                shared.active.nextRevision(of: stream), !hidden.isEmpty && hidden[ExactText(stream)] == .max
+            )
         }
         if !isDeleted, let active { return active }
         let head = try self.engine.head.databases.stream(stream, in: transaction.transaction)

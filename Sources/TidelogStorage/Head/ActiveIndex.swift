@@ -36,8 +36,13 @@ package struct ActiveIndex {
     }
 
     /// Adds the events of one frame, whose first event has position `first`.
-    package mutating func append(_ summary: FrameSummary, first: UInt64, baseRevisions: [UInt64]) {
-        self.growing.append(summary, first: first, baseRevisions: baseRevisions)
+    ///
+    /// - Parameter places: where the growing chunk has the frame's streams, if that was looked up since its
+    ///   last change.
+    package mutating func append(
+        _ summary: FrameSummary, first: UInt64, baseRevisions: [UInt64], places: StreamPlaces? = nil
+    ) {
+        self.growing.append(summary, first: first, baseRevisions: baseRevisions, places: places)
     }
 
     /// The revision that the stream's next event gets, where the active segment has events of it.
@@ -111,7 +116,7 @@ package final class ActiveChunk: @unchecked Sendable {
     private var previousInStream: ContiguousArray<UInt32> = []
     package private(set) var streams = StreamTable()
     package private(set) var uncompressedBytes = 0
-    private var codeOfType: [String: UInt16] = [:]
+    private var codeOfType: [ExactText: UInt16] = [:]
 
     /// The code of types beyond the number that a chunk can name; such events match every type filter
     /// here and are told apart in their frame.
@@ -125,7 +130,14 @@ package final class ActiveChunk: @unchecked Sendable {
     package var end: UInt64 { self.first + UInt64(self.count) }
     var hasUnnamedTypes: Bool { self.types.count >= Int(Self.unnamedType) }
 
-    fileprivate func append(_ summary: FrameSummary, first: UInt64, baseRevisions: [UInt64]) {
+    /// Where the chunk has these streams.
+    func places(of streams: [String], hashes: [UInt64]) -> StreamPlaces {
+        self.streams.places(of: streams, hashes: hashes)
+    }
+
+    fileprivate func append(
+        _ summary: FrameSummary, first: UInt64, baseRevisions: [UInt64], places: StreamPlaces?
+    ) {
         precondition(first == self.end, "frames join without a gap")
         let start = UInt32(self.count)
         self.frames.append(
@@ -138,28 +150,21 @@ package final class ActiveChunk: @unchecked Sendable {
         let codes = summary.types.map { self.code(ofType: $0) }
         for code in summary.typeCodes { self.typeCodes.append(codes[Int(code)]) }
 
-        var entries = ContiguousArray<Int>()
-        entries.reserveCapacity(summary.streams.count)
-        for (index, name) in summary.streams.enumerated() {
-            entries.append(self.streams.findOrInsert(name, nextRevision: baseRevisions[index]))
+        var entries = places?.entries ?? ContiguousArray(repeating: -1, count: summary.streams.count)
+        for index in entries.indices where entries[index] < 0 {
+            entries[index] = Int32(
+                self.streams.findOrInsert(summary.streams[index], nextRevision: baseRevisions[index]))
         }
-        for (index, code) in summary.streamCodes.enumerated() {
-            let offset = start + UInt32(index)
-            if code == 0 {
-                self.previousInStream.append(0)
-            } else {
-                self.previousInStream.append(
-                    self.streams.link(entries[Int(code) - 1], offset: offset))
-            }
-        }
+        self.streams.link(summary.streamCodes, entries: entries, start: start, into: &self.previousInStream)
     }
 
     private func code(ofType type: String) -> UInt16 {
-        if let code = self.codeOfType[type] { return code }
+        let key = ExactText(type)
+        if let code = self.codeOfType[key] { return code }
         guard self.types.count < Int(Self.unnamedType) else { return Self.unnamedType }
         let code = UInt16(self.types.count)
         self.types.append(type)
-        self.codeOfType[type] = code
+        self.codeOfType[key] = code
         return code
     }
 
@@ -179,6 +184,17 @@ package final class ActiveChunk: @unchecked Sendable {
         let high = min(range.upperBound, self.end)
         guard low < high else { return }
         for offset in Int(low - self.first)..<Int(high - self.first) { body(offset) }
+    }
+
+    /// The position of the stream's last event below `end`, where its first one is, and how many come after.
+    func lastPosition(ofEntry entry: Int, below end: UInt64) -> (position: UInt64, after: UInt64) {
+        var link = self.streams.entries[entry].lastOffset &+ 1
+        var after: UInt64 = 0
+        while self.first + UInt64(link - 1) >= end, self.previousInStream[Int(link - 1)] != 0 {
+            link = self.previousInStream[Int(link - 1)]
+            after += 1
+        }
+        return (self.first + UInt64(link - 1), after)
     }
 
     func positions(ofStream stream: String, in range: Range<UInt64>) -> [UInt64] {

@@ -1,5 +1,11 @@
 import Glibc
 
+/// Where a chunk has the streams of a frame: entries of its table, or -1, and the revisions that come next.
+package struct StreamPlaces {
+    var entries: ContiguousArray<Int32>
+    var nextRevisions: [UInt64]
+}
+
 /// The streams of a chunk: an open-addressing table over their names' UTF-8, without an allocation a stream.
 package struct StreamTable {
     package struct Entry {
@@ -54,17 +60,59 @@ package struct StreamTable {
         }
     }
 
-    /// Records one more event of the stream and answers the link to the event before it.
-    @inline(__always)
-    mutating func link(_ entry: Int, offset: UInt32) -> UInt32 {
+    /// Records the events of a frame and adds, for each, the link to the event before it in its stream.
+    ///
+    /// - Parameters:
+    ///   - codes: for each event 0, or one more than the index of its stream's entry in `numbers`.
+    ///   - start: the offset of the first event.
+    mutating func link(
+        _ codes: [UInt32], entries numbers: ContiguousArray<Int32>, start: UInt32,
+        into links: inout ContiguousArray<UInt32>
+    ) {
+        links.reserveCapacity(links.count + codes.count)
         self.entries.withUnsafeMutableBufferPointer { entries in
-            let previous = entries[entry].lastOffset
-            entries[entry].lastOffset = offset
-            if previous == .max { entries[entry].firstOffset = offset }
-            entries[entry].count += 1
-            entries[entry].nextRevision += 1
-            return previous &+ 1
+            for (index, code) in codes.enumerated() {
+                if code == 0 {
+                    links.append(0)
+                    continue
+                }
+                let entry = Int(numbers[Int(code) - 1])
+                let offset = start + UInt32(index)
+                let previous = entries[entry].lastOffset
+                entries[entry].lastOffset = offset
+                if previous == .max { entries[entry].firstOffset = offset }
+                entries[entry].count += 1
+                entries[entry].nextRevision += 1
+                links.append(previous &+ 1)
+            }
         }
+    }
+
+    /// Looks many names up at once.
+    func places(of names: [String], hashes: [UInt64]) -> StreamPlaces {
+        var places = StreamPlaces(
+            entries: ContiguousArray(repeating: -1, count: names.count),
+            nextRevisions: [UInt64](repeating: 0, count: names.count))
+        let names = names.span
+        for index in names.indices {
+            guard let slot = self.slot(of: names[index], hash: hashes[index]) else { continue }
+            let entry = Int(UInt32(truncatingIfNeeded: slot)) - 1
+            places.entries[index] = Int32(entry)
+            places.nextRevisions[index] = self.entries[entry].nextRevision
+        }
+        return places
+    }
+
+    /// What the name's slot holds; nil if it is not there.
+    @inline(__always)
+    private func slot(of name: borrowing String, hash: UInt64) -> UInt64? {
+        let found = name.utf8.withContiguousStorageIfAvailable { bytes in
+            self.slots[self.slot(of: bytes, hash: hash)]
+        }
+        if let found { return found == 0 ? nil : found }
+        var copy = copy name
+        let slot = copy.withUTF8 { self.slots[self.slot(of: $0, hash: hash)] }
+        return slot == 0 ? nil : slot
     }
 
     @inline(__always)

@@ -118,7 +118,7 @@ package final class Environment: Sendable {
             let before = self.users.bitwiseOr(Self.closing, ordering: .acquiringAndReleasing).oldValue
             if before != 0 { self.drained.wait() }
             self.idleReaders.endAll()
-            EnvironmentRegistry.open.withLock { open in
+            EnvironmentRegistry.withOpen { open in
                 mdb_env_close(self.handle)
                 _ = open.remove(self.identity)
             }

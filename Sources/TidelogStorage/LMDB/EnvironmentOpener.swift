@@ -29,7 +29,7 @@ struct EnvironmentOpener {
 
     /// Opens the environment and enters its file into the registry.
     func open() throws(StorageError) -> Opened {
-        try EnvironmentRegistry.open.withLock { open throws(StorageError) in
+        try EnvironmentRegistry.withOpen { open throws(StorageError) in
             let checked = try self.check(alreadyOpen: open)
             do throws(StorageError) {
                 let handle = try self.openHandle(checked)

@@ -6,22 +6,22 @@ extension Segment {
     /// itself what the catalogue says. LMDB is given the descriptor that was checked, so nothing can come in
     /// between.
     ///
-    /// A file is open once in a process: share the segment.
+    /// A file that the process has open already is shared and not checked again.
     ///
     /// - Parameters:
     ///   - directory: where segments are kept.
     ///   - info: the catalogue's record.
     ///   - logID: the two halves of the log's UUID; nil if a segment of any log will do.
     /// - Throws: ``StorageError`` that names the file, with code `notFound`, `permission` (also for a symbolic
-    ///   link), `corrupted`, `unsupportedFormat` (also for what is no regular file), or `locked` if this
-    ///   process has the file open.
+    ///   link), `corrupted`, or `unsupportedFormat` (also for what is no regular file).
     /// - Complexity: O(*n*) in the length of the file, which is read once.
     package static func open(
         directory: String, info: SegmentInfo, logID: (UInt64, UInt64)? = nil
     ) throws(StorageError) -> Segment {
         let path = "\(directory)/\(info.fileName)"
         let descriptor = try Files.openReadOnlyNoFollow(path)
-        let size = try Files.status(descriptor: descriptor.number, path: path).size
+        let status = try Files.status(descriptor: descriptor.number, path: path)
+        let size = status.size
         guard size == info.fileBytes else {
             throw StorageError(
                 .corrupted,
@@ -29,7 +29,7 @@ extension Segment {
                     + "lengthened or replaced; restore it from a backup", path: path,
                 positions: info.positions)
         }
-        let digest = try Files.digest(descriptor: descriptor.number, length: size, path: path)
+        let digest = try Self.digest(descriptor, status, path)
         guard digest == info.digest else {
             throw StorageError(
                 .corrupted,
@@ -37,7 +37,7 @@ extension Segment {
                     + "replaced; restore it from a backup or repair the log", path: path,
                 positions: info.positions)
         }
-        let file = try SegmentReader(path: path, descriptor: descriptor, fileBytes: size)
+        let file = try SegmentReader(path: path, descriptor: descriptor, status: status, digest: digest)
         let meta = try file.segmentMeta()
         guard meta.logID == logID ?? meta.logID else {
             throw StorageError(
@@ -62,9 +62,10 @@ extension Segment {
     ) throws(StorageError) -> Segment {
         let path = "\(directory)/\(fileName)"
         let descriptor = try Files.openReadOnlyNoFollow(path)
-        let size = try Files.status(descriptor: descriptor.number, path: path).size
-        let digest = try Files.digest(descriptor: descriptor.number, length: size, path: path)
-        let file = try SegmentReader(path: path, descriptor: descriptor, fileBytes: size)
+        let status = try Files.status(descriptor: descriptor.number, path: path)
+        let size = status.size
+        let digest = try Self.digest(descriptor, status, path)
+        let file = try SegmentReader(path: path, descriptor: descriptor, status: status, digest: digest)
         let meta = try file.segmentMeta()
         guard meta.logID == logID ?? meta.logID else {
             throw StorageError(.corrupted, "the segment belongs to another log", path: path)
@@ -76,5 +77,12 @@ extension Segment {
                 positions: info.positions)
         }
         return try Segment(info: info, meta: meta, file: file)
+    }
+
+    private static func digest(
+        _ descriptor: borrowing FileDescriptor, _ status: FileStatus, _ path: String
+    ) throws(StorageError) -> UInt64 {
+        if let known = SegmentMapping.digest(of: status.identity) { return known }
+        return try Files.digest(descriptor: descriptor.number, length: status.size, path: path)
     }
 }

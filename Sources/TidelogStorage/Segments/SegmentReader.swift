@@ -3,31 +3,27 @@
 final class SegmentReader: Sendable {
     /// Where the file was opened; messages name it and not the descriptor that LMDB was given.
     let path: String
-    private let environment: Environment
-    private let meta: Database
-    private let blocks: Database
-    private let index: Database
+    private let identity: FileIdentity
+    private let mapping: SegmentMapping
 
     /// Opens what `descriptor` stands for.
-    init(path: String, descriptor: borrowing FileDescriptor, fileBytes: Int) throws(StorageError) {
+    ///
+    /// - Parameter digest: of the whole file, checked or just computed.
+    init(
+        path: String, descriptor: borrowing FileDescriptor, status: FileStatus, digest: UInt64
+    ) throws(StorageError) {
         self.path = path
-        var options = Environment.Options()
-        options.readOnly = true
-        options.noLock = true
-        options.mustExist = true
-        options.maxDatabases = 3
-        // No more of the address space than the file has.
-        options.mapSizeBytes = fileBytes
+        self.identity = status.identity
         do throws(StorageError) {
-            let environment = try Environment(
-                path: "/proc/self/fd/\(descriptor.number)", options: options)
-            self.meta = try environment.openDatabase("meta", integerKeys: false, create: false)
-            self.blocks = try environment.openDatabase("blocks", integerKeys: true, create: false)
-            self.index = try environment.openDatabase("index", integerKeys: false, create: false)
-            self.environment = environment
+            self.mapping = try SegmentMapping.acquire(
+                status.identity, descriptor: descriptor, fileBytes: status.size, digest: digest)
         } catch {
             throw Self.located(error, path)
         }
+    }
+
+    deinit {
+        SegmentMapping.release(self.identity)
     }
 
     /// What the segment says of itself.
@@ -68,8 +64,8 @@ final class SegmentReader: Sendable {
         _ key: UInt64, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
     ) throws(StorageError) -> Result {
         do throws(StorageError) {
-            let result = try self.environment.read { transaction throws(StorageError) in
-                try transaction.get(self.blocks, key: key, body)
+            let result = try self.mapping.environment.read { transaction throws(StorageError) in
+                try transaction.get(self.mapping.blocks, key: key, body)
             }
             if let result { return result }
         } catch {
@@ -108,7 +104,7 @@ final class SegmentReader: Sendable {
         _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws(StorageError) -> Bool
     ) throws(StorageError) {
         do throws(StorageError) {
-            try self.environment.read { transaction throws(StorageError) in
+            try self.mapping.environment.read { transaction throws(StorageError) in
                 try transaction.scan(self.database(part), from: start, body)
             }
         } catch {
@@ -121,7 +117,7 @@ final class SegmentReader: Sendable {
         _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
     ) throws(StorageError) -> Result {
         do throws(StorageError) {
-            let result = try self.environment.read { transaction throws(StorageError) in
+            let result = try self.mapping.environment.read { transaction throws(StorageError) in
                 try transaction.get(self.database(part), key: key) { stored throws(StorageError) in
                     try key.span.bytes.withUnsafeBytes { key throws(StorageError) in
                         try body(try CheckedValue.unwrap(stored, key: key, part: part))
@@ -138,9 +134,9 @@ final class SegmentReader: Sendable {
 
     private func database(_ part: SegmentFile.Part) -> Database {
         switch part {
-        case .meta: self.meta
-        case .blocks: self.blocks
-        case .index: self.index
+        case .meta: self.mapping.meta
+        case .blocks: self.mapping.blocks
+        case .index: self.mapping.index
         }
     }
 

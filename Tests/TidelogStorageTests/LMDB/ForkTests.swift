@@ -57,6 +57,18 @@ struct ForkTests {
             #expect(try environment.oldestReaderTransactionID() == reader.id)
             #expect(try reader.value(database, 1) == [1])
 
+            // What it opens itself, it can use, beside the parent.
+            let anew = inFork {
+                guard let own = try? Environment(path: path),
+                    let there = try? own.openDatabase("x", integerKeys: true, create: false),
+                    (try? own.read { (t) throws(StorageError) in try t.value(there, 1) }) == [1]
+                else { return 1 }
+                own.close()
+                return 0
+            }
+            #expect(anew == 0)
+            #expect(try environment.oldestReaderTransactionID() == reader.id)
+
             // A write transaction that is open during the fork ends in the parent alone.
             let transaction = try environment.beginWrite()
             try transaction.put(database, 1, [2])

@@ -179,11 +179,38 @@ struct SegmentDamageTests {
         #expect(error?.path == sealed.path)
     }
 
-    @Test("the same file is not opened twice in a process")
+    @Test("two who open the same file share it, and the last one closes it")
     func openedTwice() throws {
         let sealed = try Sealed()
-        let first = try Segment.open(directory: sealed.directory, info: sealed.info)
-        sealed.expectFailure(.locked)
-        #expect(try first.allEvents().count == sealed.info.count)
+        var first: Segment? = try Segment.open(directory: sealed.directory, info: sealed.info)
+        let second = try Segment.open(directory: sealed.directory, info: sealed.info)
+        #expect(try first?.allEvents() == sealed.sample.events)
+        first = nil
+        #expect(try second.allEvents() == sealed.sample.events)
+        var other = sealed.info
+        other.digest ^= 1
+        expectError(.corrupted) { _ = try Segment.open(directory: sealed.directory, info: other) }
+    }
+
+    @Test("threads that open and close the same file all the time never get in each other's way")
+    func openedByThreads() async throws {
+        let sealed = try Sealed()
+        let (directory, info, events) = (sealed.directory, sealed.info, sealed.sample.events)
+        let failures = await withTaskGroup(of: String?.self) { group in
+            for _ in 0..<4 {
+                group.addTask {
+                    for _ in 0..<50 {
+                        do {
+                            let segment = try Segment.open(directory: directory, info: info)
+                            guard try segment.allEvents() == events else { return "other events" }
+                        } catch { return "\(error)" }
+                    }
+                    return nil
+                }
+            }
+            return await group.reduce(into: []) { $0.append($1) }.compactMap { $0 }
+        }
+        #expect(failures == [])
+        _ = sealed
     }
 }

@@ -8,14 +8,16 @@ public struct EventForm: Hashable, Sendable {
     ///
     /// | CloudEvents | event |
     /// | --- | --- |
-    /// | `id`, `source`, `type` | id, source, type; an event without a source is written as `urn:tidelog:unknown` |
+    /// | `id`, `type` | id, type |
+    /// | `source` | source; an event without one is written with `urn:tidelog:unknown` |
     /// | `subject` | stream |
     /// | `time` | timestamp; where it is missing, the time of reading |
     /// | `datacontenttype` | the payload's content type |
     /// | `correlationid`, `causationid` | correlation id, causation id |
     /// | `schemaversion` | schema version, where it is not 1 |
     /// | `position`, `revision` | written for an event of a log; not read, as every log has its own |
-    /// | `userid`, `tenantid`, `requestid`, `traceid` | metadata `user_id`, `tenant_id`, `request_id`, `trace_id` |
+    /// | `userid`, `tenantid` | metadata `user_id`, `tenant_id` |
+    /// | `requestid`, `traceid` | metadata `request_id`, `trace_id` |
     /// | any other attribute, as `traceparent` | the metadata of that name, with its JSON type |
     /// | `tidelogmetadata` | metadata that no attribute can carry: JSON text in a string |
     /// | `data` | payload |

@@ -111,8 +111,8 @@ public struct EventLineDecoder: Sendable {
         if first == UInt8(ascii: "[") {
             throw EventLogError(
                 .malformedInput,
-                "Line \(self.lineCount): an array starts here. Read a batch with EventJSONDecoder, or write one"
-                    + " event a line.")
+                "Line \(self.lineCount): an array starts here. Write one event a line, or read the batch with"
+                    + " EventJSONDecoder.")
         }
         events.append(try self.decoder.decode(line, line: self.lineCount))
     }

@@ -1,0 +1,96 @@
+import ArgumentParser
+
+/// One thing that is measured; its name is also how scripts ask for it.
+struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringConvertible {
+    enum Kind: Hashable, Sendable {
+        /// So many callers, each awaiting its own durable batch of so many events.
+        case append(callers: Int, batch: Int)
+        case seal, reopen
+        /// On one sealed log.
+        case reading(Reading)
+        /// All that the peers of Benchmarks/run are measured at on one sealed log.
+        case read
+    }
+
+    /// What is measured on one sealed log, in this order.
+    enum Reading: String, CaseIterable, Sendable {
+        case replay
+        case replay2 = "replay-2"
+        case replayOwned = "replay-owned"
+        case point
+        case countType = "count-type"
+        case readType = "read-type"
+        case stream
+        case streamEvicted = "stream-evicted"
+        case streamCold = "stream-cold"
+        case reopenSealed = "reopen-sealed"
+        case memory
+        case bytesSealed = "bytes-sealed"
+        case bytes
+    }
+
+    let kind: Kind
+    let description: String
+
+    init?(argument: String) { self.init(argument) }
+
+    init?(_ name: String) {
+        self.description = name
+        switch name {
+        case "seal": self.kind = .seal
+        case "reopen": self.kind = .reopen
+        case "read": self.kind = .read
+        default:
+            if let reading = Reading(rawValue: name) {
+                self.kind = .reading(reading)
+                return
+            }
+            guard name.hasPrefix("append-") else { return nil }
+            let parts = name.dropFirst(7).split(separator: "x", omittingEmptySubsequences: false)
+            guard parts.count == 2, let callers = Int(parts[0]), let batch = Int(parts[1]),
+                (1...100_000).contains(callers), (1...100_000).contains(batch)
+            else { return nil }
+            self.kind = .append(callers: callers, batch: batch)
+        }
+    }
+
+    /// Those that run where none are named.
+    static let standard: [BenchScenario] = [
+        "append-1x1000", "append-4x1000", "append-4x100", "append-64x1", "append-1024x1", "append-1x1", "seal",
+        "reopen",
+    ].compactMap { BenchScenario($0) } + Reading.allCases.compactMap { BenchScenario($0.rawValue) }
+
+    static var allValueStrings: [String] {
+        Self.standard.map(\.description) + ["read", "append-CALLERSxBATCH"]
+    }
+
+    /// For people.
+    var explanation: String {
+        switch self.kind {
+        case .append(1, let batch): "one task awaiting each batch of \(batch)"
+        case .append(let callers, let batch): "\(callers) tasks, each awaiting its batches of \(batch)"
+        case .seal: "sealing a full head"
+        case .reopen: "opening after kill -9 with a full head"
+        case .read: ""
+        case .reading(let reading): Self.explain(reading)
+        }
+    }
+
+    private static func explain(_ reading: Reading) -> String {
+        switch reading {
+        case .replay: "all sealed events as views, one thread"
+        case .replay2: "the same on two threads, half of the log each"
+        case .replayOwned: "all of them as an AsyncSequence"
+        case .point: "one event by a random position, warm"
+        case .countType: "counting the type of 1 % of the events"
+        case .readType: "reading the type of 1 % of the events"
+        case .stream: "one stream of 100 events, warm"
+        case .streamEvicted: "the same with nothing in the page cache"
+        case .streamCold: "the same, with opening the log"
+        case .reopenSealed: "opening the sealed log"
+        case .memory: "anonymous resident memory after a replay"
+        case .bytesSealed: "sealed segments, indexes and all"
+        case .bytes: "the whole directory"
+        }
+    }
+}

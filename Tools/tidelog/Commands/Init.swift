@@ -1,0 +1,30 @@
+import ArgumentParser
+import Glibc
+import Tidelog
+
+struct Init: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Make an empty log.",
+        discussion: """
+            The directory is made if it is not there. Where a log is already, nothing is changed and the exit \
+            status is 3; with --if-missing it is 0.
+
+            Example:
+              tidelog init farm.tidelog
+            """)
+
+    @OptionGroup var log: LogArgument
+
+    @Flag(help: "Do nothing where a log is already.")
+    var ifMissing = false
+
+    func run() async throws {
+        if access("\(self.log.log)/head.mdb", F_OK) == 0 {
+            if self.ifMissing { return }
+            throw Failure(
+                .unable, "there is a log in \(self.log.log) already; use it, or choose another directory")
+        }
+        let log = try await self.log.open(EventLogConfiguration())
+        await log.close()
+    }
+}
