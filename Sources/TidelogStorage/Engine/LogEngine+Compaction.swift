@@ -77,9 +77,11 @@ extension LogEngine {
         _ group: [SegmentInfo], _ policy: CompactionPolicy, _ view: ReadView
     ) throws(StorageError) -> SegmentInfo? {
         let positions = group[0].positions.lowerBound..<group[group.count - 1].positions.upperBound
+        let generation = (group.map(\.generation).max() ?? 0) + 1
+        try self.removeLeftover(firstPosition: positions.lowerBound, generation: generation)
         let writer = try SegmentWriter(
             directory: self.directory + "/" + Head.Names.segments, firstPosition: positions.lowerBound,
-            generation: (group.map(\.generation).max() ?? 0) + 1,
+            generation: generation,
             dictionaryBytes: try self.segments.segment(group[0]).dictionary?.bytes,
             logID: view.state.logID, level: self.options.sealedLevel, blockBytes: self.options.blockBytes)
         do throws(StorageError) {
