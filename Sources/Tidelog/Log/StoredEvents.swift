@@ -65,7 +65,13 @@ public struct StoredEvents: AsyncSequence, Sendable {
                     self.log, self.query, isTail: self.isTail, startsAtEnd: self.startsAtEnd)
             }
             guard let reader = self.reader else { return nil }
-            self.batch = try await reader.next()
+            do throws(EventLogError) {
+                self.batch = try await reader.next()
+            } catch {
+                // A tail ends with its log, wherever in its work that finds it.
+                guard self.isTail, error.code == .closed else { throw error }
+                self.batch = []
+            }
             self.index = 1
             if self.batch.isEmpty {
                 self.isOver = true
