@@ -7,7 +7,9 @@ struct KillTests {
     /// New in each run; when one fails, the seed is in the message.
     private static let seed = UInt64.random(in: 1...1_000_000)
 
-    @Test("appending from four threads: nothing acknowledged is lost, no batch is torn, nothing is out of place")
+    @Test(
+        "appending from four threads: nothing acknowledged is lost, no batch is torn, nothing is out of place"
+    )
     func appending() throws {
         let directory = try TemporaryDirectory()
         defer { directory.remove() }

@@ -106,11 +106,13 @@ struct SharedLogTests {
         let directory = try TemporaryDirectory()
         defer { directory.remove() }
         let path = directory.path.appending("log.tidelog").string
-        let child = try Child(["fill", path, "--limit", "12000000"], output: directory.path.string + "/child")
+        let child = try Child(
+            ["fill", path, "--limit", "12000000"], output: directory.path.string + "/child")
         #expect(child.wait() == 0, "\(child.lines().suffix(3))")
         let lines = child.lines()
         #expect(lines.contains("REFUSED storageFull"), "\(lines.suffix(3))")
-        let filled = lines.last { $0.hasPrefix("FILLED") }?.split(separator: " ").last.flatMap { Int($0) } ?? 0
+        let filled =
+            lines.last { $0.hasPrefix("FILLED") }?.split(separator: " ").last.flatMap { Int($0) } ?? 0
         #expect(filled > 0)
         #expect(lines.last == "AFTER \(filled)", "\(lines.suffix(3))")
         let log = try EventLog.openBlocking(at: FilePath(path), configuration: Self.configuration)

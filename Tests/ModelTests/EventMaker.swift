@@ -6,7 +6,7 @@ import TidelogTesting
 struct EventMaker {
     var random: SeededGenerator
     private var number: UInt64 = 0
-    private let hostileNames: Bool
+    let hostileNames: Bool
 
     init(seed: UInt64, hostileNames: Bool) {
         self.random = SeededGenerator(seed: seed)
@@ -16,7 +16,8 @@ struct EventMaker {
     static let plainStreams = ["a", "ab", "abc", "b", "order-1", "order-10", "order-2", "x.y"]
     /// "é" in one and in two code points, and names that only begin alike.
     static let hostileStreams = [
-        "caf\u{E9}", "cafe\u{301}", "cafe", "\u{AC00}", "\u{1100}\u{1161}", String(repeating: "n", count: 255),
+        "caf\u{E9}", "cafe\u{301}", "cafe", "\u{AC00}", "\u{1100}\u{1161}",
+        String(repeating: "n", count: 255),
     ]
     static let types = ["order.placed", "order.paid", "order.paid.late", "stock", "stock.moved", "rare"]
     static let hostileTypes = ["typ\u{E9}", "type\u{301}"]
@@ -57,7 +58,9 @@ struct EventMaker {
             stream: stream ?? (self.random.chance(permille: 850) ? self.streamName() : nil),
             payload: self.payload(),
             timestamp: Timestamp(nanosecondsSinceEpoch: Int64(self.random.below(100_000)) - 1000))
-        if self.random.chance(permille: 300) { event.source = self.pick(Self.sources) }
+        if self.random.chance(permille: 300) {
+            event.source = self.pick(self.hostileNames ? Self.sources : ["web", "app"])
+        }
         if self.random.chance(permille: 300) { event.correlationID = self.smallID() }
         if self.random.chance(permille: 200) { event.causationID = self.smallID() }
         if self.random.chance(permille: 100) { event.schemaVersion = UInt32(self.random.below(5)) }
@@ -97,6 +100,7 @@ struct EventMaker {
         while bytes.count < size {
             bytes += Array("{\"k\":\(self.random.below(1_000_000)),\"repeated\":\"words\"}".utf8)
         }
-        return EventPayload(bytes: bytes, contentType: self.random.chance(permille: 700) ? "application/json" : nil)
+        return EventPayload(
+            bytes: bytes, contentType: self.random.chance(permille: 700) ? "application/json" : nil)
     }
 }

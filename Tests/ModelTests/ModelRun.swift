@@ -103,13 +103,15 @@ struct ModelRun {
             expectations.append((name, self.expectation(for: name)))
         }
         self.note("append \(events.count) expecting \(expectations)")
-        let asked = Dictionary(uniqueKeysWithValues: expectations.map { ($0.stream, $0.expectation.asExpected) })
+        let asked = Dictionary(
+            uniqueKeysWithValues: expectations.map { ($0.stream, $0.expectation.asExpected) })
         try await self.expect(events, expectations) { log in try await log.append(events, expecting: asked) }
     }
 
     private mutating func repeatAppend() async throws {
         guard !self.appended.isEmpty else { return }
-        let recent = self.maker.random.chance(permille: 700) ? min(self.appended.count, 4) : self.appended.count
+        let recent =
+            self.maker.random.chance(permille: 700) ? min(self.appended.count, 4) : self.appended.count
         var events = self.appended[self.appended.count - 1 - self.maker.random.below(recent)]
         var kind = "whole"
         switch self.maker.random.below(8) {
@@ -178,7 +180,8 @@ struct ModelRun {
 
     /// Several callers at once, so that the writer gathers their events in one frame.
     private mutating func appendTogether() async throws {
-        let living = (EventMaker.plainStreams + EventMaker.hostileStreams).filter {
+        let names = EventMaker.plainStreams + (self.maker.hostileNames ? EventMaker.hostileStreams : [])
+        let living = names.filter {
             self.model.streams[$0.bytes]?.isDeleted != true
         }
         var batches: [[Event]] = []
@@ -277,7 +280,8 @@ struct ModelRun {
         self.note("event at \(position)")
         let isThere = position < self.model.end && self.model.isVisible(position)
         let stored = try await self.log.event(at: Position(UInt64(position)))
-        try self.require((stored != nil) == isThere, "event \(stored == nil ? "missing" : "there") at \(position)")
+        try self.require(
+            (stored != nil) == isThere, "event \(stored == nil ? "missing" : "there") at \(position)")
         if let stored { try self.compare(stored) }
         guard position < self.model.end else { return }
         let id = self.model.entries[position].event.id

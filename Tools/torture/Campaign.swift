@@ -50,7 +50,9 @@ package struct Campaign {
         if self.maintains { arguments.append("--maintain") }
         let child = try Child(arguments, output: self.directory + "/acknowledged")
         // Now and then while it opens, mostly while it works.
-        usleep(UInt32(self.random.chance(permille: 200) ? self.random.below(40_000) : self.random.below(400_000)))
+        usleep(
+            UInt32(self.random.chance(permille: 200) ? self.random.below(40_000) : self.random.below(400_000))
+        )
         child.kill()
         let lines = child.lines()
         if let failed = lines.first(where: { $0.hasPrefix("FAILED") || $0.hasPrefix("torture:") }) {
@@ -189,13 +191,16 @@ package struct Campaign {
             }
         }
         for (stream, revisions) in byStream where !stream.hasPrefix("tr") {
-            guard let low = revisions.first, revisions.elementsEqual(low..<low + UInt64(revisions.count)) else {
+            guard let low = revisions.first, revisions.elementsEqual(low..<low + UInt64(revisions.count))
+            else {
                 throw Failure("the revisions of \(stream) have a gap")
             }
             let found = try log.eventsBlocking(.stream(stream)).map { $0.revision?.rawValue ?? 0 }
             guard found == revisions else { throw Failure("\(stream) read by its index lacks events") }
         }
-        guard try log.engine.count(RecordQuery()) == count else { throw Failure("the count differs from \(count)") }
+        guard try log.engine.count(RecordQuery()) == count else {
+            throw Failure("the count differs from \(count)")
+        }
     }
 }
 
@@ -214,7 +219,8 @@ extension Campaign {
             first.kill()
             let status = second.wait()
             guard status == 0 else {
-                throw Failure("seed \(seed), round \(round): the second ended with \(status): \(second.lines())")
+                throw Failure(
+                    "seed \(seed), round \(round): the second ended with \(status): \(second.lines())")
             }
             for line in first.lines() + second.lines() where line.hasPrefix("ONCE") {
                 let words = line.split(separator: " ").map(String.init)
@@ -242,7 +248,9 @@ extension Campaign {
             try campaign.run(cycles: cycles) { cycle in
                 if cycle % 10 == 9 { print("\(cycle + 1) of \(cycles) cycles, maintenance \(maintains)") }
             }
-            print("\(cycles) kills, \(campaign.acknowledged) acknowledged events, maintenance \(maintains): fine")
+            print(
+                "\(cycles) kills, \(campaign.acknowledged) acknowledged events, maintenance \(maintains): fine"
+            )
             try FileManager.default.removeItem(atPath: directory)
         }
         for isFresh in [true, false] {

@@ -37,7 +37,8 @@ enum Command {
 
     /// Opens the log, appends one event, says so, closes.
     private static func once(_ options: Options) throws {
-        let log = try EventLog.openBlocking(at: FilePath(options.path()), configuration: Appender.configuration)
+        let log = try EventLog.openBlocking(
+            at: FilePath(options.path()), configuration: Appender.configuration)
         let id = options.text("id") ?? "once"
         let result = try log.appendBlocking([Batch.event(id: id, stream: "once")])
         acknowledge("ONCE \(id) \(result.positions.lowerBound)")
@@ -57,7 +58,9 @@ enum Command {
 
     /// Appends under a file-size limit until there is no room, then says what the log answers.
     private static func fill(_ options: Options) throws {
-        let log = try EventLog.openBlocking(at: FilePath(options.path()), configuration: Appender.configuration)
+        var configuration = Appender.configuration
+        configuration.sealsInBackground = false  // it would make room again and again
+        let log = try EventLog.openBlocking(at: FilePath(options.path()), configuration: configuration)
         let bytes = rlim_t(options.number("limit") ?? 8 << 20)
         var limit = rlimit(rlim_cur: bytes, rlim_max: RLIM_INFINITY_VALUE)
         guard setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0 else {

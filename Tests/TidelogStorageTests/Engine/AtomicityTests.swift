@@ -14,7 +14,8 @@ struct AtomicityTests {
         for change in [RecordChange.set(.app, key: key, value: [1]), .remove(.app, key: key)] {
             expectError(.invalidArgument) {
                 _ = try engine.appendBlocking(
-                    EngineScratch.records(10..<10 + count), changing: [.set(.app, key: [1], value: [1]), change])
+                    EngineScratch.records(10..<10 + count),
+                    changing: [.set(.app, key: [1], value: [1]), change])
             }
         }
         #expect(try engine.checkedNumbers() == [0, 1])

@@ -85,7 +85,8 @@ struct CommitFaultTests {
         let began = WakeSignal()
         let letGo = WakeSignal()
         self.scratch.seam.fail(.hold(began: began, letGo: letGo))
-        async let pending = engine.append(EngineScratch.records(3..<5) + [EngineScratch.record(5, stream: "new")])
+        async let pending = engine.append(
+            EngineScratch.records(3..<5) + [EngineScratch.record(5, stream: "new")])
         while self.scratch.seam.commits < 2 { await Task.yield() }
         #expect(try engine.checkedNumbers() == [0, 1, 2])
         #expect(try engine.currentView().end == 3)

@@ -8,7 +8,9 @@ struct RoomTests {
     let scratch = EngineScratch()
 
     /// Appends until it is refused; answers how many events were acknowledged.
-    private static func fill(_ engine: LogEngine, from start: Int, limit: Int = 5000) throws -> (Int, StorageError?) {
+    private static func fill(_ engine: LogEngine, from start: Int, limit: Int = 5000) throws -> (
+        Int, StorageError?
+    ) {
         var next = start
         while next < start + limit {
             do throws(StorageError) {
@@ -57,7 +59,8 @@ struct RoomTests {
         engine.close()
     }
 
-    @Test("a full disk is a typed error; all that was acknowledged stays, and appending goes on with more room",
+    @Test(
+        "a full disk is a typed error; all that was acknowledged stays, and appending goes on with more room",
         .enabled(if: geteuid() == 0, "mounting a small file system needs root"))
     func diskFull() throws {
         let directory = self.scratch.scratch.file("disk")
@@ -93,7 +96,8 @@ struct RoomTests {
         engine.close()
     }
 
-    @Test("a disk too full to seal reports that, and loses nothing",
+    @Test(
+        "a disk too full to seal reports that, and loses nothing",
         .enabled(if: geteuid() == 0, "mounting a small file system needs root"))
     func diskFullWhileSealing() throws {
         let directory = self.scratch.scratch.file("disk")

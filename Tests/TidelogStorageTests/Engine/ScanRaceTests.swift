@@ -36,7 +36,8 @@ struct ScanRaceTests {
         return [RecordFilter(), byStream, byStreams, byType, byCorrelation]
     }()
 
-    @Test("sees each event once and in order, wherever in it the log is sealed, compacted or appended to",
+    @Test(
+        "sees each event once and in order, wherever in it the log is sealed, compacted or appended to",
         arguments: [false, true])
     func changeInTheMiddle(isBackwards: Bool) throws {
         for change in Change.allCases {

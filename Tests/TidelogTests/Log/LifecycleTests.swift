@@ -30,7 +30,9 @@ struct LifecycleTests {
                 await log.close()
                 var acknowledged = 0
                 for task in tasks { acknowledged += try await task.value }
-                let error = await #expect(throws: EventLogError.self) { try await log.append(Event(type: "t")) }
+                let error = await #expect(throws: EventLogError.self) {
+                    try await log.append(Event(type: "t"))
+                }
                 #expect(error?.code == .closed)
                 await #expect(throws: EventLogError.self) { try await log.count() }
                 await #expect(throws: EventLogError.self) { try await log.seal() }
@@ -122,12 +124,17 @@ struct LifecycleTests {
             #expect(try await tail.value <= 1)
 
             // A tail that waits ends when the log closes.
+            let (arrivals, arrival) = AsyncStream<Void>.makeStream()
             let waiting = Task { () throws -> Int in
                 var seen = 0
-                for try await _ in try log.tail(from: .beginning) { seen += 1 }
+                for try await _ in try log.tail(from: .beginning) {
+                    seen += 1
+                    arrival.yield()
+                }
                 return seen
             }
-            try await Task.sleep(for: .milliseconds(50))
+            var arrived = arrivals.makeAsyncIterator()
+            await arrived.next()
             await log.close()
             #expect(try await waiting.value == 1)
         }

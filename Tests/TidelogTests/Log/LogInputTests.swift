@@ -38,7 +38,8 @@ struct LogInputTests {
         Event(type: "t", payload: .init(bytes: [1], contentType: "a\u{9}")),
     ]
 
-    @Test("an event without a type or id, or with a name that is empty, too long or has control characters",
+    @Test(
+        "an event without a type or id, or with a name that is empty, too long or has control characters",
         arguments: badEvents.indices)
     func badEvent(index: Int) async throws {
         let event = Self.badEvents[index]
@@ -82,7 +83,8 @@ struct LogInputTests {
             try await $0.append(Event(type: "t", bytes: [UInt8](repeating: 1, count: 1001)))
         }
         try await self.refused(.limitExceeded, configuration) { log in
-            try await log.append((0..<20).map { _ in Event(type: "t", bytes: [UInt8](repeating: 1, count: 900)) })
+            try await log.append(
+                (0..<20).map { _ in Event(type: "t", bytes: [UInt8](repeating: 1, count: 900)) })
         }
     }
 
@@ -90,7 +92,8 @@ struct LogInputTests {
     func ids() async throws {
         for count in [2, 100] {
             try await self.refused(.invalidArgument) { log in
-                try await log.append((0..<count).map { Event(id: EventID("i\($0 % (count - 1))"), type: "t") })
+                try await log.append(
+                    (0..<count).map { Event(id: EventID("i\($0 % (count - 1))"), type: "t") })
             }
         }
         try await self.refused(.duplicateEvent) {

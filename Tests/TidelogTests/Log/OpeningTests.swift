@@ -85,7 +85,8 @@ struct OpeningTests {
         }
     }
 
-    @Test("a file system that cannot be written is refused by name",
+    @Test(
+        "a file system that cannot be written is refused by name",
         .enabled(if: geteuid() == 0, "mounting a small file system needs root"))
     func readOnlyFileSystem() async throws {
         let directory = try TemporaryDirectory()
@@ -148,7 +149,8 @@ struct OpeningTests {
         }
     }
 
-    @Test("a segment that is missing, cut, lengthened, flipped or a link is a typed error; the rest is readable",
+    @Test(
+        "a segment that is missing, cut, lengthened, flipped or a link is a typed error; the rest is readable",
         arguments: ["missing", "empty", "cut", "lengthened", "flipped", "link", "swapped", "directory"])
     func damagedSegment(kind: String) async throws {
         try await Self.withLog { directory, segments in
@@ -180,7 +182,9 @@ struct OpeningTests {
             }
             // Opening does not read segments, so it succeeds.
             let log = try await EventLog.open(at: directory, configuration: Self.configuration)
-            let codes: Set<EventLogError.Code> = [.corrupted, .notFound, .permissionDenied, .unsupportedFormat]
+            let codes: Set<EventLogError.Code> = [
+                .corrupted, .notFound, .permissionDenied, .unsupportedFormat,
+            ]
             for query in [EventQuery.all, .types("none.such"), .stream("item-1")] {
                 var read = 0
                 do {
