@@ -48,7 +48,9 @@ public struct AppendResult: Hashable, Sendable {
 
     /// The revision of the last event of the stream; nil if it got none.
     public func lastRevision(of stream: String) -> Revision? {
-        self.outcome.streams.firstIndex(of: stream).map { Revision(self.outcome.lastRevisions[$0]) }
+        self.outcome.streams.firstIndex(where: stream.isExactly).map {
+            Revision(self.outcome.lastRevisions[$0])
+        }
     }
 
     init(_ outcome: AppendOutcome) {
@@ -128,7 +130,7 @@ extension EventLog {
     ) throws(EventLogError) -> ([EventRecord], [(stream: String, expectation: StreamExpectation)]) {
         let records = try self.records(events, stream: stream)
         if expectation == .any { return (records, []) }
-        let names = stream.map { [$0] } ?? Array(Set(records.compactMap(\.stream)))
+        let names = stream.map { [$0] } ?? Set(records.compactMap(\.stream).map { ExactText($0) }).map(\.text)
         guard names.count == 1 else {
             throw EventLogError(
                 .invalidArgument,

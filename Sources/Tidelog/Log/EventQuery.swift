@@ -97,7 +97,7 @@ public struct EventQuery: Sendable, Hashable {
 
     private func storageFilter() throws(EventLogError) -> RecordFilter {
         var filter = RecordFilter()
-        filter.streams = Array(Set(self.streams))
+        filter.streams = Set(self.streams.map { ExactText($0) }).map(\.text)
         filter.streamPrefix = self.streamPrefix
         if self.fromRevision != nil || self.toRevision != nil {
             let low = self.fromRevision?.rawValue ?? 0

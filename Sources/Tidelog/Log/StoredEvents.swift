@@ -65,7 +65,13 @@ public struct StoredEvents: AsyncSequence, Sendable {
                     self.log, self.query, isTail: self.isTail, startsAtEnd: self.startsAtEnd)
             }
             guard let reader = self.reader else { return nil }
-            self.batch = try await reader.next()
+            do throws(EventLogError) {
+                self.batch = try await reader.next()
+            } catch {
+                // A tail ends with its log, wherever in its work that finds it.
+                guard self.isTail, error.code == .closed else { throw error }
+                self.batch = []
+            }
             self.index = 1
             if self.batch.isEmpty {
                 self.isOver = true
@@ -128,7 +134,8 @@ private final class BatchReader: Sendable {
                 self.readAhead()
                 return batch
             }
-            guard self.isTail, !Task.isCancelled else { return [] }
+            let isOver = self.state.withLock { $0.isOver || $0.query.limit == 0 }
+            guard self.isTail, !isOver, !Task.isCancelled else { return [] }
             let seen = self.state.withLock { $0.query.positions.lowerBound }
             guard await self.log.engine.notifier.wait(beyond: seen) else { return [] }
         }

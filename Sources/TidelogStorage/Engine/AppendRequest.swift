@@ -34,6 +34,21 @@ package struct AppendOutcome: Sendable, Hashable {
 package enum RecordChange: Sendable {
     case set(RecordSpace, key: [UInt8], value: [UInt8])
     case remove(RecordSpace, key: [UInt8])
+
+    /// Refuses keys that the head cannot store, before anything is written.
+    static func checkKeys(_ changes: [RecordChange]) throws(StorageError) {
+        for change in changes {
+            let key =
+                switch change {
+                case .set(let space, let key, _), .remove(let space, let key): space.key(key)
+                }
+            guard key.count <= maximumKeyBytes else {
+                throw StorageError(
+                    .invalidArgument,
+                    "the key of a record has \(key.count - 1) bytes, and \(maximumKeyBytes - 1) is the most")
+            }
+        }
+    }
 }
 
 /// One caller's append, on its way to the writer.

@@ -13,6 +13,7 @@ extension LogEngine {
     ) async throws(StorageError) -> AppendOutcome {
         let writer = try self.requireWriter()
         let (draft, hashes, bytes) = try self.prepare(records)
+        try RecordChange.checkKeys(changes)
         if writer.isCongested { await writer.waitForRoom() }
         if Task.isCancelled {
             throw StorageError(.cancelled, "the task was cancelled before its events were accepted")
@@ -37,6 +38,7 @@ extension LogEngine {
     ) throws(StorageError) -> AppendOutcome {
         let writer = try self.requireWriter()
         let (draft, hashes, bytes) = try self.prepare(records)
+        try RecordChange.checkKeys(changes)
         let box = OutcomeBox<AppendOutcome>()
         let request = AppendRequest(
             records: records, draft: draft, idHashes: hashes, expectations: expectations,
@@ -85,6 +87,8 @@ extension LogEngine {
             draft = encoded
             hashes = encoded.summary.idHashes
         } else {
+            // The writer encodes them with other callers' events: it must not find fault with one half-way.
+            for index in span.indices { try EncoderState.checkNames(span[index]) }
             hashes = records.map(\.id.hash64)
         }
         if AppendRequest.hasRepeatedHash(hashes) {

@@ -68,7 +68,7 @@ extension LogEngine {
         guard !view.hidden.lowestVisible.isEmpty else { return false }
         let segment = try self.segments.segment(info)
         for stream in view.hidden.lowestVisible.keys {
-            if try !segment.streamPostings(stream).isEmpty { return true }
+            if try !segment.streamPostings(stream.text).isEmpty { return true }
         }
         return false
     }
@@ -77,9 +77,11 @@ extension LogEngine {
         _ group: [SegmentInfo], _ policy: CompactionPolicy, _ view: ReadView
     ) throws(StorageError) -> SegmentInfo? {
         let positions = group[0].positions.lowerBound..<group[group.count - 1].positions.upperBound
+        let generation = (group.map(\.generation).max() ?? 0) + 1
+        try self.removeLeftover(firstPosition: positions.lowerBound, generation: generation)
         let writer = try SegmentWriter(
             directory: self.directory + "/" + Head.Names.segments, firstPosition: positions.lowerBound,
-            generation: (group.map(\.generation).max() ?? 0) + 1,
+            generation: generation,
             dictionaryBytes: try self.segments.segment(group[0]).dictionary?.bytes,
             logID: view.state.logID, level: self.options.sealedLevel, blockBytes: self.options.blockBytes)
         do throws(StorageError) {
@@ -148,12 +150,12 @@ extension LogEngine {
     /// Takes streams off the list of hidden ones where nothing hidden is left.
     private func forgetCompacted(_ view: ReadView) throws(StorageError) {
         let finished = view.hidden.lowestVisible.filter { name, _ in
-            self.shared.withLock { shared in shared.active.nextRevision(of: name) == nil }
+            self.shared.withLock { shared in shared.active.nextRevision(of: name.text) == nil }
         }
         guard !finished.isEmpty, view.state.firstPosition <= view.state.sealedEnd else { return }
         try self.writer?.perform { [self] transaction throws(StorageError) in
             for (name, lowest) in finished {
-                let key = Array(name.utf8)
+                let key = Array(name.text.utf8)
                 guard try transaction.record(.hiddenStreams, key: key) == HeadKeys.integer(lowest) else {
                     continue
                 }

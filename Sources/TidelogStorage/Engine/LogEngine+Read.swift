@@ -71,7 +71,10 @@ extension LogEngine {
         _ filter: RecordFilter, _ range: Range<UInt64>, _ view: ReadView
     ) -> [UInt64]? {
         self.shared.withLock { shared in
-            guard shared.active.end >= range.upperBound else { return nil }
+            // What has been sealed since `view` is in the index no longer: a scan will notice that.
+            guard shared.active.chunks[0].first <= range.lowerBound,
+                shared.active.end >= range.upperBound
+            else { return nil }
             if !filter.streams.isEmpty {
                 var found: [UInt64] = []
                 for stream in filter.streams { found += shared.active.positions(ofStream: stream, in: range) }

@@ -53,6 +53,17 @@ extension LogEngine {
         return dropped
     }
 
+    /// Removes a file of this name that no catalogue names: what an attempt has left that failed, here or in
+    /// another process, after the file was complete. To be called under the maintenance lock.
+    func removeLeftover(firstPosition: UInt64, generation: UInt32) throws(StorageError) {
+        let name = SegmentInfo.fileName(firstPosition: firstPosition, generation: generation)
+        guard try !self.currentView().catalogue.segments.contains(where: { $0.fileName == name }) else {
+            return
+        }
+        let path = self.directory + "/" + Head.Names.segments + "/" + name
+        _ = try Files.unlink(path, ignoringMissing: true)
+    }
+
     /// Unlinks files that the catalogue no longer knows; readers that have them open finish first.
     func removeFiles(_ infos: [SegmentInfo]) throws(StorageError) {
         let directory = self.directory + "/" + Head.Names.segments

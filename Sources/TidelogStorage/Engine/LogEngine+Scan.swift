@@ -58,19 +58,35 @@ extension LogEngine {
         var query = query
         let limit = query.limit ?? .max
         query.limit = nil
-        let view = try self.currentView()
-        var total = 0
-        if query.filter.isTypeOnly, view.hidden.lowestVisible.isEmpty {
-            var scan = Scan(engine: self, query: query, view: view)
-            total = try scan.countByType()
-        } else {
-            var scan = Scan(engine: self, query: query, view: view)
-            try scan.run { (_, selection) throws(StorageError) in
-                total += selection.count
-                return total < limit
+        if query.filter.isTypeOnly {
+            let total = try self.whileSegmentsStay { view throws(StorageError) -> Int? in
+                guard view.hidden.lowestVisible.isEmpty else { return nil }
+                var scan = Scan(engine: self, query: query, view: view)
+                return try scan.countByType()
             }
+            if let total { return min(total, limit) }
+        }
+        var total = 0
+        try self.scan(query) { (_, selection) throws(StorageError) in
+            total += selection.count
+            return total < limit
         }
         return min(total, limit)
+    }
+
+    /// Runs `body` with what there is now, and once more if a segment that it needed was replaced meanwhile.
+    func whileSegmentsStay<Result>(
+        _ body: (ReadView) throws(StorageError) -> Result
+    ) throws(StorageError) -> Result {
+        while true {
+            let view = try self.currentView()
+            do throws(StorageError) {
+                return try body(view)
+            } catch {
+                let now = try self.currentView().state.catalogueVersion
+                guard error.code == .notFound, now != view.state.catalogueVersion else { throw error }
+            }
+        }
     }
 
     /// Reads owned events into an array: the next batch of a longer read.
@@ -339,6 +355,11 @@ struct Scan {
                     next += 1
                 }
                 if next == before { next += 1 }  // compacted away
+                // What has been visited is not visited again if the rest is found sealed meanwhile.
+                self.range =
+                    self.query.isBackwards
+                    ? self.range.lowerBound..<max(self.range.lowerBound, span.lowerBound)
+                    : min(self.range.upperBound, span.upperBound + 1)..<self.range.upperBound
                 if self.query.isBackwards { indices.reverse() }
                 let kept = try self.matcher.select(frame, in: 0..<frame.count, candidates: indices)
                 var selection = FrameSelection(range: 0..<0, indices: kept)

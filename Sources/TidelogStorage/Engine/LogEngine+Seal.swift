@@ -49,6 +49,7 @@ extension LogEngine {
         let dictionary = try self.trainDictionary(range)
         let segments = self.directory + "/" + Head.Names.segments
         _ = try Files.createDirectory(segments)
+        try self.removeLeftover(firstPosition: range.lowerBound, generation: 0)
         let segment = try SegmentWriter(
             directory: segments, firstPosition: range.lowerBound, generation: 0,
             dictionaryBytes: dictionary, logID: view.state.logID, level: self.options.sealedLevel,

@@ -22,7 +22,10 @@ extension LogEngine {
 
     /// The event with this id; nil if there is none, or none any more.
     package func record(id: Identifier) throws(StorageError) -> PlacedRecord? {
-        let view = try self.currentView()
+        try self.whileSegmentsStay { view throws(StorageError) in try self.record(id: id, view) }
+    }
+
+    private func record(id: Identifier, _ view: ReadView) throws(StorageError) -> PlacedRecord? {
         var query = RecordQuery()
         query.isBackwards = true
         query.positions = view.state.sealedEnd..<UInt64.max

@@ -45,23 +45,23 @@ extension LogEngine {
             }
         }
         let active = self.shared.withLock { $0.active.chunks }
-        var names = Set(heads.map(\.name))
+        var names = Set(heads.map { ExactText($0.name) })
         for chunk in active {
             for entry in chunk.streams.entries.indices {
                 let name = chunk.streams.name(entry)
                 guard name.utf8.starts(with: prefixBytes), !name.utf8.lexicographicallyPrecedes(first) else {
                     continue
                 }
-                names.insert(name)
+                names.insert(ExactText(name))
             }
         }
-        let ordered = names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }.prefix(limit)
-        let byName = Dictionary(heads.map { ($0.name, $0.head) }) { first, _ in first }
-        return ordered.compactMap { self.summary($0, byName[$0], view) }
+        let ordered = names.sorted { $0.text.utf8.lexicographicallyPrecedes($1.text.utf8) }.prefix(limit)
+        let byName = Dictionary(heads.map { (ExactText($0.name), $0.head) }) { first, _ in first }
+        return ordered.compactMap { self.summary($0.text, byName[$0], view) }
     }
 
     private func summary(_ name: String, _ head: StreamHead?, _ view: ReadView) -> StreamSummary? {
-        let lowest = view.hidden.lowestVisible[name]
+        let lowest = view.hidden.lowestVisible[ExactText(name)]
         return self.shared.withLock { shared in
             var summary: StreamSummary?
             if let head, head.nextRevision > 0 {
@@ -74,15 +74,17 @@ extension LogEngine {
                 guard let index = chunk.streams.find(name) else { continue }
                 let entry = chunk.streams.entries[index]
                 let first = chunk.first + UInt64(entry.firstOffset)
-                let last = chunk.first + UInt64(entry.lastOffset)
                 guard first < view.end else { continue }
+                // What the writer has in flight is in the chunk, and not in the log yet.
+                let (last, uncommitted) = chunk.lastPosition(ofEntry: index, below: view.end)
+                let lastRevision = entry.nextRevision - 1 - uncommitted
                 if summary == nil {
                     summary = StreamSummary(
                         name: name, lastRevision: 0, firstRevision: 0, firstPosition: first,
                         lastPosition: last, isDeleted: false)
                 }
                 let (revision, position) = summary.map { ($0.lastRevision, $0.lastPosition) } ?? (0, 0)
-                summary?.lastRevision = max(revision, entry.nextRevision - 1)
+                summary?.lastRevision = max(revision, lastRevision)
                 summary?.lastPosition = max(position, last)
             }
             if let lowest {
@@ -115,6 +117,13 @@ extension LogEngine {
     /// Deletes the stream for good: its events are hidden at once, and it takes no more.
     package func delete(stream name: String, expecting expectation: StreamExpectation) throws(StorageError) {
         try self.hide(name) { head throws(StorageError) in
+            if expectation == .noStream {
+                throw StorageError(
+                    .conflict,
+                    "stream '\(name)' is at revision \(head.nextRevision - 1), expected no such stream; load "
+                        + "it again and decide anew",
+                    actualRevision: head.nextRevision - 1)
+            }
             if case .exact(let revision) = expectation, head.nextRevision - 1 != revision {
                 throw StorageError(
                     .conflict,

@@ -61,9 +61,9 @@ package struct RecordFilter: Sendable {
 /// Streams of which readers must not see every event: truncated or deleted, and not yet compacted away.
 package final class HiddenStreams: Sendable {
     /// The lowest visible revision by stream; `UInt64.max` where the stream is deleted.
-    let lowestVisible: [String: UInt64]
+    let lowestVisible: [ExactText: UInt64]
 
-    init(_ lowestVisible: [String: UInt64] = [:]) {
+    init(_ lowestVisible: [ExactText: UInt64] = [:]) {
         self.lowestVisible = lowestVisible
     }
 }
@@ -72,13 +72,13 @@ package final class HiddenStreams: Sendable {
 struct FrameMatcher {
     private let filter: RecordFilter
     private let hidden: HiddenStreams
-    private let streams: Set<String>
+    private let streams: Set<ExactText>
     private var selected: ContiguousArray<Int32> = []
 
     init(_ filter: RecordFilter, hidden: HiddenStreams) {
         self.filter = filter
         self.hidden = hidden
-        self.streams = Set(filter.streams)
+        self.streams = Set(filter.streams.map { ExactText($0) })
     }
 
     /// Whether nothing needs to be looked at to know that every event satisfies it.
@@ -103,16 +103,16 @@ struct FrameMatcher {
             try self.keep(frame, .type) { matches($0 ?? "") }
         }
         if self.streams.count == 1, let stream = self.streams.first {
-            try self.keepStream(frame, stream)
+            try self.keepStream(frame, stream.text)
         } else if !self.streams.isEmpty {
             let streams = self.streams
-            try self.keep(frame, .stream) { $0.map(streams.contains) ?? false }
+            try self.keep(frame, .stream) { $0.map { streams.contains(ExactText($0)) } ?? false }
         }
         if let prefix = self.filter.streamPrefix {
-            try self.keep(frame, .stream) { $0?.hasPrefix(prefix) ?? false }
+            try self.keep(frame, .stream) { $0?.utf8.starts(with: prefix.utf8) ?? false }
         }
-        if let source = self.filter.source { try self.keep(frame, .source) { $0 == source } }
-        if let tenant = self.filter.tenant { try self.keep(frame, .tenant) { $0 == tenant } }
+        if let source = self.filter.source { try self.keep(frame, .source) { $0.isExactly(source) } }
+        if let tenant = self.filter.tenant { try self.keep(frame, .tenant) { $0.isExactly(tenant) } }
         if let wanted = self.filter.correlation {
             try self.keep(frame, .correlation, identifier: wanted)
         }
@@ -210,7 +210,7 @@ struct FrameMatcher {
         var hides = false
         for entry in 0..<distinct {
             guard let name = frame.distinctText(.stream, entry),
-                let bound = self.hidden.lowestVisible[name]
+                let bound = self.hidden.lowestVisible[ExactText(name)]
             else { continue }
             lowest[entry] = bound
             hides = true

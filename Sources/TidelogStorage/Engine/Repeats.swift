@@ -33,7 +33,7 @@ struct Repeats {
             if place.position != first.position + UInt64(index) {
                 throw self.refusal(place, "stands in the log already, but not in this order")
             }
-            if place.record.stream != offered.stream {
+            if !place.record.stream.isExactly(offered.stream) {
                 throw self.refusal(place, "belongs to another stream already")
             }
             if !Self.isSame(place.record, offered) {
@@ -45,7 +45,7 @@ struct Repeats {
         )
         for place in places {
             guard let stream = place.record.stream, let revision = place.revision else { continue }
-            if let known = outcome.streams.firstIndex(of: stream) {
+            if let known = outcome.streams.firstIndex(where: stream.isExactly) {
                 outcome.lastRevisions[known] = revision
             } else {
                 outcome.streams.append(stream)
@@ -76,6 +76,8 @@ struct Repeats {
     private static func isSame(_ stored: EventRecord, _ offered: EventRecord) -> Bool {
         var offered = offered
         offered.timestamp = stored.timestamp
-        return stored == offered
+        return stored == offered && stored.type.isExactly(offered.type)
+            && stored.source.isExactly(offered.source) && stored.contentType.isExactly(offered.contentType)
+            && stored.tenant.isExactly(offered.tenant)
     }
 }

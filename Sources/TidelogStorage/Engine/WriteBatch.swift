@@ -12,7 +12,7 @@ struct WriteBatch {
     /// Small requests of the frame that is being gathered, and what they do to their streams.
     private var gathered = 0
     private var gatheredBytes = 0
-    private var gatheredStreams: [String: UInt64] = [:]
+    private var gatheredStreams: [ExactText: UInt64] = [:]
     private var hasWritten = false
     /// The position after the last event that the index knows, the gathered ones left aside.
     private var end: UInt64 = 0
@@ -71,8 +71,23 @@ struct WriteBatch {
         try engine.head.ensureRoom(for: bytes)
         let transaction = try engine.head.beginWrite()
         let id = transaction.id
-        try engine.catchUp(transaction.transaction, committed: id - 1)
-        self.end = engine.shared.withLock { $0.active.end }
+        do throws(StorageError) {
+            try engine.catchUp(transaction.transaction, committed: id - 1)
+            try self.fill(transaction, with: requests)
+        } catch {
+            // While the transaction still keeps other writers out: see LogEngine+Refresh.swift.
+            engine.invalidate()
+            throw error
+        }
+        guard self.hasWritten else { return }  // nothing to make durable: the transaction is dropped
+        try transaction.commit(through: engine.options.seam)
+        engine.committed(transaction: id)
+    }
+
+    private mutating func fill(
+        _ transaction: borrowing HeadTransaction, with requests: [AppendRequest]
+    ) throws(StorageError) {
+        self.end = self.engine.shared.withLock { $0.active.end }
         try self.catchUpWindow(transaction)
         for request in requests {
             let outcome: Result<AppendOutcome, StorageError>
@@ -85,9 +100,6 @@ struct WriteBatch {
             self.outcomes.append(outcome)
         }
         try self.flush(transaction)
-        guard self.hasWritten else { return }  // nothing to make durable: the transaction is dropped
-        try transaction.commit(through: engine.options.seam)
-        engine.committed(transaction: id)
     }
 
     /// Whether an error concerns the transaction as a whole, and not one request.
@@ -168,17 +180,18 @@ struct WriteBatch {
         }
         if request.records.count == 1 { return try self.gatherOne(request, transaction, &outcome) }
         var next: [UInt64] = []
-        var touched: [String: UInt64] = [:]
+        var touched: [ExactText: UInt64] = [:]
         for record in request.records {
-            guard let stream = record.stream else {
+            guard let name = record.stream else {
                 next.append(0)
                 continue
             }
+            let stream = ExactText(name)
             let revision: UInt64
             if let known = touched[stream] {
                 revision = known
             } else {
-                revision = try self.nextRevision(of: stream, transaction)
+                revision = try self.nextRevision(of: name, transaction)
             }
             next.append(revision)
             touched[stream] = revision + 1
@@ -189,7 +202,7 @@ struct WriteBatch {
             self.window!.insert(
                 request.idHashes[index], position: outcome.firstPosition + UInt64(index))
             guard let stream = record.stream else { continue }
-            if let known = outcome.streams.firstIndex(of: stream) {
+            if let known = outcome.streams.firstIndex(where: stream.isExactly) {
                 outcome.lastRevisions[known] = next[index]
             } else {
                 outcome.streams.append(stream)
@@ -207,7 +220,7 @@ struct WriteBatch {
         let record = request.records[0]
         if let stream = record.stream {
             let revision = try self.nextRevision(of: stream, transaction)
-            self.gatheredStreams[stream] = revision + 1
+            self.gatheredStreams[ExactText(stream)] = revision + 1
             outcome.streams = [stream]
             outcome.lastRevisions = [revision]
         }
@@ -235,7 +248,7 @@ struct WriteBatch {
         var bases: [UInt64] = []
         bases.reserveCapacity(occurrences.count)
         for (index, stream) in draft.summary.streams.enumerated() {
-            bases.append((self.gatheredStreams[stream] ?? 0) - occurrences[index])
+            bases.append((self.gatheredStreams[ExactText(stream)] ?? 0) - occurrences[index])
         }
         self.gathered = 0
         self.gatheredBytes = 0
@@ -270,11 +283,13 @@ struct WriteBatch {
     private func nextRevision(
         of stream: String, _ transaction: borrowing HeadTransaction
     ) throws(StorageError) -> UInt64 {
-        if !self.gatheredStreams.isEmpty, let gathered = self.gatheredStreams[stream] { return gathered }
+        if !self.gatheredStreams.isEmpty, let gathered = self.gatheredStreams[ExactText(stream)] {
+            return gathered
+        }
         let (active, isDeleted) = self.engine.shared.withLock { shared in
             let hidden = shared.view.hidden.lowestVisible
             return (
-                shared.active.nextRevision(of: stream), !hidden.isEmpty && hidden[stream] == .max
+                shared.active.nextRevision(of: stream), !hidden.isEmpty && hidden[ExactText(stream)] == .max
             )
         }
         if !isDeleted, let active { return active }

@@ -84,8 +84,9 @@ struct EncoderState: ~Copyable {
         self.rowCapacity = capacity
     }
 
+    /// Refuses names and ids that no frame takes.
     @inline(__always)
-    private func check(_ record: borrowing EventRecord) throws(StorageError) {
+    static func checkNames(_ record: borrowing EventRecord) throws(StorageError) {
         let limit = FrameFormat.maximumNameBytes
         let type = record.type.utf8.count
         if type == 0 || type > limit { throw Self.invalidName("type", type) }
@@ -104,6 +105,11 @@ struct EncoderState: ~Copyable {
         if case .text(let text) = record.id { try Self.check(text, "id") }
         if case .text(let text)? = record.correlation { try Self.check(text, "correlation id") }
         if case .text(let text)? = record.causation { try Self.check(text, "causation id") }
+    }
+
+    @inline(__always)
+    private func check(_ record: borrowing EventRecord) throws(StorageError) {
+        try Self.checkNames(record)
         let bytes = self.bodyBytes + record.metadata.count + record.payload.count
         if bytes > FrameFormat.maximumBodyBytes {
             throw StorageError(

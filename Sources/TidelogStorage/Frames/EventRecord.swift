@@ -7,6 +7,24 @@ package enum Identifier: Hashable, Sendable {
     case uuid(UInt64, UInt64)
     /// Any other string, 1 to 255 bytes of UTF-8.
     case text(String)
+
+    package static func == (left: Self, right: Self) -> Bool {
+        switch (left, right) {
+        case (.uuid(let high, let low), .uuid(let otherHigh, let otherLow)):
+            high == otherHigh && low == otherLow
+        case (.text(let text), .text(let other)): text.isExactly(other)
+        default: false
+        }
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        switch self {
+        case .uuid(let high, let low):
+            hasher.combine(high)
+            hasher.combine(low)
+        case .text(let text): hasher.combine(ExactText(text))
+        }
+    }
 }
 
 /// An event as the storage layer keeps it, before it has a place in the log.

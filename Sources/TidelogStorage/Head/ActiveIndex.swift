@@ -116,7 +116,7 @@ package final class ActiveChunk: @unchecked Sendable {
     private var previousInStream: ContiguousArray<UInt32> = []
     package private(set) var streams = StreamTable()
     package private(set) var uncompressedBytes = 0
-    private var codeOfType: [String: UInt16] = [:]
+    private var codeOfType: [ExactText: UInt16] = [:]
 
     /// The code of types beyond the number that a chunk can name; such events match every type filter
     /// here and are told apart in their frame.
@@ -159,11 +159,12 @@ package final class ActiveChunk: @unchecked Sendable {
     }
 
     private func code(ofType type: String) -> UInt16 {
-        if let code = self.codeOfType[type] { return code }
+        let key = ExactText(type)
+        if let code = self.codeOfType[key] { return code }
         guard self.types.count < Int(Self.unnamedType) else { return Self.unnamedType }
         let code = UInt16(self.types.count)
         self.types.append(type)
-        self.codeOfType[type] = code
+        self.codeOfType[key] = code
         return code
     }
 
@@ -183,6 +184,17 @@ package final class ActiveChunk: @unchecked Sendable {
         let high = min(range.upperBound, self.end)
         guard low < high else { return }
         for offset in Int(low - self.first)..<Int(high - self.first) { body(offset) }
+    }
+
+    /// The position of the stream's last event below `end`, where its first one is, and how many come after.
+    func lastPosition(ofEntry entry: Int, below end: UInt64) -> (position: UInt64, after: UInt64) {
+        var link = self.streams.entries[entry].lastOffset &+ 1
+        var after: UInt64 = 0
+        while self.first + UInt64(link - 1) >= end, self.previousInStream[Int(link - 1)] != 0 {
+            link = self.previousInStream[Int(link - 1)]
+            after += 1
+        }
+        return (self.first + UInt64(link - 1), after)
     }
 
     func positions(ofStream stream: String, in range: Range<UInt64>) -> [UInt64] {

@@ -26,10 +26,10 @@ extension HeadDatabases {
     func hiddenStreams<Transaction: StorageTransaction & ~Copyable>(
         in transaction: borrowing Transaction
     ) throws(StorageError) -> HiddenStreams {
-        var lowest: [String: UInt64] = [:]
+        var lowest: [ExactText: UInt64] = [:]
         try self.forEachRecord(.hiddenStreams, in: transaction) { key, value throws(StorageError) in
             var reader = ValueReader(value, what: "the record of a truncated stream")
-            lowest[String(decoding: key, as: UTF8.self)] = try reader.read()
+            lowest[ExactText(String(decoding: key, as: UTF8.self))] = try reader.read()
             return true
         }
         return HiddenStreams(lowest)

@@ -18,7 +18,7 @@ extension Segment {
     /// - Complexity: O(*n*) in the events of the segment: every block's stream and revision columns are
     ///   unpacked, no payload is. Holds all of the segment's stream names in memory while it runs.
     package func streamHeads(_ body: (StreamHead) throws(StorageError) -> Void) throws(StorageError) {
-        var heads: [String: StreamHead] = [:]
+        var heads: [ExactText: StreamHead] = [:]
         let decoder = FrameDecoder()
         try self.forEachBlock(from: self.info.positions.lowerBound) { frame, first throws(StorageError) in
             try decoder.load(
@@ -33,10 +33,11 @@ extension Segment {
                 let fresh = StreamHead(
                     stream: stream, firstRevision: revision, lastRevision: revision, lastPosition: position,
                     count: 0)
+                let key = ExactText(stream)
                 // Events of a stream stand in the order of their revisions.
-                heads[stream, default: fresh].count += 1
-                heads[stream, default: fresh].lastRevision = revision
-                heads[stream, default: fresh].lastPosition = position
+                heads[key, default: fresh].count += 1
+                heads[key, default: fresh].lastRevision = revision
+                heads[key, default: fresh].lastPosition = position
             }
             return true
         }

@@ -21,7 +21,7 @@ private struct SegmentVerification {
     private let deep: Bool
     private(set) var findings: [StorageError] = []
     private var indexes = SegmentIndex.allCases.map { PostingsBuilder(isGrouped: $0.isGrouped) }
-    private var types: [String: [BlockPosting]] = [:]
+    private var types: [ExactText: [BlockPosting]] = [:]
     /// Whether every block could be read, without which the indexes cannot be compared.
     private var isComplete = true
     /// Findings beyond this say nothing new.
@@ -82,7 +82,7 @@ private struct SegmentVerification {
         var counts = [Int](repeating: 0, count: summary.types.count)
         for code in summary.typeCodes { counts[Int(code)] += 1 }
         for (type, count) in zip(summary.types, counts) where count > 0 {
-            self.types[type, default: []].append(BlockPosting(block: block.number, count: count))
+            self.types[ExactText(type), default: []].append(BlockPosting(block: block.number, count: count))
         }
     }
 
@@ -128,12 +128,12 @@ private struct SegmentVerification {
     }
 
     private mutating func verifyTypes() throws(StorageError) {
-        var listed: [String: [BlockPosting]] = [:]
+        var listed: [ExactText: [BlockPosting]] = [:]
         var total = 0
         let blockCount = self.segment.blocks.count
         try self.segment.file.forEachPage(of: SegmentKey.types) { _, page throws(StorageError) in
             try TypeTable.forEachEntry(in: page, blockCount: blockCount) { entry throws(StorageError) in
-                listed[entry.name] = try entry.blocks()
+                listed[ExactText(entry.name)] = try entry.blocks()
                 total += entry.count
                 return true
             }

@@ -6,7 +6,7 @@
 /// then `PostingsCode.writeRest`. So totals are read without looking at blocks.
 struct TypeTable {
     /// Collects the types while a segment is written.
-    private var numbers: [String: Int] = [:]
+    private var numbers: [ExactText: Int] = [:]
     private var names: [String] = []
     /// Per type its blocks so far.
     private var blocks: [[CompactPosting]] = []
@@ -22,9 +22,10 @@ struct TypeTable {
 
     /// The number under which events of a type are added.
     mutating func number(of type: String) -> Int {
-        if let number = self.numbers[type] { return number }
+        let key = ExactText(type)
+        if let number = self.numbers[key] { return number }
         let number = self.names.count
-        self.numbers[type] = number
+        self.numbers[key] = number
         self.names.append(type)
         self.blocks.append([])
         self.current.append(0)

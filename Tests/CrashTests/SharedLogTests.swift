@@ -1,0 +1,124 @@
+import Foundation
+import SystemPackage
+import Testing
+import Tidelog
+import TidelogTesting
+import torture
+
+@Suite("Several processes on one log", .serialized)
+struct SharedLogTests {
+    private static var configuration: EventLogConfiguration {
+        var configuration = EventLogConfiguration()
+        configuration.segmentSizeBytes = 128 << 10
+        configuration.blockSizeBytes = 8 << 10
+        configuration.idempotenceWindow = 2000
+        return configuration
+    }
+
+    @Test("two append while three tail: each tail sees every event once and in order, and no batch is torn")
+    func appendersAndTails() async throws {
+        let directory = try TemporaryDirectory()
+        defer { directory.remove() }
+        let path = directory.path.appending("log.tidelog")
+        let log = try await EventLog.open(at: path, configuration: Self.configuration)
+        try await log.append(Batch.event(id: "before", stream: "x"))
+        let tails = [TailStart.beginning, .position(0), .end].map { start in
+            Task { () throws -> [UInt64] in
+                var positions: [UInt64] = []
+                for try await stored in try log.tail(from: start) {
+                    if stored.event.type == "end" { break }
+                    positions.append(stored.position.rawValue)
+                }
+                return positions
+            }
+        }
+        // The tail from the end is there before the first event comes.
+        try await Task.sleep(for: .milliseconds(100))
+        let children = try (1...2).map { number in
+            try Child(
+                ["append", path.string, "--seed", "\(number)", "--threads", "2", "--events", "1500"],
+                output: directory.path.string + "/child-\(number)")
+        }
+        for number in 0..<50 { try await log.append(Batch.event(id: "own-\(number)", stream: "own")) }
+        for child in children { #expect(child.wait() == 0, "\(child.lines().suffix(2))") }
+        var acknowledged: [UInt64: String] = [:]
+        for line in children.flatMap({ $0.lines() }) where line.hasPrefix("ACK") {
+            let words = line.split(separator: " ")
+            #expect(acknowledged.updateValue(String(words[2]), forKey: UInt64(words[1]) ?? 0) == nil)
+        }
+        let end = try await log.append(Event(type: "end")).positions.lowerBound.rawValue
+        #expect(end > 6000)
+        #expect(try await tails[0].value == Array(0..<end))
+        #expect(try await tails[1].value == Array(0..<end))
+        #expect(try await tails[2].value == Array(1..<end))
+
+        var revisions: [String: UInt64] = [:]
+        for try await stored in log.read() {
+            if let id = acknowledged[stored.position.rawValue] { #expect(stored.event.id.description == id) }
+            guard let stream = stored.stream else { continue }
+            #expect(stored.revision?.rawValue == revisions[stream, default: 0])
+            revisions[stream, default: 0] += 1
+        }
+        await log.close()
+    }
+
+    @Test("a reader that is stopped holds up nobody, and once it is gone the head grows no further")
+    func stoppedReader() async throws {
+        let directory = try TemporaryDirectory()
+        defer { directory.remove() }
+        let path = directory.path.appending("log.tidelog")
+        var configuration = Self.configuration
+        configuration.sealsInBackground = false
+        let log = try await EventLog.open(at: path, configuration: configuration)
+        var generator = EventGenerator(seed: 3)
+        try await log.append(generator.events(100))
+
+        let reader = try Child(["hold", path.string], output: directory.path.string + "/reader")
+        _ = try reader.waitForLine("HOLDS")
+        reader.signal(SIGSTOP)
+        for _ in 0..<30 {
+            try await log.append(generator.events(200))
+            try await log.seal()
+        }
+        let stopped = try await log.statistics()
+        #expect(stopped.activeEvents == 0)
+        #expect(stopped.nextPosition == 6100)
+        reader.kill()
+        await log.close()
+
+        // Opening clears what the dead reader left, and the pages that it held are used again.
+        let again = try await EventLog.open(at: path, configuration: configuration)
+        for _ in 0..<30 {
+            try await again.append(generator.events(200))
+            try await again.seal()
+        }
+        let after = try await again.statistics()
+        #expect(after.nextPosition == 12100)
+        #expect(
+            after.headBytes < stopped.headBytes + (1 << 20),
+            "\(stopped.headBytes) bytes while it was stopped, \(after.headBytes) after")
+        #expect(try await again.count() == 12100)
+        await again.close()
+    }
+
+    @Test("past a file-size limit appends are refused with a typed error, and go on when it is lifted")
+    func fileSizeLimit() throws {
+        let directory = try TemporaryDirectory()
+        defer { directory.remove() }
+        let path = directory.path.appending("log.tidelog").string
+        let child = try Child(
+            ["fill", path, "--limit", "12000000"], output: directory.path.string + "/child")
+        #expect(child.wait() == 0, "\(child.lines().suffix(3))")
+        let lines = child.lines()
+        #expect(lines.contains("REFUSED storageFull"), "\(lines.suffix(3))")
+        let filled =
+            lines.last { $0.hasPrefix("FILLED") }?.split(separator: " ").last.flatMap { Int($0) } ?? 0
+        #expect(filled > 0)
+        #expect(lines.last == "AFTER \(filled)", "\(lines.suffix(3))")
+        let log = try EventLog.openBlocking(at: FilePath(path), configuration: Self.configuration)
+        let found = try log.eventsBlocking()
+        #expect(found.count == filled + 1)
+        #expect(found.last?.event.id == "after")
+        log.closeBlocking()
+    }
+}

@@ -1,0 +1,125 @@
+import Glibc
+import Testing
+
+@testable import TidelogStorage
+
+@Suite("Room in the map and on the disk")
+struct RoomTests {
+    let scratch = EngineScratch()
+
+    /// Appends until it is refused; answers how many events were acknowledged.
+    private static func fill(_ engine: LogEngine, from start: Int, limit: Int = 5000) throws -> (
+        Int, StorageError?
+    ) {
+        var next = start
+        while next < start + limit {
+            do throws(StorageError) {
+                _ = try engine.appendBlocking(Self.noise(next..<next + 10))
+                next += 10
+            } catch {
+                return (next, error)
+            }
+        }
+        return (next, nil)
+    }
+
+    /// Events that do not compress.
+    private static func noise(_ range: Range<Int>) -> [EventRecord] {
+        var random = SystemRandomNumberGenerator()
+        return range.map { number in
+            var record = EngineScratch.record(number)
+            record.payload = ArraySlice((0..<1000).map { _ in UInt8.random(in: 0...255, using: &random) })
+            return record
+        }
+    }
+
+    @Test("a full map is a typed error; sealing makes room, and appending goes on, again and again")
+    func mapFull() throws {
+        var options = self.scratch.options
+        options.mapSizeBytes = 4 << 20
+        options.reserveBytes = 1 << 20
+        options.segmentBytes = 256 << 10
+        var engine = try self.scratch.open(options)
+        var next = 0
+        for round in 0..<5 {
+            let (reached, refusal) = try Self.fill(engine, from: next)
+            #expect(refusal?.code == .mapFull, "round \(round): \(refusal as Any)")
+            #expect(reached > next, "round \(round): no room was made")
+            next = reached
+            if round == 2 {
+                engine.close()
+                engine = try self.scratch.open(options)
+            }
+            #expect(try engine.checkedNumbers() == Array(0..<next))
+            // A stream can still be truncated, and the log sealed.
+            try engine.truncate(stream: "s", before: 0)
+            #expect(try !engine.seal().isEmpty)
+        }
+        #expect(try engine.checkedNumbers() == Array(0..<next))
+        engine.close()
+    }
+
+    @Test(
+        "a full disk is a typed error; all that was acknowledged stays, and appending goes on with more room",
+        .enabled(if: geteuid() == 0, "mounting a small file system needs root"))
+    func diskFull() throws {
+        let directory = self.scratch.scratch.file("disk")
+        mkdir(directory, 0o700)
+        guard mount("tmpfs", directory, "tmpfs", 0, "size=12m") == 0 else { return }
+        defer { umount2(directory, 2 /* MNT_DETACH */) }
+        var options = self.scratch.options
+        options.reserveBytes = 2 << 20
+        options.segmentBytes = 256 << 10
+        let log = directory + "/log"
+        var engine = try LogEngine(directory: log, options: options)
+        // Somebody else's file takes most of the disk, and goes later.
+        let ballast = directory + "/ballast"
+        let descriptor = open(ballast, O_CREAT | O_WRONLY, 0o600)
+        #expect(posix_fallocate(descriptor, 0, 5 << 20) == 0)
+        close(descriptor)
+
+        let (next, refusal) = try Self.fill(engine, from: 0)
+        #expect(refusal?.code == .diskFull, "\(refusal as Any)")
+        #expect(next > 0)
+        #expect(try engine.checkedNumbers() == Array(0..<next))
+        // What is kept in reserve lets other changes through.
+        try engine.truncate(stream: "s", before: 0)
+        engine.close()
+        engine = try LogEngine(directory: log, options: options)
+        #expect(try engine.checkedNumbers() == Array(0..<next))
+
+        unlink(ballast)
+        let (more, _) = try Self.fill(engine, from: next, limit: 100)
+        #expect(more > next, "there is room again and appending does not go on")
+        #expect(try !engine.seal().isEmpty)
+        #expect(try engine.checkedNumbers() == Array(0..<more))
+        engine.close()
+    }
+
+    @Test(
+        "a disk too full to seal reports that, and loses nothing",
+        .enabled(if: geteuid() == 0, "mounting a small file system needs root"))
+    func diskFullWhileSealing() throws {
+        let directory = self.scratch.scratch.file("disk")
+        mkdir(directory, 0o700)
+        guard mount("tmpfs", directory, "tmpfs", 0, "size=12m") == 0 else { return }
+        defer { umount2(directory, 2 /* MNT_DETACH */) }
+        var options = self.scratch.options
+        options.reserveBytes = 64 << 10
+        options.segmentBytes = 64 << 20
+        let engine = try LogEngine(directory: directory + "/log", options: options)
+        _ = try Self.fill(engine, from: 0, limit: 2000)
+        let ballast = directory + "/ballast"
+        let descriptor = open(ballast, O_CREAT | O_WRONLY, 0o600)
+        var room: off_t = 12 << 20
+        while room > 0, posix_fallocate(descriptor, 0, room) != 0 { room -= 64 << 10 }
+        let numbers = try engine.checkedNumbers()
+        expectError(.diskFull) { _ = try engine.seal() }
+        #expect(try engine.checkedNumbers() == numbers)
+        close(descriptor)
+        unlink(ballast)
+        #expect(try !engine.seal().isEmpty)
+        #expect(try engine.checkedNumbers() == numbers)
+        engine.close()
+    }
+}

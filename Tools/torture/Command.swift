@@ -1,0 +1,143 @@
+import Foundation
+import SystemPackage
+import Tidelog
+import TidelogStorage
+
+/// The commands of the tool.
+enum Command {
+    static let usage = """
+        usage: torture append LOG --seed N [--threads N] [--maintain] [--events N]
+               torture once LOG --id ID
+               torture hold LOG
+               torture fill LOG --limit BYTES
+               torture campaign [--cycles N] [--seed N] [--directory DIR]
+        """
+
+    static func run(_ arguments: [String]) throws {
+        let options = try Options(arguments)
+        switch options.command {
+        case "append":
+            try Appender(
+                log: options.path(), seed: options.number("seed") ?? 1,
+                threads: Int(options.number("threads") ?? 4), maintains: options.has("maintain"),
+                events: options.number("events").map { Int($0) }
+            ).run()
+        case "once": try self.once(options)
+        case "hold": try self.hold(options)
+        case "fill": try self.fill(options)
+        case "campaign":
+            let base = options.text("directory") ?? NSTemporaryDirectory()
+            try Campaign.runAll(
+                cycles: Int(options.number("cycles") ?? 500), seed: options.number("seed") ?? 1,
+                directory: base)
+        default:
+            throw Failure("there is no such command\n\(self.usage)")
+        }
+    }
+
+    /// Opens the log, appends one event, says so, closes.
+    private static func once(_ options: Options) throws {
+        let log = try EventLog.openBlocking(
+            at: FilePath(options.path()), configuration: Appender.configuration)
+        let id = options.text("id") ?? "once"
+        let result = try log.appendBlocking([Batch.event(id: id, stream: "once")])
+        acknowledge("ONCE \(id) \(result.positions.lowerBound)")
+        log.closeBlocking()
+    }
+
+    /// Begins a read transaction of the head and never ends it.
+    private static func hold(_ options: Options) throws {
+        var settings = Environment.Options()
+        settings.mapSizeBytes = 64 << 30
+        let environment = try Environment(path: options.path() + "/head.mdb", options: settings)
+        try environment.read { transaction throws(StorageError) in
+            acknowledge("HOLDS \(transaction.id)")
+            while true { sleep(1000) }
+        }
+    }
+
+    /// Appends under a file-size limit until there is no room, then says what the log answers.
+    private static func fill(_ options: Options) throws {
+        var configuration = Appender.configuration
+        configuration.sealsInBackground = false  // it would make room again and again
+        let log = try EventLog.openBlocking(at: FilePath(options.path()), configuration: configuration)
+        let bytes = rlim_t(options.number("limit") ?? 8 << 20)
+        var limit = rlimit(rlim_cur: bytes, rlim_max: RLIM_INFINITY_VALUE)
+        guard setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0 else {
+            throw Failure("setrlimit failed with \(errno)")
+        }
+        var random = SystemRandomNumberGenerator()
+        var number = 0
+        while true {
+            let events = (0..<20).map { _ in
+                number += 1
+                return Event(
+                    id: .init("fill-\(number)"), type: "fill", stream: "fill",
+                    bytes: (0..<4000).map { _ in UInt8.random(in: 0...255, using: &random) })
+            }
+            do {
+                let result = try log.appendBlocking(events)
+                acknowledge("FILLED \(result.positions.upperBound)")
+            } catch {
+                acknowledge("REFUSED \(error.code)")
+                break
+            }
+        }
+        limit.rlim_cur = RLIM_INFINITY_VALUE
+        guard setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0 else {
+            throw Failure("setrlimit failed with \(errno)")
+        }
+        let result = try log.appendBlocking([Batch.event(id: "after", stream: "fill")])
+        acknowledge("AFTER \(result.positions.lowerBound)")
+        log.closeBlocking()
+    }
+}
+
+private let RLIM_INFINITY_VALUE = rlim_t.max
+
+/// What could not be done, in words.
+package struct Failure: Error, CustomStringConvertible {
+    package let description: String
+
+    package init(_ description: String) {
+        self.description = description
+    }
+}
+
+/// Writes one line in one call, so that a kill leaves it whole or leaves it out.
+func acknowledge(_ line: String) {
+    let bytes = Array((line + "\n").utf8)
+    _ = bytes.withUnsafeBytes { write(1, $0.baseAddress, $0.count) }
+}
+
+/// A command, its paths and its options.
+struct Options {
+    let command: String
+    private var paths: [String] = []
+    private var values: [String: String] = [:]
+
+    init(_ arguments: [String]) throws {
+        self.command = arguments.first ?? ""
+        var index = 1
+        while index < arguments.count {
+            let argument = arguments[index]
+            index += 1
+            guard argument.hasPrefix("--") else {
+                self.paths.append(argument)
+                continue
+            }
+            let hasValue = index < arguments.count && !arguments[index].hasPrefix("--")
+            self.values[String(argument.dropFirst(2))] = hasValue ? arguments[index] : ""
+            if hasValue { index += 1 }
+        }
+    }
+
+    func path() throws -> String {
+        guard let first = self.paths.first else { throw Failure("the log is missing\n\(Command.usage)") }
+        return first
+    }
+
+    func text(_ name: String) -> String? { self.values[name] }
+    func has(_ name: String) -> Bool { self.values[name] != nil }
+    func number(_ name: String) -> UInt64? { self.values[name].flatMap { UInt64($0) } }
+}
