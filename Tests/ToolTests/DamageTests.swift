@@ -49,9 +49,9 @@ struct DamageTests {
             var random = SeededGenerator(seed: seed)
             // The meta pages, and the rest evenly.
             let offsets =
-                (0..<12).map { _ in random.below(8192) }
-                + (0..<36).map {
-                    (head.count - 8192) * $0 / 36 + 8192 + random.below((head.count - 8192) / 36)
+                (0..<6).map { _ in random.below(8192) }
+                + (0..<18).map {
+                    (head.count - 8192) * $0 / 18 + 8192 + random.below((head.count - 8192) / 18)
                 }
             let damaged = folder.path("damaged")
             for offset in offsets {
@@ -59,7 +59,7 @@ struct DamageTests {
                 var bytes = head
                 let bit = random.below(8)
                 bytes[offset] ^= 1 << UInt8(bit)
-                try bytes.write(to: folder.url("damaged/head.mdb"))
+                try bytes.write(to: folder.url("damaged/head.mdb"), options: [])
                 try Self.expectHonestRead(damaged, lines, "seed \(seed), byte \(offset), bit \(bit)")
             }
         }
@@ -86,13 +86,13 @@ struct DamageTests {
             let (log, lines) = try Self.prepare(folder)
             let head = try Data(contentsOf: folder.url("whole/head.mdb"))
             let damaged = folder.path("damaged")
-            for page in stride(from: 0, to: head.count / 4096, by: 3) {
+            for page in stride(from: 0, to: head.count / 4096, by: max(1, head.count / 4096 / 24)) {
                 try Self.copy(log, to: damaged)
                 var bytes = head
                 let byte: UInt8 = page % 2 == 0 ? 0xFF : 0
                 bytes.replaceSubrange(
                     page * 4096..<(page + 1) * 4096, with: Data(repeating: byte, count: 4096))
-                try bytes.write(to: folder.url("damaged/head.mdb"))
+                try bytes.write(to: folder.url("damaged/head.mdb"), options: [])
                 try Self.expectHonestRead(damaged, lines, "page \(page) is \(byte)")
             }
         }

@@ -123,6 +123,17 @@ enum Sample {
 
 /// A line that the tool printed, without the event's place: what was imported.
 func withoutPlace(_ line: some StringProtocol) -> String {
-    String(line).replacing(#/"position":[0-9]+,/#, with: "").replacing(#/"revision":[0-9]+,/#, with: "")
-        .replacing(#/,"position":[0-9]+/#, with: "").replacing(#/,"revision":[0-9]+/#, with: "")
+    var text = String(line)
+    for member in ["\"position\":", "\"revision\":"] {
+        guard let found = text.range(of: member) else { continue }
+        var (start, end) = (found.lowerBound, found.upperBound)
+        while end < text.endIndex, text[end].isASCII, text[end].isNumber { end = text.index(after: end) }
+        if end < text.endIndex, text[end] == "," {
+            end = text.index(after: end)
+        } else if start > text.startIndex, text[text.index(before: start)] == "," {
+            start = text.index(before: start)
+        }
+        text.removeSubrange(start..<end)
+    }
+    return text
 }

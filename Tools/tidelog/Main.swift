@@ -1,9 +1,11 @@
 import ArgumentParser
+import Tidelog
 
 /// `tidelog`: the command line of an event log in one directory.
 @main
 struct Main {
     static func main() async {
+        EventLog.serveAsRecoveryChildIfAsked(CommandLine.arguments)
         Signals.prepare()
         do {
             var command = try await Root.asyncParseAsRoot()
@@ -41,6 +43,8 @@ struct Root: AsyncParsableCommand {
             CommandGroup(
                 name: "Looking", subcommands: [Stats.self, Segments.self, Streams.self, Stream.self]),
             CommandGroup(name: "Keeping", subcommands: [Seal.self, Compact.self, Retain.self]),
+            CommandGroup(
+                name: "Safety", subcommands: [Verify.self, Backup.self, RestoreCommand.self]),
             CommandGroup(name: "Measuring", subcommands: [Bench.self]),
         ])
 }
