@@ -270,7 +270,7 @@ struct ModelRun {
         try self.require(
             Fingerprint(stored.event) == Fingerprint(entry.event)
                 && stored.revision?.rawValue == entry.revision,
-            "at \(stored.position): \(Fingerprint(stored.event)) revision \(stored.revision as Any), expected "
+            "at \(stored.position): \(Fingerprint(stored.event)) revision \(stored.revision as Any), not "
                 + "\(Fingerprint(entry.event)) revision \(entry.revision as Any)")
     }
 

@@ -249,7 +249,7 @@ extension Campaign {
                 if cycle % 10 == 9 { print("\(cycle + 1) of \(cycles) cycles, maintenance \(maintains)") }
             }
             print(
-                "\(cycles) kills, \(campaign.acknowledged) acknowledged events, maintenance \(maintains): fine"
+                "\(cycles) kills, \(campaign.acknowledged) acknowledgements, maintenance \(maintains): fine"
             )
             try FileManager.default.removeItem(atPath: directory)
         }

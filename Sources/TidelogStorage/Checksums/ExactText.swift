@@ -2,8 +2,8 @@ import Glibc
 
 /// A name as its bytes of UTF-8, for tables in memory.
 ///
-/// For Swift, two strings are equal if they are canonically equivalent: "é" in one code point and in two. On
-/// disk they are different names, with revisions of their own, so whatever is keyed by a name is keyed by this.
+/// For Swift, two strings are equal if they are canonically equivalent: "é" in one code point and in two.
+/// On disk they are different names, with revisions of their own, so tables of names are keyed by this.
 package struct ExactText: Hashable, Sendable {
     package let text: String
 

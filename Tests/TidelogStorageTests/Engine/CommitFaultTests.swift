@@ -7,7 +7,7 @@ struct CommitFaultTests {
     let scratch = EngineScratch()
 
     @Test(
-        "with an error of the disk stops the log: everybody who waits is told, later appends are refused, reads go on",
+        "with an error of the disk stops the log: who waits is told, appends are refused, reads go on",
         arguments: [false, true])
     func failStop(isDurable: Bool) async throws {
         let engine = try self.scratch.open()

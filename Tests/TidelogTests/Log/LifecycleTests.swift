@@ -134,7 +134,7 @@ struct LifecycleTests {
                 return seen
             }
             var arrived = arrivals.makeAsyncIterator()
-            await arrived.next()
+            _ = await arrived.next()
             await log.close()
             #expect(try await waiting.value == 1)
         }

@@ -150,7 +150,7 @@ struct OpeningTests {
     }
 
     @Test(
-        "a segment that is missing, cut, lengthened, flipped or a link is a typed error; the rest is readable",
+        "a segment that is missing, cut, lengthened, flipped or a link is a typed error, the rest is there",
         arguments: ["missing", "empty", "cut", "lengthened", "flipped", "link", "swapped", "directory"])
     func damagedSegment(kind: String) async throws {
         try await Self.withLog { directory, segments in
