@@ -79,6 +79,11 @@ package final class Head: Sendable {
             try self.create(directory, options)
         }
         try self.requireFile(directory + "/" + Names.head, mayBeMissing: false)
+        guard try Files.size(directory + "/" + Names.head) > 0 else {
+            throw StorageError(
+                .corrupted, "the log's head is empty; restore a backup, or run `tidelog repair`",
+                path: directory + "/" + Names.head)
+        }
         let head = try Head(directory: directory, options: options)
         _ = try? head.environment.clearDeadReaders()
         return head

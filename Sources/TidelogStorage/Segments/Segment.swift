@@ -189,7 +189,7 @@ extension Segment {
             guard key.first == SegmentKey.types else { return }
             try TypeTable.forEachEntry(in: page, blockCount: self.blocks.count) {
                 entry throws(StorageError) in
-                guard entry.name == type else { return true }
+                guard entry.name.utf8.elementsEqual(type.utf8) else { return true }
                 found = try entry.blocks()
                 return false
             }
