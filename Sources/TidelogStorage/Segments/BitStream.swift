@@ -5,27 +5,31 @@
 /// 1 bits, and a number that is far larger than expected costs twice its length at most, so that no escape is
 /// needed.
 package struct BitWriter {
-    /// The whole bytes written so far; up to 63 further bits wait in `pending`.
-    package private(set) var bytes: [UInt8] = []
+    /// The whole words written so far; up to 63 further bits wait in `pending`.
+    private var words: [UInt64] = []
     private var pending: UInt64 = 0
     private var pendingCount = 0
 
     package init() {}
 
     /// The number of bits written.
-    package var bitCount: Int { self.bytes.count * 8 + self.pendingCount }
+    package var bitCount: Int { self.words.count * 64 + self.pendingCount }
 
     /// Writes the low `count` bits of `value`; the bits above must be zero.
     ///
     /// - Parameter count: 0 to 56.
+    @inline(__always)
     package mutating func write(_ value: UInt64, count: Int) {
-        self.pending |= value &<< UInt64(self.pendingCount)
-        self.pendingCount += count
-        while self.pendingCount >= 8 {
-            self.bytes.append(UInt8(truncatingIfNeeded: self.pending))
-            self.pending >>= 8
-            self.pendingCount -= 8
+        self.pending |= value &<< UInt64(truncatingIfNeeded: self.pendingCount)
+        let total = self.pendingCount &+ count
+        if total < 64 {
+            self.pendingCount = total
+            return
         }
+        self.words.append(self.pending)
+        // At least one bit of the value went into the word, for `count` is less than 64.
+        self.pending = value &>> UInt64(truncatingIfNeeded: 64 &- self.pendingCount)
+        self.pendingCount = total &- 64
     }
 
     /// Writes `value`, below 2^48, in the exponential Golomb code of `order`.
@@ -54,17 +58,33 @@ package struct BitWriter {
 
     /// Writes all bits of another writer.
     package mutating func append(_ other: BitWriter) {
-        for byte in other.bytes { self.write(UInt64(byte), count: 8) }
-        self.write(other.pending, count: other.pendingCount)
+        for word in other.words {
+            self.write(word & 0xffff_ffff, count: 32)
+            self.write(word >> 32, count: 32)
+        }
+        self.write(other.pending & 0xffff_ffff, count: min(32, other.pendingCount))
+        self.write(other.pending >> 32, count: max(0, other.pendingCount - 32))
     }
 
     /// Fills the last byte with zero bits and hands over all bytes; the writer is then empty.
     package mutating func finish() -> [UInt8] {
-        if self.pendingCount > 0 { self.bytes.append(UInt8(truncatingIfNeeded: self.pending)) }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(self.bitCount / 8 + 8)
+        for word in self.words {
+            withUnsafeBytes(of: word.littleEndian) { bytes.append(contentsOf: $0) }
+        }
+        withUnsafeBytes(of: self.pending.littleEndian) { last in
+            bytes.append(contentsOf: last.prefix((self.pendingCount + 7) / 8))
+        }
+        self.reset()
+        return bytes
+    }
+
+    /// Forgets all bits and keeps the memory.
+    package mutating func reset() {
+        self.words.removeAll(keepingCapacity: true)
         self.pending = 0
         self.pendingCount = 0
-        defer { self.bytes = [] }
-        return self.bytes
     }
 }
 

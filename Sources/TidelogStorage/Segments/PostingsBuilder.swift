@@ -210,7 +210,7 @@ extension PostingsBuilder {
             self.distances.removeAll(keepingCapacity: true)
             self.blocks.removeAll(keepingCapacity: true)
             self.pointers.removeAll(keepingCapacity: true)
-            self.rests = BitWriter()
+            self.rests.reset()
             return page.bytes
         }
     }
