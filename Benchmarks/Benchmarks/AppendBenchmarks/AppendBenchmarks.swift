@@ -38,16 +38,11 @@ func appendRound(callers: Int, batch: Int) {
             guard let log = fresh.log else { return benchmark.error("there is no log") }
             let batches = (0..<callers).map { _ in fresh.events(batch) }
             benchmark.startMeasurement()
-            await withTaskGroup(of: Void.self) { group in
+            try await withThrowingTaskGroup(of: Void.self) { group in
                 for events in batches {
-                    group.addTask {
-                        do {
-                            try await log.append(events)
-                        } catch {
-                            benchmark.error("\(error)")
-                        }
-                    }
+                    group.addTask { _ = try await log.append(events) }
                 }
+                try await group.waitForAll()
             }
             benchmark.stopMeasurement()
         },

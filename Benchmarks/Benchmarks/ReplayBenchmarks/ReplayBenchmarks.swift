@@ -88,11 +88,7 @@ let benchmarks: @Sendable () -> Void = {
             guard let log = sealed.log else { return benchmark.error("there is no log") }
             var sum = 0
             benchmark.startMeasurement()
-            do {
-                for try await event in log.read() { sum &+= event.payload.count }
-            } catch {
-                benchmark.error("\(error)")
-            }
+            for try await event in log.read() { sum &+= event.payload.count }
             benchmark.stopMeasurement()
             blackHole(sum)
         },
