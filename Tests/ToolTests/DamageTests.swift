@@ -50,7 +50,9 @@ struct DamageTests {
             // The meta pages, and the rest evenly.
             let offsets =
                 (0..<8).map { _ in random.below(8192) }
-                + (0..<32).map { (head.count - 8192) * $0 / 32 + 8192 + random.below((head.count - 8192) / 32) }
+                + (0..<32).map {
+                    (head.count - 8192) * $0 / 32 + 8192 + random.below((head.count - 8192) / 32)
+                }
             let damaged = folder.path("damaged")
             for offset in offsets {
                 try Self.copy(log, to: damaged)

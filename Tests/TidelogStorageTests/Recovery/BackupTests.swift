@@ -5,7 +5,8 @@ import Testing
 
 @Suite("Backup and restore")
 struct BackupTests {
-    @Test("a restored log holds what the backed-up one held, at the same positions", arguments: [UInt64](1...8))
+    @Test(
+        "a restored log holds what the backed-up one held, at the same positions", arguments: [UInt64](1...8))
     func roundTrip(seed: UInt64) throws {
         let log = SampleLog(seed: seed)
         try log.make(steps: 6 + Int(seed) * 2)
@@ -67,7 +68,9 @@ struct BackupTests {
         #expect(try SampleLog.contents(restored) == (try engine.records(RecordQuery())))
     }
 
-    @Test("a backup while four writers append is a prefix of the log, with nothing acknowledged before it missing")
+    @Test(
+        "a backup while four writers append is a prefix of the log, with nothing acknowledged before it missing"
+    )
     func hot() async throws {
         let log = SampleLog(seed: 22)
         let engine = try log.open()
@@ -123,11 +126,13 @@ struct BackupTests {
 
         // What a kill after a step leaves is what stands there at that moment.
         var snapshots: [(step: BackupStep, path: String)] = []
-        _ = try engine.backUp(to: backup) { step throws(StorageError) in
-            let path = log.scratch.file("snapshot-\(snapshots.count)")
-            try copyTree(backup, to: path)
-            snapshots.append((step, path))
-        }
+        _ = try engine.backUp(
+            to: backup,
+            step: { step throws(StorageError) in
+                let path = log.scratch.file("snapshot-\(snapshots.count)")
+                try copyTree(backup, to: path)
+                snapshots.append((step, path))
+            })
         #expect(Set(snapshots.map(\.step)).count == 6)
         var hasCommitted = false
         for (step, path) in snapshots {
@@ -155,9 +160,11 @@ struct BackupTests {
         _ = try engine.seal()
         for step in [BackupStep.segmentWritten, .segmentNamed, .headWritten, .headNamed] {
             expectError(.diskFull) {
-                _ = try engine.backUp(to: backup) { now throws(StorageError) in
-                    if now == step { throw StorageError(.diskFull, "no room") }
-                }
+                _ = try engine.backUp(
+                    to: backup,
+                    step: { now throws(StorageError) in
+                        if now == step { throw StorageError(.diskFull, "no room") }
+                    })
             }
             #expect(try Restore.check(backup) == first)
         }
@@ -169,7 +176,8 @@ struct BackupTests {
         #expect(try Restore.check(backup) == first)
     }
 
-    @Test("a process killed in the middle of its first backup leaves a directory that the next one takes over")
+    @Test(
+        "a process killed in the middle of its first backup leaves a directory that the next one takes over")
     func killedProcess() async throws {
         let log = SampleLog(seed: 25)
         try log.make(steps: 12, isPlain: true)
@@ -177,9 +185,11 @@ struct BackupTests {
         await #expect(processExitsWith: .signal(SIGKILL)) {
             [directory = log.directory as String, backup = backup as String] in
             let engine = try LogEngine(directory: directory, options: SampleLog.options)
-            _ = try engine.backUp(to: backup) { step in
-                if step == .headWritten { kill(getpid(), SIGKILL) }
-            }
+            _ = try engine.backUp(
+                to: backup,
+                step: { step in
+                    if step == .headWritten { kill(getpid(), SIGKILL) }
+                })
         }
         expectError(.notFound) { _ = try Restore.check(backup) }
         let engine = try log.open()
@@ -188,7 +198,8 @@ struct BackupTests {
         #expect(try Restore.check(backup) == outcome.manifest)
     }
 
-    @Test("directories with anything else in them, and backups of other logs and of later copies, are refused")
+    @Test(
+        "directories with anything else in them, and backups of other logs and of later copies, are refused")
     func targets() throws {
         let log = SampleLog(seed: 26)
         try log.make(steps: 5, isPlain: true)
@@ -239,7 +250,9 @@ struct BackupTests {
             try flip(path, bit: bit)
             let target = log.scratch.file("target")
             let error = expectError(.corrupted) { _ = try Restore.run(from: backup, to: target) }
-            #expect(error?.path?.hasSuffix(file) == true, "seed \(seed), bit \(bit): \(String(describing: error))")
+            #expect(
+                error?.path?.hasSuffix(file) == true, "seed \(seed), bit \(bit): \(String(describing: error))"
+            )
             #expect(try Files.kind(target) == nil, "seed \(seed), bit \(bit) of \(file)")
             try flip(path, bit: bit)
         }

@@ -117,7 +117,8 @@ struct RepairTests {
                 let path = copy + file.dropFirst(log.directory.utf8.count)
                 let damage = try Self.damage(path, &random)
                 try Self.check(
-                    copy, contents, "seed \(seed), round \(round): \(damage) of \(file.dropFirst(log.directory.utf8.count))"
+                    copy, contents,
+                    "seed \(seed), round \(round): \(damage) of \(file.dropFirst(log.directory.utf8.count))"
                 )
                 ScratchDirectory.remove(copy)
             }

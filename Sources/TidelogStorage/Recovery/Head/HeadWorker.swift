@@ -32,7 +32,8 @@ package enum HeadWorker {
     /// Does the walk and ends the process if `arguments` ask for one. To be called first thing in `main`; it
     /// also makes known that this program can be started as a child.
     package static func runIfAsked(_ arguments: [String]) {
-        guard arguments.count == 5, arguments[1] == self.argument, let mode = HeadWalk.Mode(rawValue: arguments[2])
+        guard arguments.count == 5, arguments[1] == self.argument,
+            let mode = HeadWalk.Mode(rawValue: arguments[2])
         else {
             self.isInstalled.store(true, ordering: .relaxed)
             return
@@ -122,7 +123,8 @@ struct HeadInspection {
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         let reading = FileDescriptor(owning: ends[0])
         let child = try self.spawn(
-            executable, [
+            executable,
+            [
                 executable, HeadWorker.argument, mode.rawValue,
                 self.isExclusive ? HeadWorker.exclusive : HeadWorker.shared, self.directory,
             ],

@@ -97,7 +97,9 @@ final class HeadSalvage {
                     // not take the place of one that was and is damaged.
                     frame.rank == rank && frame.first >= sealedEnd && (!isEndKnown || frame.last < end)
                         && (rank == 1
-                            || !damaged.contains { $0.first <= frame.last && frame.first < $0.end ?? ($0.first + 1) })
+                            || !damaged.contains {
+                                $0.first <= frame.last && frame.first < $0.end ?? ($0.first + 1)
+                            })
                 }
                 chosen = SalvagedEvents.merge(chosen, SalvagedEvents.withoutConflicts(candidates))
             }
@@ -127,7 +129,9 @@ struct SalvagedEvents {
     /// The frames without those that claim the same positions as another one with other contents: which of
     /// them was committed cannot be told.
     static func withoutConflicts(_ frames: [HeadFrame]) -> [HeadFrame] {
-        let ordered = frames.sorted { ($0.first, $0.last, $0.fileOffset) < ($1.first, $1.last, $1.fileOffset) }
+        let ordered = frames.sorted {
+            ($0.first, $0.last, $0.fileOffset) < ($1.first, $1.last, $1.fileOffset)
+        }
         var result: [HeadFrame] = []
         var doubtful: Set<Int> = []
         var last: Int?
@@ -137,7 +141,9 @@ struct SalvagedEvents {
                 last = index
                 continue
             }
-            if ordered[known].positions == ordered[index].positions, ordered[known].hash == ordered[index].hash {
+            if ordered[known].positions == ordered[index].positions,
+                ordered[known].hash == ordered[index].hash
+            {
                 isKept[index] = false  // the same frame twice
             } else {
                 doubtful.formUnion([known, index])

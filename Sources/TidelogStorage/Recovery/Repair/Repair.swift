@@ -95,7 +95,8 @@ package final class Repair {
         let damaged = "\(self.directory).damaged-\(stamp)"
         guard try !Files.exists(damaged) else {
             throw StorageError(
-                .alreadyExists, "the repaired log is in \(work): something stands where the damaged one would go",
+                .alreadyExists,
+                "the repaired log is in \(work): something stands where the damaged one would go",
                 path: damaged)
         }
         if try SystemCalls.exchange(work, self.directory) {
@@ -118,7 +119,8 @@ package final class Repair {
         defer { head.close() }
         let salvage = try self.salvage(into: head)
         let writer = RepairWriter(
-            directory: self.directory, work: work, logID: try self.logID(salvage), progress: self.options.progress)
+            directory: self.directory, work: work, logID: try self.logID(salvage),
+            progress: self.options.progress)
         let choice = SegmentChoice(
             directory: self.directory, logID: salvage.state?.logID ?? salvage.looseState?.logID,
             badFiles: Set(found.findings.filter { $0.kind == .segmentContents }.compactMap(\.file)),
@@ -148,7 +150,8 @@ package final class Repair {
             state.logID = writer.logID
             // Higher than any copy of the log can have come to by being restored.
             state.incarnation = UInt64(currentNanoseconds() / 1_000_000_000)
-            self.outcome.lostRecords.append("the log's own state, with its incarnation and the time of its creation")
+            self.outcome.lostRecords.append(
+                "the log's own state, with its incarnation and the time of its creation")
         }
         state.incarnation += 1
         state.firstPosition = min(firstPosition, end)
@@ -162,7 +165,8 @@ package final class Repair {
         let check = try self.verify(work)
         if let problem = check.findings.first(where: { !$0.isNote }) {
             throw StorageError(
-                .corrupted, "the repaired log is not sound (\(problem.message)); the damaged one was left as it is",
+                .corrupted,
+                "the repaired log is not sound (\(problem.message)); the damaged one was left as it is",
                 path: self.directory)
         }
         self.describe(state, writer, end: end)

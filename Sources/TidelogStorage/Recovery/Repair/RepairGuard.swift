@@ -20,7 +20,8 @@ struct RepairGuard: ~Copyable {
         let maintenance = try FileLock(directory + "/" + Head.Names.maintenanceLock, .exclusive)
         if let process = try Self.user(of: head + "-lock") {
             throw StorageError(
-                .locked, "process \(process) has the log open; end it before repairing the log", path: directory)
+                .locked, "process \(process) has the log open; end it before repairing the log",
+                path: directory)
         }
         self.opening = opening
         self.maintenance = maintenance

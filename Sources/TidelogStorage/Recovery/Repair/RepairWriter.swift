@@ -92,7 +92,8 @@ final class RepairWriter {
         for range in remains.lost.ranges { self.lose(range, file: file, isCertain: isCertain) }
         for (name, next) in remains.lostStreams {
             self.lostStreams.insert(name)
-            self.know(name, next: next, positions: candidate.positions.lowerBound...candidate.positions.lowerBound)
+            self.know(
+                name, next: next, positions: candidate.positions.lowerBound...candidate.positions.lowerBound)
         }
         guard let first = remains.blocks.first, let last = remains.blocks.last else {
             self.dropped.append(file)
@@ -180,7 +181,8 @@ final class RepairWriter {
                 try self.checked(Head.Names.head, pages.sizeBytes)
             }
             guard try pages.read(at: frame.fileOffset, count: frame.byteCount, into: &buffer) else {
-                throw StorageError(.inputOutput, "the head became shorter while it was read", path: pages.path)
+                throw StorageError(
+                    .inputOutput, "the head became shorter while it was read", path: pages.path)
             }
             let header = try buffer.span.bytes.withUnsafeBytes { raw throws(StorageError) in
                 try checker.check(
@@ -196,7 +198,8 @@ final class RepairWriter {
             }
             try open.append(contentsOf: checker.decoder)
             for stream in checker.nextRevisions() {
-                self.know(stream.name, next: stream.next, positions: header.firstPosition...header.lastPosition)
+                self.know(
+                    stream.name, next: stream.next, positions: header.firstPosition...header.lastPosition)
             }
             bytes += header.envelopePlainBytes + header.bodyPlainBytes
             next = header.lastPosition + 1

@@ -52,7 +52,8 @@ struct SegmentChoice {
                 < ($1.rank, $1.quality == .intact ? 0 : 1, $1.generation, $1.fileName)
         }
         var chosen: [Candidate] = []
-        for candidate in ordered where !chosen.contains(where: { $0.positions.overlaps(candidate.positions) }) {
+        for candidate in ordered where !chosen.contains(where: { $0.positions.overlaps(candidate.positions) })
+        {
             chosen.append(candidate)
         }
         return chosen.sorted { $0.positions.lowerBound < $1.positions.lowerBound }
@@ -85,7 +86,8 @@ struct SegmentChoice {
         let remains = try SegmentRemains(descriptor: descriptor.number, path: path, info: nil)
         descriptor.close()
         guard let meta = remains.meta, self.logID.map({ $0 == meta.logID }) ?? true,
-            SegmentInfo.fileName(firstPosition: meta.positions.lowerBound, generation: meta.generation) == name
+            SegmentInfo.fileName(firstPosition: meta.positions.lowerBound, generation: meta.generation)
+                == name
         else { return nil }
         return Candidate(
             fileName: name, info: nil, positions: meta.positions, generation: meta.generation, rank: 3,
