@@ -24,6 +24,7 @@ struct RepairCommand: AsyncParsableCommand {
     @OptionGroup var output: ReportOptions
 
     func run() async throws {
+        Signals.setLog(self.log.log)
         let watch = Stopwatch()
         let (path, target) = (FilePath(self.log.log), self.to.map { FilePath($0) })
         let result = try await RecoveryBar.watching("repairing") {
