@@ -35,7 +35,8 @@ struct SavingTests {
             #expect(try Tool.succeed("verify", log).output.hasPrefix("Whole: 731 positions, 2 segments"))
             let deep = try jsonObject(try Tool.succeed("verify", log, "--deep", "--json").output)
             #expect(deep["clean"] as? Bool == true && deep["segments"] as? Int == 2)
-            #expect((deep["findings"] as? [[String: Any]])?.allSatisfy { $0["note"] as? Bool == true } ?? false)
+            #expect(
+                (deep["findings"] as? [[String: Any]])?.allSatisfy { $0["note"] as? Bool == true } ?? false)
             let repaired = try jsonObject(try Tool.succeed("repair", log, "--json").output)
             #expect(repaired["changed"] as? Bool == false)
             #expect(try Tool.succeed("read", log).lines.map(withoutPlace) == lines)
@@ -86,7 +87,8 @@ struct SavingTests {
             let (log, lines) = try Self.prepare(folder)
             let head = folder.url("whole/head.mdb")
             let size = try Data(contentsOf: head).count
-            let seed = UInt64(ProcessInfo.processInfo.environment["TIDELOG_SEED"] ?? "") ?? .random(in: 0...(.max))
+            let seed =
+                UInt64(ProcessInfo.processInfo.environment["TIDELOG_SEED"] ?? "") ?? .random(in: 0...(.max))
             var random = SeededGenerator(seed: seed)
             let damaged = folder.path("damaged")
             let target = folder.path("repaired")
