@@ -1,5 +1,7 @@
-// Calls of Linux that Swift's Glibc module lacks: the type of a file system, and the name of a thread.
+// Calls of Linux that Swift's Glibc module lacks: the type of a file system, the name of a thread, and the
+// exchange of two files.
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/vfs.h>
 
@@ -21,4 +23,12 @@ static inline long tidelog_file_system_type_of(int descriptor) {
 // Names the calling thread.
 static inline void tidelog_name_thread(const char *name) {
     pthread_setname_np(pthread_self(), name);
+}
+
+// Declared by <stdio.h> only with _GNU_SOURCE, as is RENAME_EXCHANGE.
+extern int renameat2(int from, const char *path, int to, const char *other, unsigned int flags);
+
+// Exchanges what stands under two names; 0, or -1 and errno.
+static inline int tidelog_exchange(const char *path, const char *other) {
+    return renameat2(AT_FDCWD, path, AT_FDCWD, other, 2);
 }

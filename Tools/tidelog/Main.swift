@@ -44,7 +44,10 @@ struct Root: AsyncParsableCommand {
                 name: "Looking", subcommands: [Stats.self, Segments.self, Streams.self, Stream.self]),
             CommandGroup(name: "Keeping", subcommands: [Seal.self, Compact.self, Retain.self]),
             CommandGroup(
-                name: "Safety", subcommands: [Verify.self, Backup.self, RestoreCommand.self]),
+                name: "Safety",
+                subcommands: [
+                    Verify.self, RepairCommand.self, Backup.self, RestoreCommand.self,
+                ]),
             CommandGroup(name: "Measuring", subcommands: [Bench.self]),
         ])
 }

@@ -6,22 +6,23 @@ import Tidelog
 import TidelogTesting
 
 /// A fresh log on a real disk, with events to append that it has not seen.
-final class FreshLog: @unchecked Sendable {
-    let log: EventLog
-    // SAFETY: used between measurements, by one thread at a time.
+final class FreshLog {
+    private(set) var log: EventLog?
     private var generator = EventGenerator(seed: 1)
     private let path: String
 
-    init() throws {
+    init() {
         let parent = ProcessInfo.processInfo.environment["TIDELOG_BENCH_DIRECTORY"] ?? "/var/tmp"
         self.path = parent + "/tidelog-benchmark-" + UUID().uuidString
-        self.log = try EventLog.openBlocking(at: .init(self.path))
     }
+
+    func open() async throws { self.log = try await EventLog.open(at: .init(self.path)) }
 
     func events(_ count: Int) -> [Event] { self.generator.events(count) }
 
     func remove() async {
-        await self.log.close()
+        await self.log?.close()
+        self.log = nil
         try? FileManager.default.removeItem(atPath: self.path)
     }
 }
@@ -30,23 +31,23 @@ final class FreshLog: @unchecked Sendable {
 func appendRound(callers: Int, batch: Int) {
     let title =
         callers == 1 ? "One caller, \(batch) at a time" : "\(callers) callers at once, \(batch) at a time"
+    let fresh = FreshLog()
     Benchmark(
-        title, configuration: .init(metrics: [.wallClock, .throughput], timeUnits: .microseconds)
-    ) { (benchmark, fresh: FreshLog) in
-        let batches = (0..<callers).map { _ in fresh.events(batch) }
-        benchmark.startMeasurement()
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for events in batches {
-                group.addTask { _ = try await fresh.log.append(events) }
+        title, configuration: .init(metrics: [.wallClock, .throughput], timeUnits: .microseconds),
+        closure: { benchmark in
+            guard let log = fresh.log else { return benchmark.error("there is no log") }
+            let batches = (0..<callers).map { _ in fresh.events(batch) }
+            benchmark.startMeasurement()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for events in batches {
+                    group.addTask { _ = try await log.append(events) }
+                }
+                try await group.waitForAll()
             }
-            try await group.waitForAll()
-        }
-        benchmark.stopMeasurement()
-    } setup: {
-        try FreshLog()
-    } teardown: { fresh in
-        await fresh.remove()
-    }
+            benchmark.stopMeasurement()
+        },
+        setup: { try await fresh.open() },
+        teardown: { await fresh.remove() })
 }
 
 let benchmarks: @Sendable () -> Void = {

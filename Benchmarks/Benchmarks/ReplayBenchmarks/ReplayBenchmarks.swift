@@ -7,43 +7,42 @@ import TidelogTesting
 
 let count = 200_000
 
-/// A directory on a real disk that is removed with its owner.
-final class Scratch: Sendable {
-    let path: String
-
-    init() throws {
-        let parent = ProcessInfo.processInfo.environment["TIDELOG_BENCH_DIRECTORY"] ?? "/var/tmp"
-        self.path = parent + "/tidelog-benchmark-" + UUID().uuidString
-        try FileManager.default.createDirectory(atPath: self.path, withIntermediateDirectories: true)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: self.path) }
+/// A directory on a real disk.
+func freshPath() -> String {
+    let parent = ProcessInfo.processInfo.environment["TIDELOG_BENCH_DIRECTORY"] ?? "/var/tmp"
+    return parent + "/tidelog-benchmark-" + UUID().uuidString
 }
 
 /// A sealed log of generated events.
-struct SealedLog: Sendable {
-    let log: EventLog
-    private let scratch: Scratch
+final class SealedLog {
+    private(set) var log: EventLog?
+    private let path = freshPath()
 
-    init() async throws {
-        self.scratch = try Scratch()
-        self.log = try await EventLog.open(at: .init(self.scratch.path + "/log"))
+    func open() async throws {
+        let log = try await EventLog.open(at: .init(self.path))
         var generator = EventGenerator(seed: 1)
-        for _ in 0..<(count / 1000) { try await self.log.append(generator.events(1000)) }
-        _ = try await self.log.seal()
+        for _ in 0..<(count / 1000) { try await log.append(generator.events(1000)) }
+        try await log.seal()
+        self.log = log
+    }
+
+    func remove() async {
+        await self.log?.close()
+        self.log = nil
+        try? FileManager.default.removeItem(atPath: self.path)
     }
 }
 
 /// The same events as rows.
-struct Rows: Sendable {
-    let store: SQLiteStore
-    private let scratch: Scratch
+final class Rows {
+    private(set) var store: SQLiteStore?
+    private let path = freshPath()
 
-    init() throws {
-        self.scratch = try Scratch()
-        self.store = try SQLiteStore(directory: self.scratch.path)
+    func open() throws {
+        try FileManager.default.createDirectory(atPath: self.path, withIntermediateDirectories: true)
+        let store = try SQLiteStore(directory: self.path)
         var generator = EventGenerator(seed: 1)
-        try self.store.insert(
+        try store.insert(
             (0..<count).lazy.map { _ -> SQLiteStore.StoredEvent in
                 let event = generator.nextEvent()
                 return .init(
@@ -52,6 +51,12 @@ struct Rows: Sendable {
                     correlation: event.correlationID?.description, causation: event.causationID?.description,
                     metadata: Data(event.metadata.json), payload: Data(event.payload.bytes))
             })
+        self.store = store
+    }
+
+    func remove() {
+        self.store = nil
+        try? FileManager.default.removeItem(atPath: self.path)
     }
 }
 
@@ -59,41 +64,46 @@ let benchmarks: @Sendable () -> Void = {
     Benchmark.defaultConfiguration = .init(
         metrics: [.wallClock, .throughput, .peakMemoryResident], timeUnits: .milliseconds,
         maxDuration: .seconds(10), maxIterations: 50)
+    let sealed = SealedLog()
+    let rows = Rows()
 
-    Benchmark("Replay \(count) events, views") { (benchmark, sealed: SealedLog) in
-        var sum = 0
-        benchmark.startMeasurement()
-        try sealed.log.scan { view throws(EventLogError) in
-            sum &+= try view.withPayload { $0.byteCount }
-            return true
-        }
-        benchmark.stopMeasurement()
-        blackHole(sum)
-    } setup: {
-        try await SealedLog()
-    } teardown: { sealed in
-        await sealed.log.close()
-    }
+    Benchmark(
+        "Replay \(count) events, views",
+        closure: { benchmark in
+            var sum = 0
+            benchmark.startMeasurement()
+            try sealed.log?.scan { view throws(EventLogError) in
+                sum &+= try view.withPayload { $0.byteCount }
+                return true
+            }
+            benchmark.stopMeasurement()
+            blackHole(sum)
+        },
+        setup: { try await sealed.open() },
+        teardown: { await sealed.remove() })
 
-    Benchmark("Replay \(count) events, owned, as an AsyncSequence") { (benchmark, sealed: SealedLog) in
-        var sum = 0
-        benchmark.startMeasurement()
-        for try await event in sealed.log.read() { sum &+= event.payload.count }
-        benchmark.stopMeasurement()
-        blackHole(sum)
-    } setup: {
-        try await SealedLog()
-    } teardown: { sealed in
-        await sealed.log.close()
-    }
+    Benchmark(
+        "Replay \(count) events, owned, as an AsyncSequence",
+        closure: { benchmark in
+            guard let log = sealed.log else { return benchmark.error("there is no log") }
+            var sum = 0
+            benchmark.startMeasurement()
+            for try await event in log.read() { sum &+= event.payload.count }
+            benchmark.stopMeasurement()
+            blackHole(sum)
+        },
+        setup: { try await sealed.open() },
+        teardown: { await sealed.remove() })
 
-    Benchmark("Replay \(count) events, owned, from SQLite through GRDB") { (benchmark, rows: Rows) in
-        var sum = 0
-        benchmark.startMeasurement()
-        try rows.store.forEach { sum &+= $0.payload?.count ?? 0 }
-        benchmark.stopMeasurement()
-        blackHole(sum)
-    } setup: {
-        try Rows()
-    }
+    Benchmark(
+        "Replay \(count) events, owned, from SQLite through GRDB",
+        closure: { benchmark in
+            var sum = 0
+            benchmark.startMeasurement()
+            try rows.store?.forEach { sum &+= $0.payload?.count ?? 0 }
+            benchmark.stopMeasurement()
+            blackHole(sum)
+        },
+        setup: { try rows.open() },
+        teardown: { rows.remove() })
 }

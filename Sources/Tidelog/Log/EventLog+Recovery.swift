@@ -178,3 +178,72 @@ extension EventLog {
         }
     }
 }
+
+/// What a repair did.
+public struct RepairReport: Hashable, Sendable {
+    /// Events that could not be kept.
+    public struct Loss: Hashable, Sendable {
+        /// Their positions; where it is not known how far the loss goes, all that can be concerned.
+        public let positions: Range<Position>
+        /// The file that held them, relative to the log's directory.
+        public let file: String
+        /// Whether it is certain that events were there.
+        public let isCertain: Bool
+    }
+
+    /// What was wrong.
+    public let findings: [VerificationReport.Finding]
+    /// Whether a new log was written.
+    public let isChanged: Bool
+    /// Where the repaired log is.
+    public let directory: FilePath
+    /// Where the damaged log is kept, if it had to make room.
+    public let damagedDirectory: FilePath?
+    /// What was lost, ascending.
+    public let losses: [Loss]
+    /// Streams that are known to have lost events.
+    public let lostStreams: [String]
+    /// What else was lost, in words.
+    public let lostRecords: [String]
+    /// Events that were kept.
+    public let eventsKept: Int
+    /// The position that the next event gets; above every position that was ever seen.
+    public let nextPosition: Position
+
+    init(_ outcome: RepairOutcome) {
+        self.findings = outcome.findings.map { .init($0) }
+        self.isChanged = outcome.isChanged
+        self.directory = FilePath(outcome.directory)
+        self.damagedDirectory = outcome.damagedDirectory.map { FilePath($0) }
+        self.losses = outcome.lost.map {
+            Loss(
+                positions: Position($0.positions.lowerBound)..<Position($0.positions.upperBound),
+                file: $0.file,
+                isCertain: $0.isCertain)
+        }
+        self.lostStreams = outcome.lostStreams
+        self.lostRecords = outcome.lostRecords
+        self.eventsKept = outcome.eventsKept
+        self.nextPosition = Position(outcome.nextPosition)
+    }
+}
+
+extension EventLog {
+    /// Makes a log of what is intact in a damaged one, and reports exactly what is lost; it never guesses.
+    ///
+    /// The damaged log is kept beside the repaired one, which takes its place, unless `target` names another
+    /// place. Positions, revisions and the log's id stay; lost positions are not used again. Nothing happens
+    /// to a log that is whole. No process may have the log open.
+    ///
+    /// - Throws: ``EventLogError`` with code `notFound`, `locked`, `alreadyExists`, `storageFull`.
+    public static func repair(
+        at directory: FilePath, to target: FilePath? = nil, progress: RecoveryProgressHandler? = nil
+    ) async throws(EventLogError) -> RepairReport {
+        try await blocking { () throws(StorageError) in
+            var options = RepairOptions()
+            options.target = target?.string
+            options.progress = Self.adapt(progress)
+            return RepairReport(try Repair.run(directory: directory.string, options: options))
+        }
+    }
+}

@@ -149,8 +149,10 @@ extension LogEngine {
     }
 
     /// The event at `position` as the writer's transaction sees it.
+    ///
+    /// - Parameter decoder: keeps the head's frame that was read last, so that neighbours are cheap.
     func record(
-        at position: UInt64, _ transaction: borrowing HeadTransaction
+        at position: UInt64, _ transaction: borrowing HeadTransaction, with decoder: FrameDecoder
     ) throws(StorageError) -> PlacedRecord? {
         let view = self.shared.withLock { $0.view }
         if position < view.state.firstPosition { return nil }
@@ -164,9 +166,15 @@ extension LogEngine {
             }
             return result
         }
-        let decoder = FrameDecoder()
-        let found = try self.loadHeadFrame(containing: position, into: decoder, transaction.transaction)
-        return found ? try Self.record(at: position, decoder) : nil
+        let isLoaded =
+            decoder.count > 0 && decoder.header.firstPosition <= position
+            && position <= decoder.header.lastPosition
+        if !isLoaded {
+            guard try self.loadHeadFrame(containing: position, into: decoder, transaction.transaction) else {
+                return nil
+            }
+        }
+        return try Self.record(at: position, decoder)
     }
 
     private static func record(

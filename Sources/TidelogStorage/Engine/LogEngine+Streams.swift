@@ -91,6 +91,10 @@ extension LogEngine {
                 summary?.firstRevision = lowest
                 summary?.isDeleted = lowest == .max
             }
+            // Nothing of a deleted stream can be read, before compaction and after.
+            if let deleted = summary, deleted.isDeleted {
+                summary?.firstRevision = deleted.lastRevision + 1
+            }
             return summary
         }
     }

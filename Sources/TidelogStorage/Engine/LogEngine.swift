@@ -30,6 +30,8 @@ package final class LogEngine: Sendable {
 
     /// Opens or creates the log in `directory` and recovers it.
     package init(directory: String, options: EngineOptions) throws(StorageError) {
+        // Through a symbolic link to the directory it is the same log.
+        let directory = Files.resolved(directory)
         self.directory = directory
         self.options = options
         self.head = try Head.open(directory: directory, options: options)

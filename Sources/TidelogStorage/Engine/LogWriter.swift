@@ -162,7 +162,7 @@ package final class LogWriter: Sendable {
     /// Refuses every further write if `error` leaves open what is durable.
     private func failStop(_ error: StorageError) {
         switch error.code {
-        case .inputOutput, .poisoned, .library, .corrupted:
+        case .inputOutput, .poisoned, .library:
             let failure = StorageError(
                 .poisoned,
                 "a write or sync failed earlier (\(error.message)), so the log takes no more writes; close "

@@ -5,6 +5,12 @@
 struct Repeats {
     let engine: LogEngine
     let window: IdentifierWindow
+    private let decoder = FrameDecoder()
+
+    init(engine: LogEngine, window: IdentifierWindow) {
+        self.engine = engine
+        self.window = window
+    }
 
     /// The answer that was given when these events were appended; nil if none of them is known.
     ///
@@ -67,7 +73,9 @@ struct Repeats {
         _ record: EventRecord, hash: UInt64, _ transaction: borrowing HeadTransaction
     ) throws(StorageError) -> PlacedRecord? {
         for position in self.window.candidates(hash) {
-            guard let place = try self.engine.record(at: position, transaction) else { continue }
+            guard let place = try self.engine.record(at: position, transaction, with: self.decoder) else {
+                continue
+            }
             if place.record.id == record.id { return place }
         }
         return nil

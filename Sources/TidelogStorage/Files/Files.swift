@@ -3,6 +3,13 @@ import Glibc
 /// The calls on files and directories that the storage layer makes: each follows no symbolic link at the
 /// end of a path, sets close-on-exec, goes on after a signal, and turns `errno` into a ``StorageError``.
 package enum Files {
+    /// The path without symbolic links; the path itself where nothing stands there yet.
+    package static func resolved(_ path: String) -> String {
+        guard let resolved = realpath(path, nil) else { return path }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+
     /// Creates the directory, its parent being there, unless it is there already.
     ///
     /// - Returns: whether it was created now.

@@ -34,7 +34,8 @@ extension Segment {
             throw StorageError(
                 .corrupted,
                 "the segment's file does not have the digest that the catalogue keeps: it was damaged or "
-                    + "replaced; restore it from a backup or repair the log", path: path,
+                    + "replaced; run `tidelog verify`, then restore a backup or run `tidelog repair`",
+                path: path,
                 positions: info.positions)
         }
         let file = try SegmentReader(path: path, descriptor: descriptor, status: status, digest: digest)

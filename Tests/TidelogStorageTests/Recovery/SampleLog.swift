@@ -8,6 +8,8 @@ final class SampleLog {
     let directory: String
     var random: SeededRandom
     private var serial: UInt64 = 0
+    /// Streams that take no more events.
+    private var deleted: Set<String> = []
 
     static var options: EngineOptions {
         var options = EngineOptions()
@@ -34,7 +36,8 @@ final class SampleLog {
     /// An event that no other event of the log equals.
     func record(streams: Int = 12) -> EventRecord {
         self.serial += 1
-        let stream = self.random.below(5) == 0 ? nil : "stream-\(self.random.below(streams))"
+        var stream: String? = self.random.below(5) == 0 ? nil : "stream-\(self.random.below(streams))"
+        if let name = stream, self.deleted.contains(name) { stream = nil }
         var payload = [UInt8]("{\"n\":\(self.serial),\"v\":".utf8)
         for _ in 0..<self.random.below(self.random.below(20) == 0 ? 3000 : 120) {
             payload.append(UInt8(truncatingIfNeeded: self.random.next()))
@@ -67,7 +70,10 @@ final class SampleLog {
             case 9: try self.append(engine, 300 + self.random.below(300))
             case 10...11: _ = try engine.seal()
             case 12: try? engine.truncate(stream: "stream-\(self.random.below(12))", before: 2)
-            case 13: try? engine.delete(stream: "stream-\(self.random.below(12))", expecting: .any)
+            case 13:
+                let name = "stream-\(self.random.below(12))"
+                try? engine.delete(stream: name, expecting: .any)
+                self.deleted.insert(name)
             case 14:
                 var policy = CompactionPolicy()
                 policy.keepsLatestOnly = self.random.below(4) == 0

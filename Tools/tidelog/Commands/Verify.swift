@@ -23,6 +23,7 @@ struct Verify: AsyncParsableCommand {
     @OptionGroup var output: ReportOptions
 
     func run() async throws {
+        Signals.setLog(self.log.log)
         let watch = Stopwatch()
         let (path, isDeep) = (FilePath(self.log.log), self.deep)
         let result = try await RecoveryBar.watching("verifying") {
@@ -79,7 +80,7 @@ enum RecoveryBar {
     ) async throws -> Value {
         let state = RecoveryState()
         return try await ProgressBar.watching(
-            activity, total: nil, describe: { Units.bytes($0) }, measure: { state.bytes }
-        ) { try await body { state.set($0.bytesDone) } }
+            activity, total: nil, describe: { state.describe($0) }, measure: { state.bytesDone }
+        ) { try await body { state.set($0.bytesDone, of: $0.bytesTotal) } }
     }
 }

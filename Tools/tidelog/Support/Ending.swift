@@ -85,7 +85,7 @@ struct Ending {
         var text = Self.begun(error.message)
         if let path = error.path, !text.contains(path) { text += " [\(path)]" }
         if let positions = error.positions, error.code == .corrupted {
-            text += " [positions \(positions.lowerBound) to \(positions.upperBound)]"
+            text += " [positions \(positions.lowerBound) to before \(positions.upperBound)]"
         }
         return text
     }

@@ -1,10 +1,20 @@
 import Synchronization
 
-/// The bytes that a recovery job has done, between its thread and the one that shows them.
+/// How far a recovery job has come, between its thread and the one that shows it.
 final class RecoveryState: Sendable {
     private let done = Atomic<Int>(0)
+    private let total = Atomic<Int>(0)
 
-    var bytes: Int { self.done.load(ordering: .relaxed) }
+    var bytesDone: Int { self.done.load(ordering: .relaxed) }
 
-    func set(_ bytes: Int) { self.done.store(bytes, ordering: .relaxed) }
+    /// For people: `12.3 MB of 64.0 MB`.
+    func describe(_ bytes: Int) -> String {
+        let total = self.total.load(ordering: .relaxed)
+        return Units.bytes(bytes) + (total >= bytes && total > 1 ? " of \(Units.bytes(total))" : "")
+    }
+
+    func set(_ bytes: Int, of total: Int) {
+        self.done.store(bytes, ordering: .relaxed)
+        self.total.store(total, ordering: .relaxed)
+    }
 }

@@ -6,10 +6,12 @@
 enum HeadSession {
     /// Walks the head in `directory`.
     ///
+    /// - Parameter isExclusive: whether it is certain that nobody has the log open: then no environment is
+    ///   needed.
     /// - Throws: ``StorageError`` with code `locked` if this process has the log open, `permission`, or
     ///   `unsupportedFormat` for a newer version; damage is told through `emit`.
     static func run(
-        directory: String, mode: HeadWalk.Mode, emit: @escaping HeadWalk.Emit
+        directory: String, mode: HeadWalk.Mode, isExclusive: Bool, emit: @escaping HeadWalk.Emit
     ) throws(StorageError) {
         let path = directory + "/" + Head.Names.head
         switch try Files.kind(path) {
@@ -24,6 +26,19 @@ enum HeadSession {
             try self.give(up: "something other than a file stands in the head's place", emit)
             return
         }
+        if isExclusive {
+            // Tells of a file that was cut short, which the walk sees only where it comes to a missing page.
+            do throws(StorageError) {
+                let descriptor = try Files.openReadOnlyNoFollow(path)
+                try FileLengthCheck(descriptor: descriptor.number, path: path).run()
+                descriptor.close()
+            } catch {
+                guard let finding = Self.finding(error) else { throw error }
+                if mode.reports, let finding { try emit(.finding(finding)) }
+            }
+            try self.walk(path, mode, emit)
+            return
+        }
         do throws(StorageError) {
             let environment = try self.open(directory, path)
             defer { environment.close() }
@@ -32,11 +47,17 @@ enum HeadSession {
             guard let finding = Self.finding(error) else { throw error }
             // Nobody else can have such a file open, or is not kept from it by us: it is read as it is.
             if mode.reports, let finding { try emit(.finding(finding)) }
-            let descriptor = try Files.openReadOnlyNoFollow(path)
-            _ = try HeadWalk(descriptor: descriptor.number, path: path, mode: mode, emit: emit)
-                .run(snapshot: nil)
-            descriptor.close()
+            try self.walk(path, mode, emit)
         }
+    }
+
+    /// Walks the file as it is, without an environment.
+    private static func walk(
+        _ path: String, _ mode: HeadWalk.Mode, _ emit: @escaping HeadWalk.Emit
+    ) throws(StorageError) {
+        let descriptor = try Files.openReadOnlyNoFollow(path)
+        _ = try HeadWalk(descriptor: descriptor.number, path: path, mode: mode, emit: emit).run(snapshot: nil)
+        descriptor.close()
     }
 
     /// Walks the newest commit of an open environment.

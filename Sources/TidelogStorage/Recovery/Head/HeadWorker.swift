@@ -19,6 +19,8 @@ package enum WalkPlace: Sendable, Hashable {
 /// The child's side.
 package enum HeadWorker {
     static let argument = "--tidelog-head-walk"
+    static let exclusive = "exclusive"
+    static let shared = "shared"
     static let outputDescriptor: Int32 = 3
     private static let isInstalled = Atomic<Bool>(false)
 
@@ -30,7 +32,7 @@ package enum HeadWorker {
     /// Does the walk and ends the process if `arguments` ask for one. To be called first thing in `main`; it
     /// also makes known that this program can be started as a child.
     package static func runIfAsked(_ arguments: [String]) {
-        guard arguments.count == 4, arguments[1] == self.argument,
+        guard arguments.count == 5, arguments[1] == self.argument,
             let mode = HeadWalk.Mode(rawValue: arguments[2])
         else {
             self.isInstalled.store(true, ordering: .relaxed)
@@ -41,7 +43,9 @@ package enum HeadWorker {
         setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &limit)
         let output = LineOutput(descriptor: self.outputDescriptor)
         do throws(StorageError) {
-            try HeadSession.run(directory: arguments[3], mode: mode) { item throws(StorageError) in
+            try HeadSession.run(
+                directory: arguments[4], mode: mode, isExclusive: arguments[3] == self.exclusive
+            ) { item throws(StorageError) in
                 try output.write(item.line)
             }
             try output.flush()
@@ -88,11 +92,13 @@ extension FileDescriptor {
 struct HeadInspection {
     let directory: String
     let place: WalkPlace
+    /// Whether it is certain that nobody has the log open.
+    var isExclusive = false
 
     /// Walks the head and gives each item to `visit`.
     ///
     /// - Returns: whether the walk came to its end; if not, a finding told why.
-    /// - Throws: what `visit` throws; ``StorageError`` as ``HeadSession/run(directory:mode:emit:)``.
+    /// - Throws: what `visit` throws; ``StorageError`` as ``HeadSession/run(directory:mode:isExclusive:emit:)``.
     @discardableResult
     func run(_ mode: HeadWalk.Mode, _ visit: @escaping HeadWalk.Emit) throws(StorageError) -> Bool {
         let executable: String?
@@ -102,7 +108,8 @@ struct HeadInspection {
         case .child(let path): executable = path
         }
         guard let executable else {
-            try HeadSession.run(directory: self.directory, mode: mode, emit: visit)
+            try HeadSession.run(
+                directory: self.directory, mode: mode, isExclusive: self.isExclusive, emit: visit)
             return true
         }
         return try self.runChild(executable, mode, visit)
@@ -116,7 +123,11 @@ struct HeadInspection {
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         let reading = FileDescriptor(owning: ends[0])
         let child = try self.spawn(
-            executable, [executable, HeadWorker.argument, mode.rawValue, self.directory],
+            executable,
+            [
+                executable, HeadWorker.argument, mode.rawValue,
+                self.isExclusive ? HeadWorker.exclusive : HeadWorker.shared, self.directory,
+            ],
             output: FileDescriptor(owning: ends[1]))
         var lines = LineInput(descriptor: reading.number)
         var hasEnded = false

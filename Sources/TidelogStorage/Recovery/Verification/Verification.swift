@@ -57,8 +57,16 @@ package struct Verification {
     package static func run(
         directory: String, options: VerificationOptions
     ) throws(StorageError) -> VerificationOutcome {
+        try self.run(directory: directory, options: options, isExclusive: false)
+    }
+
+    /// - Parameter isExclusive: whether it is certain that nobody has the log open.
+    static func run(
+        directory: String, options: VerificationOptions, isExclusive: Bool
+    ) throws(StorageError) -> VerificationOutcome {
         try self.requireLog(directory)
-        let inspection = HeadInspection(directory: directory, place: options.place)
+        let inspection = HeadInspection(
+            directory: directory, place: options.place, isExclusive: isExclusive)
         var verification = Verification(
             directory: directory, options: options,
             walk: { mode, emit throws(StorageError) in try inspection.run(mode, emit) },
