@@ -64,13 +64,10 @@ extension LogEngine {
                 catalogue: view.catalogue)
             var scan = Scan(engine: self, query: query, view: unfiltered)
             try scan.run { (frame, selection) throws(StorageError) in
-                try frame.require(.all)
-                _ = try selection.forEach(backwards: false) { (index) throws(StorageError) in
-                    try segment.append(
-                        PlacedRecord(
-                            position: frame.position(index), revision: frame.revision(index),
-                            record: try frame.record(index)))
-                    return true
+                if let indices = selection.indices {
+                    try segment.append(contentsOf: frame, at: indices.map { Int($0) })
+                } else {
+                    try segment.append(contentsOf: frame, at: selection.range)
                 }
                 wasCancelled = isCancelled()
                 return !wasCancelled

@@ -7,6 +7,8 @@ extension Segment {
         package var firstRevision: UInt64
         /// The highest revision in the segment.
         package var lastRevision: UInt64
+        /// The position of the event with the lowest revision.
+        package var firstPosition: UInt64
         /// The position of the event with the highest revision.
         package var lastPosition: UInt64
         /// The number of the stream's events in the segment.
@@ -31,7 +33,8 @@ extension Segment {
                 else { continue }
                 let position = decoder.position(index)
                 let fresh = StreamHead(
-                    stream: stream, firstRevision: revision, lastRevision: revision, lastPosition: position,
+                    stream: stream, firstRevision: revision, lastRevision: revision, firstPosition: position,
+                    lastPosition: position,
                     count: 0)
                 let key = ExactText(stream)
                 // Events of a stream stand in the order of their revisions.

@@ -142,7 +142,7 @@ package final class Repair {
             }
         }
         let end = try writer.takeFrames(salvage, from: sealedEnd)
-        for stream in writer.streams { try head.add(stream: stream.key, stream.value) }
+        for stream in writer.streams { try head.add(stream: stream.key.text, stream.value) }
         try self.completeStreams(head, salvage, writer)
 
         var state = salvage.state ?? salvage.looseState ?? .new(createdAt: currentNanoseconds())

@@ -14,7 +14,7 @@ final class RepairWriter {
     private(set) var lost: [LostRange] = []
     private(set) var lostStreams: Set<String> = []
     /// Streams with events in the head or in damaged places, as far as those tell.
-    private(set) var streams: [String: StreamHead] = [:]
+    private(set) var streams: [ExactText: StreamHead] = [:]
     private(set) var kept = 0
     private(set) var rewritten: [String] = []
     private(set) var dropped: [String] = []
@@ -42,13 +42,24 @@ final class RepairWriter {
 
     private func know(_ name: String, next: UInt64, positions: ClosedRange<UInt64>) {
         var head =
-            self.streams[name]
+            self.streams[ExactText(name)]
             ?? StreamHead(
                 nextRevision: 0, firstPosition: positions.lowerBound, lastPosition: positions.upperBound)
         head.nextRevision = max(head.nextRevision, next)
         head.firstPosition = min(head.firstPosition, positions.lowerBound)
         head.lastPosition = max(head.lastPosition, positions.upperBound)
-        self.streams[name] = head
+        self.streams[ExactText(name)] = head
+    }
+
+    /// Notes where each stream of the frame begins and ends, and how far it has come.
+    private func knowStreams(of frame: FrameDecoder) throws(StorageError) {
+        try frame.require([.streams, .revisions])
+        for index in 0..<frame.count {
+            guard let revision = frame.revision(index),
+                let name = frame.distinctText(.stream, frame.code(.stream, index))
+            else { continue }
+            self.know(name, next: revision + 1, positions: frame.position(index)...frame.position(index))
+        }
     }
 
     // MARK: Segments
@@ -197,10 +208,7 @@ final class RepairWriter {
                 writer = open
             }
             try open.append(contentsOf: checker.decoder)
-            for stream in checker.nextRevisions() {
-                self.know(
-                    stream.name, next: stream.next, positions: header.firstPosition...header.lastPosition)
-            }
+            try self.knowStreams(of: checker.decoder)
             bytes += header.envelopePlainBytes + header.bodyPlainBytes
             next = header.lastPosition + 1
         }
@@ -220,7 +228,7 @@ final class RepairWriter {
                 try body(
                     head.stream,
                     StreamHead(
-                        nextRevision: head.lastRevision + 1, firstPosition: info.positions.lowerBound,
+                        nextRevision: head.lastRevision + 1, firstPosition: head.firstPosition,
                         lastPosition: head.lastPosition))
             }
         }
