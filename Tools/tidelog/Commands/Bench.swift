@@ -174,7 +174,9 @@ struct Bench: AsyncParsableCommand {
             for reading in order {
                 switch reading {
                 case .streamCold, .reopenSealed, .bytes: continue
-                case .replay, .replay2, .replayOwned, .readType: _ = try await reader.run(reading)  // warms up
+                case .replay, .replay2, .replayOwned, .readType:
+                    // Warms up.
+                    _ = try await reader.run(reading)
                 default: break
                 }
                 for _ in 0..<(reading == .bytesSealed ? 1 : self.runs) {

@@ -2,14 +2,17 @@ public import ArgumentParser
 public import Tidelog
 
 extension Position: ExpressibleByArgument {
+    /// Reads the argument as it stands on the command line; nil if it cannot be one.
     public init?(argument: String) { self.init(argument) }
 }
 
 extension Revision: ExpressibleByArgument {
+    /// Reads the argument as it stands on the command line; nil if it cannot be one.
     public init?(argument: String) { self.init(argument) }
 }
 
 extension EventID: ExpressibleByArgument {
+    /// Reads the argument as it stands on the command line; nil if it cannot be one.
     public init?(argument: String) {
         if argument.isEmpty { return nil }
         self.init(argument)
