@@ -95,18 +95,18 @@ extension ColumnPacker {
         self.values.resize(count)
         let values = self.values.base
         var slot = 0
-        var costs: (timestamp: UInt64, previous: UInt64) = (0, 0)
-        var previous: Int64 = -1
+        var sizes: (timestamp: Int, previous: Int) = (0, 0)
+        var previous: Int64 = 0
         for index in 0..<count where tags[index] == FrameFormat.IdentifierTag.timeOrdered {
             let value = Int64(bitPattern: entries[index].high &>> 16)
             let difference = value &- anchor(index)
-            costs.timestamp &+= difference.magnitude
-            costs.previous &+= previous < 0 ? 0 : (value &- previous).magnitude
+            sizes.timestamp &+= Varint.size(Varint.zigzag(difference))
+            sizes.previous &+= Varint.size(Varint.zigzag(value &- previous))
             previous = value
             values[slot] = Varint.zigzag(difference)
             slot &+= 1
         }
-        let followsTimestamps = costs.timestamp <= costs.previous
+        let followsTimestamps = sizes.timestamp <= sizes.previous
         if !followsTimestamps {
             slot = 0
             previous = 0

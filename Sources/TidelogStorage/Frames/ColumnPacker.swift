@@ -29,6 +29,10 @@ struct ColumnPacker: ~Copyable {
         precondition(chunk.rawValue == self.closed, "chunks are closed in their order")
         let count = self.plain.count
         self.closed &+= 1
+        if count == 0 {
+            self.directory.append(0)
+            return
+        }
         self.plainBytes &+= count
         let isCompressible = self.isCompressible
         self.isCompressible = false

@@ -12,6 +12,14 @@ struct DecodedTexts: ~Copyable {
 
     init() {}
 
+    mutating func clear() {
+        self.bytes.clear(keeping: 1 << 20)
+        self.ranges.clear(keeping: 1 << 16)
+        if !self.strings.isEmpty {
+            self.strings.removeAll(keepingCapacity: self.strings.count <= 1 << 16)
+        }
+    }
+
     /// The UTF-8 of the text at `index`.
     @inline(__always)
     func utf8(_ index: Int) -> UnsafeRawBufferPointer {
@@ -47,6 +55,12 @@ struct DecodedIdentifiers: ~Copyable {
 
     init() {}
 
+    mutating func clear() {
+        self.entries.clear(keeping: 1 << 16)
+        self.texts.clear()
+        self.tags.clear(keeping: 1 << 16)
+    }
+
     @inline(__always)
     func identifier(_ index: Int) -> Identifier {
         let entry = self.entries[index]
@@ -78,4 +92,10 @@ struct DecodedColumn: ~Copyable {
     var firstUses = Numbers<UInt32>()
 
     init() {}
+
+    mutating func clear() {
+        self.codes.clear(keeping: 1 << 16)
+        self.firstUses.clear(keeping: 1 << 16)
+        self.texts.clear()
+    }
 }

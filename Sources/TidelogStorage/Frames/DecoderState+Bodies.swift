@@ -8,9 +8,11 @@ struct GroupEntry: BitwiseCopyable {
     var plainCount: Int
     var checksum: UInt64
     var codec: UInt8
-    var isUnpacked: Bool
+    var isUnpacked = false
     /// Whether it was found to match its checksum.
-    var isVerified: Bool
+    var isVerified = false
+    /// Whether records share a copy of it.
+    var isShared = false
 }
 
 extension DecoderState {
@@ -41,7 +43,7 @@ extension DecoderState {
             else { throw self.damaged("group \(index) is of an unknown kind") }
             self.groups[index] = GroupEntry(
                 storedStart: stored, storedCount: storedCount, plainStart: plain, plainCount: plainCount,
-                checksum: checksum, codec: codec, isUnpacked: false, isVerified: false)
+                checksum: checksum, codec: codec)
             stored += storedCount
             plain += plainCount
         }

@@ -54,7 +54,7 @@ struct DecoderState: ~Copyable {
     /// All groups, one after the other; those that were asked for are unpacked.
     var body = Numbers<UInt8>(capacity: 1 << 12)
     /// Owned copies of groups that records share.
-    var sharedGroups: [ArraySlice<UInt8>?] = []
+    var sharedGroups: [[UInt8]] = []
     var dictionary: CompressionDictionary?
     /// The bytes of text rebuilt so far, which are limited.
     var textBytes = 0
@@ -89,7 +89,7 @@ struct DecoderState: ~Copyable {
         corruptedFrame(what, first: self.header.firstPosition, last: self.header.lastPosition)
     }
 
-    /// Forgets the frame.
+    /// Forgets the frame, and gives memory back if the frame was far larger than usual.
     mutating func unload() {
         self.count = 0
         self.parts = []
@@ -97,9 +97,18 @@ struct DecoderState: ~Copyable {
         self.dictionary = nil
         self.textBytes = 0
         self.sharedGroups.removeAll(keepingCapacity: true)
-        for index in 0..<FrameColumn.allCases.count {
-            self.columns[index].texts.strings.removeAll(keepingCapacity: true)
-        }
+        for index in 0..<FrameColumn.allCases.count { self.columns[index].clear() }
+        for index in 0..<3 { self.identifiers[index].clear() }
+        self.positions.clear(keeping: 1 << 16)
+        self.timestamps.clear(keeping: 1 << 16)
+        self.revisions.clear(keeping: 1 << 16)
+        self.schemaVersions.clear(keeping: 1 << 16)
+        self.metadataLengths.clear(keeping: 1 << 16)
+        self.payloadLengths.clear(keeping: 1 << 16)
+        self.metadataStarts.clear(keeping: 1 << 16)
+        self.payloadStarts.clear(keeping: 1 << 16)
+        self.values.clear(keeping: 1 << 16)
+        self.nextRevisions.clear(keeping: 1 << 16)
         self.frame.clear(keeping: 1 << 20)
         self.plain.clear(keeping: 1 << 20)
         self.body.clear(keeping: 1 << 21)

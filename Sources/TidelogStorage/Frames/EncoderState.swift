@@ -25,6 +25,9 @@ struct EncoderState: ~Copyable {
     var positions = Numbers<UInt64>()
     /// For placed events their revisions; 0 for one without a stream.
     var revisions = Numbers<UInt64>()
+    /// Room for what the summary says event by event.
+    var typeCodes = Numbers<UInt16>()
+    var correlationHashes = Numbers<UInt64>()
     var packer = ColumnPacker()
     /// The groups as they will stand.
     var output = Numbers<UInt8>(capacity: 1 << 12)
@@ -41,28 +44,28 @@ struct EncoderState: ~Copyable {
     /// The bytes of metadata and payloads.
     var bodyBytes: Int { self.metadata.count + self.payloads.count }
 
-    /// Adds one event.
+    /// Adds one event. It is read where it stands: a copy would count references of every field.
     ///
     /// - Throws: ``StorageError`` with code `invalidArgument` or `limitExceeded`; nothing was added then.
-    mutating func append(_ record: EventRecord) throws(StorageError) {
+    mutating func append(_ record: UnsafePointer<EventRecord>) throws(StorageError) {
         try self.check(record)
         let event = UInt32(truncatingIfNeeded: self.count)
         if self.count == self.rowCapacity { self.reserveRows() }
-        self.types.codes.push(self.types.intern(record.type))
-        self.streams.codes.push(self.streams.intern(record.stream))
-        self.sources.codes.push(self.sources.intern(record.source))
-        self.contentTypes.codes.push(self.contentTypes.intern(record.contentType))
-        self.tenants.codes.push(self.tenants.intern(record.tenant))
-        self.ids.append(record.id)
-        self.idHashes.push(record.id.hash64)
-        self.correlations.codes.push(self.correlations.intern(record.correlation, event: event))
-        self.causations.codes.push(self.causations.intern(record.causation, event: event))
-        self.timestamps.push(record.timestamp)
-        self.schemaVersions.push(record.schemaVersion)
-        self.metadataLengths.push(UInt32(truncatingIfNeeded: record.metadata.count))
-        self.payloadLengths.push(UInt32(truncatingIfNeeded: record.payload.count))
-        record.metadata.withUnsafeBytes { self.metadata.append($0) }
-        record.payload.withUnsafeBytes { self.payloads.append($0) }
+        self.types.codes.push(self.types.intern(record.pointee.type))
+        self.streams.codes.push(self.streams.intern(record.pointee.stream))
+        self.sources.codes.push(self.sources.intern(record.pointee.source))
+        self.contentTypes.codes.push(self.contentTypes.intern(record.pointee.contentType))
+        self.tenants.codes.push(self.tenants.intern(record.pointee.tenant))
+        self.ids.append(record.pointee.id)
+        self.idHashes.push(record.pointee.id.hash64)
+        self.correlations.codes.push(self.correlations.intern(record.pointee.correlation, event: event))
+        self.causations.codes.push(self.causations.intern(record.pointee.causation, event: event))
+        self.timestamps.push(record.pointee.timestamp)
+        self.schemaVersions.push(record.pointee.schemaVersion)
+        self.metadataLengths.push(UInt32(truncatingIfNeeded: record.pointee.metadata.count))
+        self.payloadLengths.push(UInt32(truncatingIfNeeded: record.pointee.payload.count))
+        record.pointee.metadata.withUnsafeBytes { self.metadata.append($0) }
+        record.pointee.payload.withUnsafeBytes { self.payloads.append($0) }
     }
 
     /// Makes room for further events in the columns of fixed width.
@@ -85,32 +88,38 @@ struct EncoderState: ~Copyable {
     }
 
     /// Refuses names and ids that no frame takes.
-    @inline(__always)
     static func checkNames(_ record: borrowing EventRecord) throws(StorageError) {
-        let limit = FrameFormat.maximumNameBytes
-        let type = record.type.utf8.count
-        if type == 0 || type > limit { throw Self.invalidName("type", type) }
-        if let stream = record.stream, stream.utf8.count > limit {
-            throw Self.invalidName("stream", stream.utf8.count)
+        try withUnsafePointer(to: record) { record throws(StorageError) in
+            try Self.checkNames(record)
         }
-        if let source = record.source, source.utf8.count > limit {
-            throw Self.invalidName("source", source.utf8.count)
-        }
-        if let contentType = record.contentType, contentType.utf8.count > limit {
-            throw Self.invalidName("content type", contentType.utf8.count)
-        }
-        if let tenant = record.tenant, tenant.utf8.count > limit {
-            throw Self.invalidName("tenant", tenant.utf8.count)
-        }
-        if case .text(let text) = record.id { try Self.check(text, "id") }
-        if case .text(let text)? = record.correlation { try Self.check(text, "correlation id") }
-        if case .text(let text)? = record.causation { try Self.check(text, "causation id") }
     }
 
     @inline(__always)
-    private func check(_ record: borrowing EventRecord) throws(StorageError) {
+    private static func checkNames(_ record: UnsafePointer<EventRecord>) throws(StorageError) {
+        let limit = FrameFormat.maximumNameBytes
+        let type = record.pointee.type.utf8.count
+        if type == 0 || type > limit { throw Self.invalidName("type", type) }
+        if let stream = record.pointee.stream, stream.utf8.count > limit {
+            throw Self.invalidName("stream", stream.utf8.count)
+        }
+        if let source = record.pointee.source, source.utf8.count > limit {
+            throw Self.invalidName("source", source.utf8.count)
+        }
+        if let contentType = record.pointee.contentType, contentType.utf8.count > limit {
+            throw Self.invalidName("content type", contentType.utf8.count)
+        }
+        if let tenant = record.pointee.tenant, tenant.utf8.count > limit {
+            throw Self.invalidName("tenant", tenant.utf8.count)
+        }
+        if case .text(let text) = record.pointee.id { try Self.check(text, "id") }
+        if case .text(let text)? = record.pointee.correlation { try Self.check(text, "correlation id") }
+        if case .text(let text)? = record.pointee.causation { try Self.check(text, "causation id") }
+    }
+
+    @inline(__always)
+    private func check(_ record: UnsafePointer<EventRecord>) throws(StorageError) {
         try Self.checkNames(record)
-        let bytes = self.bodyBytes + record.metadata.count + record.payload.count
+        let bytes = self.bodyBytes + record.pointee.metadata.count + record.pointee.payload.count
         if bytes > FrameFormat.maximumBodyBytes {
             throw StorageError(
                 .limitExceeded,
@@ -164,6 +173,8 @@ struct EncoderState: ~Copyable {
         self.revisions.clear(keeping: 1 << 16)
         self.output.clear(keeping: 1 << 20)
         self.regrouped.clear(keeping: 1 << 20)
+        self.typeCodes.clear(keeping: 1 << 16)
+        self.correlationHashes.clear(keeping: 1 << 16)
         self.packer.reset()
         self.rowCapacity = min(self.rowCapacity, 1 << 16)
     }

@@ -37,14 +37,14 @@ extension FrameDecoder {
         try self.require(.all)
         let state = self.state
         precondition(index >= 0 && index < state.pointee.count, "the event is in the frame")
+        let group = state.pointee.payloadGroup(index)
+        if !state.pointee.groups[0].isShared { try state.pointee.share(0) }
+        if !state.pointee.groups[group].isShared { try state.pointee.share(group) }
         let metadataStart = Int(state.pointee.metadataStarts[index])
         let metadataEnd = metadataStart &+ Int(state.pointee.metadataLengths[index])
-        let metadata = try state.pointee.shared(0)
-        let group = state.pointee.payloadGroup(index)
         let payloadStart =
             Int(state.pointee.payloadStarts[index]) &- state.pointee.groups[group].plainStart
         let payloadEnd = payloadStart &+ Int(state.pointee.payloadLengths[index])
-        let payloads = try state.pointee.shared(group)
         return EventRecord(
             id: state.pointee.ids.pointee.identifier(index),
             type: state.pointee.text(.type, index) ?? "",
@@ -56,7 +56,8 @@ extension FrameDecoder {
             correlation: state.pointee.identifier(.correlation, index),
             causation: state.pointee.identifier(.causation, index),
             schemaVersion: state.pointee.schemaVersions[index],
-            metadata: metadata[metadataStart..<metadataEnd], payload: payloads[payloadStart..<payloadEnd])
+            metadata: state.pointee.sharedGroups[0][metadataStart..<metadataEnd],
+            payload: state.pointee.sharedGroups[group][payloadStart..<payloadEnd])
     }
 
     /// What the log's memory keeps of the frame.
@@ -94,25 +95,15 @@ extension FrameDecoder {
 }
 
 extension DecoderState {
-    /// A group's bytes in an array that records share, made at the first use.
-    @inline(__always)
-    mutating func shared(_ group: Int) throws(StorageError) -> ArraySlice<UInt8> {
-        if group < self.sharedGroups.count, let shared = self.sharedGroups[group] { return shared }
-        return try self.share(group)
-    }
-
+    /// Puts a group's bytes into an array that records share.
     @inline(never)
-    private mutating func share(_ group: Int) throws(StorageError) -> ArraySlice<UInt8> {
+    mutating func share(_ group: Int) throws(StorageError) {
         if !self.groups[group].isUnpacked { try self.unpackGroup(group) }
-        if self.sharedGroups.count < self.groups.count {
-            self.sharedGroups.append(
-                contentsOf: repeatElement(nil, count: self.groups.count - self.sharedGroups.count))
-        }
+        while self.sharedGroups.count < self.groups.count { self.sharedGroups.append([]) }
         let entry = self.groups[group]
-        let bytes = UnsafeBufferPointer(start: self.body.base + entry.plainStart, count: entry.plainCount)
-        let shared = ArraySlice(bytes)
-        self.sharedGroups[group] = shared
-        return shared
+        self.sharedGroups[group] = Array(
+            UnsafeBufferPointer(start: self.body.base + entry.plainStart, count: entry.plainCount))
+        self.groups.base[group].isShared = true
     }
 
     @inline(__always)

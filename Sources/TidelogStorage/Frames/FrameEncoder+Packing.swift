@@ -20,23 +20,21 @@ extension FrameEncoder {
         try self.packColumns(header)
         header.envelopePlainBytes = state.pointee.packer.plainBytes
         header.envelopeBytes = state.pointee.packer.directory.count + state.pointee.packer.chunks.count
-        guard header.envelopeBytes <= UInt32.max, header.envelopePlainBytes <= UInt32.max else {
+        guard
+            header.envelopePlainBytes <= FrameFormat.maximumEnvelopeBytes,
+            state.pointee.textBytes <= FrameFormat.maximumTextBytes
+        else {
             throw StorageError(
-                .limitExceeded, "a frame's envelope exceeds 4 GiB; append fewer events at once")
+                .limitExceeded,
+                "the names and ids of one frame exceed \(FrameFormat.maximumTextBytes) bytes; "
+                    + "append fewer events at once")
         }
         let total = header.envelopeBytes + header.bodyBytes
-        let content = [UInt8](unsafeUninitializedCapacity: total) { target, count in
-            let all = UnsafeMutableRawBufferPointer(target)
-            var offset = 0
-            func copy(_ part: UnsafeRawBufferPointer) {
-                UnsafeMutableRawBufferPointer(rebasing: all[offset...]).copyMemory(from: part)
-                offset += part.count
-            }
-            copy(state.pointee.packer.directory.bytes)
-            copy(state.pointee.packer.chunks.bytes)
-            copy(state.pointee.output.bytes)
-            count = total
-        }
+        var content: [UInt8] = []
+        content.reserveCapacity(total)
+        content.append(contentsOf: state.pointee.packer.directory.all)
+        content.append(contentsOf: state.pointee.packer.chunks.all)
+        content.append(contentsOf: state.pointee.output.all)
         content.withUnsafeBytes { bytes in
             header.envelopeChecksum = XXH64.hash(
                 UnsafeRawBufferPointer(rebasing: bytes[0..<header.envelopeBytes]))
@@ -189,6 +187,13 @@ extension FrameEncoder {
 }
 
 extension EncoderState {
+    /// The bytes of all distinct texts.
+    var textBytes: Int {
+        self.types.bytes.count + self.streams.bytes.count + self.sources.bytes.count
+            + self.contentTypes.bytes.count + self.tenants.bytes.count + self.ids.texts.count
+            + self.correlations.list.texts.count + self.causations.list.texts.count
+    }
+
     /// The smallest and the largest timestamp.
     var timestampRange: (Int64, Int64) {
         var (smallest, largest) = (Int64.max, Int64.min)
@@ -254,25 +259,19 @@ extension EncoderState {
 
     /// What the log's memory keeps of the frame.
     mutating func summary(_ header: FrameHeader) -> FrameSummary {
-        let typeCodes = [UInt16](unsafeUninitializedCapacity: self.count) { target, count in
-            for index in 0..<self.count {
-                target.initializeElement(
-                    at: index, to: UInt16(truncatingIfNeeded: self.types.codes[index] &- 1))
-            }
-            count = self.count
-        }
-        let correlationHashes = [UInt64](unsafeUninitializedCapacity: self.count) { target, count in
-            for index in 0..<self.count {
-                target.initializeElement(
-                    at: index, to: self.correlations.hashes[Int(self.correlations.codes[index])])
-            }
-            count = self.count
+        let count = self.count
+        self.typeCodes.resize(count)
+        self.correlationHashes.resize(count)
+        for index in 0..<count {
+            self.typeCodes[index] = UInt16(truncatingIfNeeded: self.types.codes[index] &- 1)
+            self.correlationHashes[index] =
+                self.correlations.hashes[Int(self.correlations.codes[index])]
         }
         return FrameSummary(
-            count: self.count, streams: self.streams.texts,
-            streamCodes: Array(self.streams.codes.all), types: self.types.texts, typeCodes: typeCodes,
-            idHashes: Array(self.idHashes.all),
-            correlationHashes: correlationHashes, minTimestamp: header.minTimestamp,
+            count: count, streams: self.streams.texts,
+            streamCodes: Array(self.streams.codes.all), types: self.types.texts,
+            typeCodes: Array(self.typeCodes.all), idHashes: Array(self.idHashes.all),
+            correlationHashes: Array(self.correlationHashes.all), minTimestamp: header.minTimestamp,
             maxTimestamp: header.maxTimestamp,
             uncompressedBytes: header.envelopePlainBytes + header.bodyPlainBytes)
     }

@@ -53,7 +53,22 @@ package final class FrameEncoder {
     package func append(_ record: EventRecord) throws(StorageError) {
         precondition(!self.isPlaced || self.count == 0, "a frame's events are all placed or all not")
         self.isPlaced = false
-        try self.state.pointee.append(record)
+        try withUnsafePointer(to: record) { record throws(StorageError) in
+            try self.state.pointee.append(record)
+        }
+    }
+
+    /// Adds events that have no place in the log yet; quicker than one by one.
+    ///
+    /// - Throws: as ``append(_:)``; the events before the one that is refused were added.
+    package func append(contentsOf records: [EventRecord]) throws(StorageError) {
+        precondition(!self.isPlaced || self.count == 0, "a frame's events are all placed or all not")
+        self.isPlaced = false
+        let state = self.state
+        try records.withUnsafeBufferPointer { records throws(StorageError) in
+            guard let start = records.baseAddress else { return }
+            for index in 0..<records.count { try state.pointee.append(start + index) }
+        }
     }
 
     /// Adds an event whose place is known; for frames that are sealed or compacted.
@@ -75,7 +90,9 @@ package final class FrameEncoder {
                     + "\(revision.map { "revision \($0)" } ?? "no revision") in this frame")
         }
         self.isPlaced = true
-        try self.state.pointee.append(record)
+        try withUnsafePointer(to: record) { record throws(StorageError) in
+            try self.state.pointee.append(record)
+        }
         self.state.pointee.positions.append(position)
         self.state.pointee.revisions.append(revision ?? 0)
     }

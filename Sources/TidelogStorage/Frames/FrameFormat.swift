@@ -28,7 +28,7 @@ package enum FrameFormat {
     /// Metadata of this size in a frame are a group of their own, which is smaller and can be left alone.
     static let minimumMetadataGroupBytes = 2048
     /// A group below this size is never compressed, unless there is a dictionary.
-    static let minimumCompressedGroupBytes = 128
+    static let minimumCompressedGroupBytes = 512
     /// With a dictionary, even smaller groups are worth it.
     static let minimumCompressedGroupBytesWithDictionary = 48
 

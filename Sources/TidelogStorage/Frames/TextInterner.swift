@@ -30,6 +30,8 @@ struct TextInterner: ~Copyable {
     private var table = SlotTable()
     private var recent = Numbers<Recent>(capacity: recentCount)
     private var generation: UInt32 = 1
+    /// How many texts the frame before had.
+    private var expectedCount = 1
     private let hasher = BytesHash()
     private static let recentCount = 64
 
@@ -77,6 +79,7 @@ struct TextInterner: ~Copyable {
         }
         guard let code else { return 0 }
         if self.entries.count > known {
+            if self.texts.isEmpty { self.texts.reserveCapacity(self.expectedCount) }
             self.texts.append(text)
             if let recent {
                 recent.pointee = Recent(
@@ -116,7 +119,9 @@ struct TextInterner: ~Copyable {
     /// Forgets texts and codes; keeps memory of an ordinary size.
     mutating func reset() {
         self.table.reset()
-        self.texts.removeAll(keepingCapacity: self.texts.count < 1 << 14)
+        // A summary may share the array; then its room is not ours to keep.
+        self.expectedCount = min(self.texts.count, 1 << 14)
+        self.texts = []
         self.bytes.clear(keeping: 1 << 18)
         self.entries.clear(keeping: 1 << 14)
         self.codes.clear(keeping: 1 << 16)
