@@ -48,19 +48,22 @@ struct BenchRunner: Sendable {
     }
 
     /// Fills the head in a child process, kills it, and opens what it left.
-    func reopen() async throws -> BenchResult {
+    func reopen(_ name: String, appending: Bool) async throws -> BenchResult {
         let path = try self.freshDirectory()
         defer { Self.remove(path) }
         let child = try FillingChild(log: path, input: self.input)
         try child.waitUntilFull()
         child.kill()
-        return try await Self.timeToOpen(path, "reopen")
+        return try await Self.timeToOpen(path, name, appending: appending)
     }
 
-    /// How long it takes until the first event can be read and appended.
-    static func timeToOpen(_ path: String, _ name: String) async throws -> BenchResult {
+    /// How long it takes until the first event can be read or, with `appending`, has been appended.
+    static func timeToOpen(
+        _ path: String, _ name: String, appending isAppending: Bool = false
+    ) async throws -> BenchResult {
         let watch = Stopwatch()
         let log = try await EventLog.open(at: FilePath(path))
+        if isAppending { try await log.append(Event(type: "bench.reopened")) }
         let seconds = watch.seconds
         let statistics = try await log.statistics()
         await log.close()

@@ -5,7 +5,9 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
     enum Kind: Hashable, Sendable {
         /// So many callers, each awaiting its own durable batch of so many events.
         case append(callers: Int, batch: Int)
-        case seal, reopen
+        case seal
+        /// Opening after a kill, perhaps up to the first append.
+        case reopen(appending: Bool)
         /// On one sealed log.
         case reading(Reading)
         /// All that the peers of Benchmarks/run are measured at on one sealed log.
@@ -38,7 +40,8 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
         self.description = name
         switch name {
         case "seal": self.kind = .seal
-        case "reopen": self.kind = .reopen
+        case "reopen": self.kind = .reopen(appending: false)
+        case "reopen-append": self.kind = .reopen(appending: true)
         case "read": self.kind = .read
         default:
             if let reading = Reading(rawValue: name) {
@@ -58,8 +61,7 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
     static let standard: [BenchScenario] =
         [
             "append-1x1000", "append-4x1000", "append-4x100", "append-64x1", "append-1024x1", "append-1x1",
-            "seal",
-            "reopen",
+            "seal", "reopen", "reopen-append",
         ].compactMap { BenchScenario($0) } + Reading.allCases.compactMap { BenchScenario($0.rawValue) }
 
     static var allValueStrings: [String] {
@@ -72,7 +74,8 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
         case .append(1, let batch): "one task awaiting each batch of \(batch)"
         case .append(let callers, let batch): "\(callers) tasks, each awaiting its batches of \(batch)"
         case .seal: "sealing a full head"
-        case .reopen: "opening after kill -9 with a full head"
+        case .reopen(false): "opening after kill -9 with a full head"
+        case .reopen(true): "the same, and the first append"
         case .read: ""
         case .reading(let reading): Self.explain(reading)
         }

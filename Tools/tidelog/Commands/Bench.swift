@@ -122,7 +122,9 @@ struct Bench: AsyncParsableCommand {
                     try results.add(
                         try await runner.append(scenario.description, callers: callers, made.batches))
                 case .seal: try results.add(try await runner.seal(made.batches))
-                case .reopen: try results.add(try await runner.reopen())
+                case .reopen(let isAppending):
+                    try results.add(
+                        try await runner.reopen(scenario.description, appending: isAppending))
                 case .reading, .read: break
                 }
             }
