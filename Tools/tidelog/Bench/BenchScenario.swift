@@ -6,6 +6,10 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
         /// So many callers, each awaiting its own durable batch of so many events.
         case append(callers: Int, batch: Int)
         case seal
+        /// Appending while a full head is sealed.
+        case sealStall
+        /// Opening a log of so many segments, perhaps up to the first append.
+        case reopenSegments(Int, appending: Bool)
         /// Opening after a kill, perhaps up to the first append.
         case reopen(appending: Bool)
         /// On one sealed log.
@@ -40,6 +44,9 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
         self.description = name
         switch name {
         case "seal": self.kind = .seal
+        case "seal-stall": self.kind = .sealStall
+        case "reopen-segments": self.kind = .reopenSegments(1000, appending: false)
+        case "reopen-segments-append": self.kind = .reopenSegments(1000, appending: true)
         case "reopen": self.kind = .reopen(appending: false)
         case "reopen-append": self.kind = .reopen(appending: true)
         case "read": self.kind = .read
@@ -61,7 +68,8 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
     static let standard: [BenchScenario] =
         [
             "append-1x1000", "append-4x1000", "append-4x100", "append-64x1", "append-1024x1", "append-1x1",
-            "seal", "reopen", "reopen-append",
+            "seal", "seal-stall", "reopen", "reopen-append", "reopen-segments",
+            "reopen-segments-append",
         ].compactMap { BenchScenario($0) } + Reading.allCases.compactMap { BenchScenario($0.rawValue) }
 
     static var allValueStrings: [String] {
@@ -74,6 +82,9 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
         case .append(1, let batch): "one task awaiting each batch of \(batch)"
         case .append(let callers, let batch): "\(callers) tasks, each awaiting its batches of \(batch)"
         case .seal: "sealing a full head"
+        case .sealStall: "the longest wait of a caller appending while a full head is sealed"
+        case .reopenSegments(let count, false): "opening a log of \(count) sealed segments and an empty head"
+        case .reopenSegments(_, true): "the same, and the first append"
         case .reopen(false): "opening after kill -9 with a full head"
         case .reopen(true): "the same, and the first append"
         case .read: ""
