@@ -142,10 +142,13 @@ final class Maintenance: Sendable {
     /// limit, and the error is in the statistics), and not once nothing has moved for a while.
     func holdsAppends(_ engine: LogEngine) -> Bool {
         let limit = engine.options.maximumUnsealedSegments
-        guard engine.options.sealsInBackground, engine.fullChunks > limit else { return false }
+        guard engine.options.sealsInBackground else { return false }
         // Another process may have sealed them.
-        try? engine.refresh()
-        guard engine.fullChunks > limit else { return false }
+        if engine.fullChunks > limit { try? engine.refresh() }
+        guard engine.fullChunks > limit else {
+            self.state.withLock { $0.seen = nil }
+            return false
+        }
         let now = ContinuousClock.now
         let progress = Progress(
             steps: self.steps.load(ordering: .relaxed),
