@@ -10,6 +10,8 @@ enum Command {
                torture once LOG --id ID
                torture hold LOG
                torture fill LOG --limit BYTES
+               torture step DIR --scenario NAME --action NUMBER --step N [--error NUMBER]
+               torture steps [--scenario NAME] [--directory DIR]
                torture campaign [--cycles N] [--seed N] [--directory DIR]
         """
 
@@ -25,6 +27,12 @@ enum Command {
         case "once": try self.once(options)
         case "hold": try self.hold(options)
         case "fill": try self.fill(options)
+        case "step": try self.step(options)
+        case "steps":
+            try StepCampaign.runAll(
+                directory: options.text("directory") ?? NSTemporaryDirectory(),
+                scenarios: options.text("scenario").map { name in Scenario.allCases.filter { $0.rawValue == name } }
+                    ?? Scenario.allCases)
         case "campaign":
             let base = options.text("directory") ?? NSTemporaryDirectory()
             try Campaign.runAll(
@@ -33,6 +41,16 @@ enum Command {
         default:
             throw Failure("there is no such command\n\(self.usage)")
         }
+    }
+
+    /// Does a scenario with a fault at one of its calls.
+    private static func step(_ options: Options) throws {
+        guard let scenario = Scenario(rawValue: options.text("scenario") ?? ""),
+            let action = Fault.Action(rawValue: Int32(options.number("action") ?? 0))
+        else { throw Failure("there is no such scenario or action\n\(self.usage)") }
+        let fault = Fault(
+            action, at: Int(options.number("step") ?? 0), error: Int32(options.number("error") ?? 0))
+        try ScenarioRun(scenario: scenario, place: Workplace(options.path()), fault: fault).run()
     }
 
     /// Opens the log, appends one event, says so, closes.
