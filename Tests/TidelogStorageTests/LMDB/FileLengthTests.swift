@@ -137,7 +137,7 @@ struct FileLengthTests {
             }
         }
         #expect(error?.message.contains("reopen") == true)
-        expectError(.poisoned) { try environment.requireNewestCommit(tries: 3) }
+        expectError(.poisoned) { try environment.requireNewestCommit() }
         try self.setTransactionID(newest)
         expectError(.poisoned) { _ = try environment.beginWrite() }
         environment.close()
