@@ -35,6 +35,8 @@ package struct EngineOptions: Sendable {
     package var sealsInBackground = true
     /// How often a waiting tail looks for other processes' appends.
     package var pollInterval: Duration = .milliseconds(20)
+    /// How often a log that is written to looks for readers that died, whose pages it could use again.
+    package var readerCheckInterval: Duration = .seconds(5)
     package var allowsNetworkFileSystem = false
     package var seam: CommitSeam = .durable
 
