@@ -7,7 +7,7 @@ package struct EngineOptions: Sendable {
     /// Uncompressed bytes after which the active segment is sealed.
     package var segmentBytes = 64 << 20
     /// Uncompressed bytes of a sealed block.
-    package var blockBytes = 128 << 10
+    package var blockBytes = 16 << 10
     /// zstd's level for frames in the head.
     package var headLevel: Int32 = 1
     /// zstd's level for sealed blocks.
