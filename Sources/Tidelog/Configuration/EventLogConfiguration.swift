@@ -29,9 +29,9 @@ public struct EventLogConfiguration: Sendable {
     /// head's file and the memory for its index stay bounded however fast events come. Where sealing fails,
     /// appends go on up to `headMapSizeBytes`; see ``LogStatistics/sealingProblem``. Default: 4.
     public var maximumUnsealedSegments = 4
-    /// Uncompressed bytes of a sealed block: larger blocks compress better, smaller ones make reading a
-    /// single event faster. Default: 128 KiB.
-    public var blockSizeBytes = 128 << 10
+    /// Uncompressed bytes of a sealed block: larger blocks take less room and are replayed faster, smaller ones
+    /// make reading a single event faster. Default: 16 KiB.
+    public var blockSizeBytes = 16 << 10
     /// Bytes of the zstd dictionary that sealing trains on the log's own events; 0 for none. Default: 32 KiB.
     public var dictionarySizeBytes = 32 << 10
     /// zstd's level for what is appended; 1 and below keep appending fast. Default: 1.

@@ -13,7 +13,7 @@ package struct EngineOptions: Sendable {
     /// How long appends wait for sealing that does not get on.
     package var sealingPatience: Duration = .seconds(10)
     /// Uncompressed bytes of a sealed block.
-    package var blockBytes = 128 << 10
+    package var blockBytes = 16 << 10
     /// zstd's level for frames in the head.
     package var headLevel: Int32 = 1
     /// zstd's level for sealed blocks.

@@ -104,7 +104,7 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
         case .streamEvicted: "the same with nothing in the page cache"
         case .streamCold: "the same, with opening the log"
         case .reopenSealed: "opening the sealed log"
-        case .memory: "anonymous resident memory after a replay"
+        case .memory: "most anonymous memory of a process that replays it"
         case .bytesSealed: "sealed segments, indexes and all"
         case .bytes: "the whole directory"
         }

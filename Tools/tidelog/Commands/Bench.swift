@@ -66,6 +66,9 @@ struct Bench: AsyncParsableCommand {
     @Option(help: .hidden)
     var fill: String?
 
+    @Option(help: .hidden)
+    var replay: String?
+
     @OptionGroup var output: ReportOptions
 
     func validate() throws {
@@ -79,6 +82,7 @@ struct Bench: AsyncParsableCommand {
         if let chosen = self.streams { streams = chosen }
         let input = BenchInput(count: self.events, seed: self.seed, streams: streams, path: self.input)
         if let fill { return try await FillingChild.fill(fill, input) }
+        if let replay { return try await ReplayingChild.replay(replay) }
         if let writeInput { return try await onThread { try input.write(to: writeInput) } }
         let place = self.path ?? self.directory ?? "."
         let runner = BenchRunner(
