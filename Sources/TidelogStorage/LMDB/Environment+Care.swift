@@ -15,6 +15,15 @@ extension Environment {
             maxReaders: Int(info.me_maxreaders), readersInUse: Int(info.me_numreaders))
     }
 
+    /// The number of the newest commit of any process, as the mapped meta pages say it; no system call.
+    package func newestMappedTransactionID() throws(StorageError) -> UInt64 {
+        try self.enter()
+        defer { self.leave() }
+        var info = MDB_envinfo()
+        try checkLMDB(mdb_env_info(self.handle, &info), "asking for the environment's state", path: self.path)
+        return UInt64(info.me_last_txnid)
+    }
+
     /// The number of the newest commit, as the meta pages in the file say it, past the map and LMDB.
     package func newestMetaTransactionID() throws(StorageError) -> UInt64 {
         try self.enter()

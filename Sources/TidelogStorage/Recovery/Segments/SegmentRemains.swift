@@ -259,7 +259,7 @@ private struct Finds {
         case .meta where key.elementsEqual(SegmentKey.segment):
             self.meta = (try? SegmentMeta(decoding: value)) ?? self.meta
         case .meta where key.elementsEqual(SegmentKey.dictionary): self.dictionary = [UInt8](value)
-        case .index where key.elementsEqual(SegmentKey.blocks): self.directory = [UInt8](value)
+        case .meta where key.elementsEqual(SegmentKey.blocks): self.directory = [UInt8](value)
         default: break
         }
     }
