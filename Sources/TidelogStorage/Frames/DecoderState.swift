@@ -27,12 +27,13 @@ struct DecoderState: ~Copyable {
     /// Chunks that were compressed.
     var plain = Numbers<UInt8>(capacity: 1 << 12)
     var chunks = Numbers<ChunkEntry>()
-    let columns: UnsafeMutablePointer<DecodedColumn>
+    // Never changed; `let` here makes Swift 6.3 fail under Thread Sanitizer (an invalid bitcast).
+    private(set) var columns: UnsafeMutablePointer<DecodedColumn>
     var positions = Numbers<UInt64>()
     var timestamps = Numbers<Int64>()
     var revisions = Numbers<UInt64>()
     /// The distinct correlation ids, the distinct causation ids, the event ids.
-    let identifiers: UnsafeMutablePointer<DecodedIdentifiers>
+    private(set) var identifiers: UnsafeMutablePointer<DecodedIdentifiers>
     /// The event ids.
     var ids: UnsafeMutablePointer<DecodedIdentifiers> { self.identifiers + 2 }
     var schemaVersions = Numbers<UInt32>()

@@ -75,6 +75,20 @@ package final class FrameEncoder {
         }
     }
 
+    /// Adds an event that has no place in the log yet, and gives the code of its stream: 0 for none, or the
+    /// number, from 1 on, of the distinct streams so far.
+    ///
+    /// - Throws: as ``append(_:)``.
+    func append(at record: UnsafePointer<EventRecord>) throws(StorageError) -> Int {
+        precondition(!self.isPlaced || self.count == 0, "a frame's events are all placed or all not")
+        self.isPlaced = false
+        try self.state.pointee.append(record)
+        return Int(self.state.pointee.streams.codes[self.count - 1])
+    }
+
+    /// The code of a stream that an event added so far has; nil if none has.
+    func streamCode(of stream: String) -> Int? { self.state.pointee.streams.find(stream).map { Int($0) } }
+
     /// Adds an event whose place is known; for frames that are sealed or compacted.
     ///
     /// - Parameters:
