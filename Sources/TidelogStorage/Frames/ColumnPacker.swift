@@ -77,7 +77,7 @@ struct ColumnPacker: ~Copyable {
 
     /// What there is to know of the groups.
     mutating func groups(_ groups: PackedGroups) {
-        self.plain.append(groups.isApart ? FrameFormat.Layout.apart : FrameFormat.Layout.together)
+        self.plain.append(groups.layout)
         self.plain.appendVarint(UInt64(groups.entries.count))
         for entry in groups.entries {
             self.plain.append(entry.codec)
@@ -85,10 +85,8 @@ struct ColumnPacker: ~Copyable {
             self.plain.appendVarint(UInt64(entry.storedBytes))
             self.plain.append(littleEndian: entry.checksum)
         }
-        if !groups.groupOfType.isEmpty {
-            for group in groups.groupOfType { self.plain.appendVarint(UInt64(group)) }
-            self.isCompressible = true
-        }
+        for number in groups.tail { self.plain.appendVarint(number) }
+        self.isCompressible = groups.isCompressible
     }
 
     // MARK: Numbers
@@ -199,7 +197,7 @@ struct ColumnPacker: ~Copyable {
     /// A list of texts: how many bytes each shares with the one before, how many follow, and those.
     @inline(__always)
     mutating func texts(_ count: Int, _ byteCount: Int, _ text: (Int) -> UnsafeRawBufferPointer) {
-        self.isCompressible = true
+        let start = self.plain.count
         self.plain.reserve(self.plain.count &+ count &* 2 &+ byteCount)
         let prefixes = self.plain.base + self.plain.count
         let suffixes = prefixes + count
@@ -220,6 +218,7 @@ struct ColumnPacker: ~Copyable {
             previous = current
         }
         self.plain.count = cursor - UnsafeMutableRawPointer(self.plain.base)
+        if !self.packTexts(count, from: start) { self.isCompressible = true }
     }
 
     /// The codes of a column; nothing if all are the same.

@@ -135,14 +135,16 @@ extension FrameEncoder {
     /// It touches nothing of the envelope's columns but the types, where payloads are grouped by them.
     func packGroups() throws(StorageError) -> PackedGroups {
         let state = self.state
+        if self.groupBytes > 0 { return try self.packConsecutiveGroups() }
         let groupOfType =
             self.groupsByType ? state.pointee.planGroups(self.groupThresholdBytes) : []
         let payloadGroups = Int(groupOfType.max() ?? 0) + 1
         var groups = PackedGroups()
-        groups.isApart =
+        let isApart =
             payloadGroups > 1 || state.pointee.metadata.count >= FrameFormat.minimumMetadataGroupBytes
+        groups.layout = isApart ? FrameFormat.Layout.apart : FrameFormat.Layout.together
         state.pointee.output.count = 0
-        guard groups.isApart else {
+        guard isApart else {
             state.pointee.regrouped.count = 0
             state.pointee.regrouped.append(state.pointee.metadata.bytes)
             state.pointee.regrouped.append(state.pointee.payloads.bytes)
@@ -161,12 +163,13 @@ extension FrameEncoder {
                 rebasing: state.pointee.regrouped.bytes[start..<ends[group]])
             try self.packGroup(bytes, &groups)
         }
-        groups.groupOfType = groupOfType
+        groups.tail = groupOfType.map { UInt64($0) }
+        groups.isCompressible = true
         return groups
     }
 
     /// Appends one group to `output`.
-    private func packGroup(
+    func packGroup(
         _ bytes: UnsafeRawBufferPointer, _ groups: inout PackedGroups
     ) throws(StorageError) {
         let state = self.state
@@ -204,11 +207,14 @@ struct PackedGroups: Sendable {
         var checksum: UInt64
     }
 
-    /// Whether metadata and payloads have groups of their own.
-    var isApart = false
+    /// One of `FrameFormat.Layout`.
+    var layout = FrameFormat.Layout.together
     var entries: [Entry] = []
-    /// For each distinct type the group of its payloads; empty where all payloads share one.
-    var groupOfType: [UInt32] = []
+    /// What the layout needs besides: for each distinct type the group of its payloads, or for each group but
+    /// the last how many events it has.
+    var tail: [UInt64] = []
+    /// Whether it may pay to compress what there is to know of them.
+    var isCompressible = false
 
     var usesDictionary: Bool { self.entries.contains { $0.codec == FrameFormat.GroupCodec.dictionary } }
 }
