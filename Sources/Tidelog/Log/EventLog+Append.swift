@@ -106,12 +106,27 @@ extension EventLog {
         _ events: [Event], to stream: String? = nil, expecting expectation: ExpectedRevision = .any
     ) throws(EventLogError) -> AppendResult {
         let (records, expectations) = try self.prepare(events, stream, expectation)
-        let engine = self.engine
+        return try self.commitBlocking(records, expectations)
+    }
+
+    /// As ``append(_:expecting:)``, for threads that may block.
+    @discardableResult
+    public func appendBlocking(
+        _ events: [Event], expecting expectations: [String: ExpectedRevision]
+    ) throws(EventLogError) -> AppendResult {
+        let records = try self.records(events, stream: nil)
+        return try self.commitBlocking(records, expectations.map { ($0.key, $0.value.storage) })
+    }
+
+    private func commitBlocking(
+        _ records: [EventRecord], _ expectations: [(stream: String, expectation: StreamExpectation)]
+    ) throws(EventLogError) -> AppendResult {
         if records.isEmpty, expectations.isEmpty { return try self.emptyResult() }
-        return AppendResult(
-            try EventLogError.translating { () throws(StorageError) in
-                try engine.appendBlocking(records, expecting: expectations)
-            })
+        do throws(StorageError) {
+            return AppendResult(try self.engine.appendBlocking(records, expecting: expectations))
+        } catch {
+            throw EventLogError(error)
+        }
     }
 
     private func commit(
