@@ -53,6 +53,17 @@ public struct AppendResult: Hashable, Sendable {
         }
     }
 
+    /// An answer, for stores that keep events elsewhere.
+    public init(
+        positions: Range<Position>, streams: [(name: String, lastRevision: Revision)], isRepeat: Bool = false
+    ) {
+        self.init(
+            AppendOutcome(
+                firstPosition: positions.lowerBound.rawValue, count: positions.count,
+                streams: streams.map(\.name), lastRevisions: streams.map(\.lastRevision.rawValue),
+                isRepeat: isRepeat))
+    }
+
     init(_ outcome: AppendOutcome) {
         self.positions =
             Position(outcome.firstPosition)..<Position(outcome.firstPosition + UInt64(outcome.count))
@@ -140,7 +151,7 @@ extension EventLog {
         return (records, [(names[0], expectation.storage)])
     }
 
-    private func records(_ events: [Event], stream: String?) throws(EventLogError) -> [EventRecord] {
+    func records(_ events: [Event], stream: String?) throws(EventLogError) -> [EventRecord] {
         var records = Event.records(of: events)
         if let stream {
             for index in records.indices { records[index].stream = stream }

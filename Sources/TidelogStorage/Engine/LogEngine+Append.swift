@@ -22,7 +22,7 @@ extension LogEngine {
             (reply: UnsafeContinuation<Result<AppendOutcome, StorageError>, Never>) in
             let request = AppendRequest(
                 records: records, draft: draft, idHashes: hashes, expectations: expectations,
-                changes: changes, check: check, bytes: bytes
+                changes: changes, check: check, bytes: bytes + RecordChange.byteCount(changes)
             ) { reply.resume(returning: $0) }
             if let refusal = writer.submit(request) { reply.resume(returning: .failure(refusal)) }
         }
@@ -42,7 +42,7 @@ extension LogEngine {
         let box = OutcomeBox<AppendOutcome>()
         let request = AppendRequest(
             records: records, draft: draft, idHashes: hashes, expectations: expectations,
-            changes: changes, check: check, bytes: bytes
+            changes: changes, check: check, bytes: bytes + RecordChange.byteCount(changes)
         ) { box.finish($0) }
         if let refusal = writer.submit(request) { throw refusal }
         return try box.wait().get()
