@@ -82,8 +82,8 @@ extension EventLog {
     ///   - events: what to append; an empty array changes nothing.
     ///   - stream: the stream for all of them; nil: each event's own.
     ///   - expectation: what must be true of `stream`; checked in the transaction that appends.
-    /// - Throws: ``EventLogError``: `conflict` with the actual revision; `invalidEvent`; `duplicateEvent`;
-    ///   `streamDeleted`; `limitExceeded`; `storageFull`; `poisoned`; `closed`; `cancelled`.
+    /// - Throws: ``EventLogError``: `conflict` with the actual revision; `invalidEvent`; `schemaViolation`;
+    ///   `duplicateEvent`; `streamDeleted`; `limitExceeded`; `storageFull`; `poisoned`; `closed`; `cancelled`.
     @discardableResult
     public func append(
         _ events: [Event], to stream: String? = nil, expecting expectation: ExpectedRevision = .any
@@ -161,6 +161,7 @@ extension EventLog {
         }
         let span = events.span  // lends each event, where a loop over the array would copy it
         for index in span.indices { try span[index].validate(limits: self.configuration.limits) }
+        try self.schemas.validate(span)
         return records
     }
 
