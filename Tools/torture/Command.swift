@@ -10,6 +10,8 @@ enum Command {
                torture once LOG --id ID
                torture hold LOG
                torture fill LOG --limit BYTES
+               torture race LOG --name NAME [--threads N] [--events N]
+               torture store LOG --seed N
                torture campaign [--cycles N] [--seed N] [--directory DIR]
         """
 
@@ -23,6 +25,8 @@ enum Command {
                 events: options.number("events").map { Int($0) }
             ).run()
         case "once": try self.once(options)
+        case "store": try StoreWorker(log: options.path(), seed: options.number("seed") ?? 1).run()
+        case "race": try Racer.run(options)
         case "hold": try self.hold(options)
         case "fill": try self.fill(options)
         case "campaign":
