@@ -81,7 +81,10 @@ final class SQLiteEvents: Sendable {
             let count = try self.queue.write { database in
                 let select = try database.cachedStatement(
                     sql:
-                        "SELECT position, stream, type, payload FROM events WHERE position > ? ORDER BY position LIMIT ?"
+                        """
+                        SELECT position, stream, type, payload FROM events
+                        WHERE position > ? ORDER BY position LIMIT ?
+                        """
                 )
                 let rows = try Row.fetchCursor(select, arguments: [next, batch])
                 var sums: [String: Int64] = [:]

@@ -16,8 +16,10 @@ try await withTemporaryLog { _, open in
 
     // Version 2 has other members: not what version 1 accepts, so it must be said that this is meant.
     let second = try JSONSchema(
-        #"{"type":"object","required":["first","last"],"properties":{"first":{"type":"string"},"last":{"type":"string"}}}"#
-    )
+        """
+        {"type": "object", "required": ["first", "last"],
+         "properties": {"first": {"type": "string"}, "last": {"type": "string"}}}
+        """)
     do {
         try await schemas.register(second, for: "user.named", version: 2)
     } catch EventLogError.Code.incompatibleSchema {

@@ -1,4 +1,4 @@
-/// A store of events: streams with revisions, appended to atomically and under conditions, and read by criteria.
+/// A store of events: streams with revisions, appended to atomically and under conditions, read by criteria.
 ///
 /// ``EventLog`` is one, ``InMemoryEventStore`` another, for tests; others can be written, and
 /// `TidelogTesting` has the suite that every one of them passes. All of them keep what this says:

@@ -1,4 +1,4 @@
-/// A process over many events: it waits for some, asks for others, and takes back what it asked for when it fails.
+/// A process over many events: it waits for some, asks for others, and takes back what it asked for.
 ///
 /// One instance exists for each correlation id; it begins with the first event that names it. Instance, timers,
 /// what it sends and how far it has read are committed in one transaction: each event and each timer takes

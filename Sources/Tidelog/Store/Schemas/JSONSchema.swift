@@ -4,12 +4,14 @@ import TidelogStorage
 ///
 /// | keywords | |
 /// | --- | --- |
-/// | any value | `type` (one or several), `enum`, `const`, `allOf`, `anyOf`, `oneOf`, `not`, `$ref` to `#` or `#/$defs/…`, `$defs` |
+/// | any value | `type` (one or several), `enum`, `const` |
+/// | combinations | `allOf`, `anyOf`, `oneOf`, `not`, `$ref` to `#` or `#/$defs/…`, `$defs` |
 /// | objects | `properties`, `required`, `additionalProperties`, `minProperties`, `maxProperties` |
 /// | arrays | `items`, `minItems`, `maxItems`, `uniqueItems` |
 /// | texts | `minLength`, `maxLength`, in Unicode code points |
 /// | numbers | `minimum`, `maximum`, `exclusiveMinimum`, `exclusiveMaximum`, `multipleOf` |
-/// | said, not checked | `$schema`, `$id`, `$comment`, `title`, `description`, `default`, `examples`, `deprecated`, `readOnly`, `writeOnly`, `format`, `contentMediaType`, `contentEncoding` |
+/// | said, not checked | `$schema`, `$id`, `$comment`, `title`, `description`, `default`, `examples`, `format` |
+/// | the same | `deprecated`, `readOnly`, `writeOnly`, `contentMediaType`, `contentEncoding` |
 ///
 /// Any other keyword (`pattern`, `if`, `patternProperties`, `prefixItems`, …) is refused when the schema is
 /// read: what is not checked should not look as if it were. Numbers are compared as doubles.
