@@ -14,9 +14,9 @@ extension LogEngine {
         return self.shared.withLock { $0.view }
     }
 
-    /// Brings the cache up to date; costs two small reads of the file when nothing has changed.
+    /// Brings the cache up to date; costs two small reads of the mapped file when nothing has changed.
     package func refresh() throws(StorageError) {
-        let newest = try self.head.newestTransactionID()
+        let newest = try self.head.environment.newestMappedTransactionID()
         let isCurrent = self.shared.withLock { shared in
             shared.view.transactionID >= newest && shared.active.end >= shared.view.end
         }

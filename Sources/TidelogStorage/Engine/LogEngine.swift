@@ -43,7 +43,8 @@ package final class LogEngine: Sendable {
             Shared(
                 view: ReadView(state: state, transactionID: 0, end: state.sealedEnd),
                 active: ActiveIndex(first: state.sealedEnd)))
-        self.segments = SegmentCache(directory: directory + "/segments", limit: options.openSegments)
+        self.segments = SegmentCache(
+            directory: directory + "/segments", logID: state.logID, limit: options.openSegments)
         self.frames = FrameCache(limit: options.cachedFrames)
         self.pool = WorkerPool(name: "tidelog-read", size: 4)
         self.encoders = EncoderPool(level: options.headLevel)

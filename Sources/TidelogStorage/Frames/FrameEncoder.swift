@@ -9,6 +9,7 @@ package final class FrameEncoder {
     let dictionaryID: UInt32
     let groupsByType: Bool
     let groupThresholdBytes: Int
+    let groupBytes: Int
     var isPlaced = false
 
     /// Creates an encoder.
@@ -20,9 +21,11 @@ package final class FrameEncoder {
     ///     reader of other types need not decompress.
     ///   - groupThresholdBytes: how many bytes of payloads in a frame are much data. Small groups compress
     ///     less well.
+    ///   - groupBytes: about how many bytes of metadata and payloads a group of consecutive events has, so
+    ///     that a reader of one event decompresses no more than those; 0 for one group, or groups by type.
     package init(
         level: Int32 = 1, dictionary: CompressionDictionary? = nil, groupsByType: Bool = false,
-        groupThresholdBytes: Int = 4096
+        groupThresholdBytes: Int = 4096, groupBytes: Int = 0
     ) throws(StorageError) {
         self.columnCompressor = try Compressor(level: level)
         self.bodyCompressor =
@@ -31,6 +34,7 @@ package final class FrameEncoder {
         self.dictionaryID = dictionary?.id ?? 0
         self.groupsByType = groupsByType
         self.groupThresholdBytes = groupThresholdBytes
+        self.groupBytes = groupBytes
         self.state = .allocate(capacity: 1)
         self.state.initialize(to: EncoderState())
     }

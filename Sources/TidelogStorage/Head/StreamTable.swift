@@ -10,8 +10,8 @@ package struct StreamPlaces {
 package struct StreamTable {
     package struct Entry {
         fileprivate var hash: UInt64
-        fileprivate var nameStart: Int
-        fileprivate var nameCount: Int
+        fileprivate(set) var nameStart: Int
+        fileprivate(set) var nameCount: Int
         /// Offset of the stream's last event in the chunk.
         package var lastOffset: UInt32
         /// Offset of the stream's first event in the chunk.
@@ -25,7 +25,7 @@ package struct StreamTable {
     package private(set) var entries: ContiguousArray<Entry> = []
     /// The upper half of a name's hash and, in the lower half, its entry's index plus one; 0 is free.
     private var slots: ContiguousArray<UInt64> = ContiguousArray(repeating: 0, count: 64)
-    private var names: ContiguousArray<UInt8> = []
+    private(set) var names: ContiguousArray<UInt8> = []
 
     package init() {}
 
