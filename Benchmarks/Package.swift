@@ -35,12 +35,6 @@ let package = Package(
         // The same as a peer of Benchmarks/run.
         .executableTarget(name: "sqlite-grdb", dependencies: ["SQLitePeer"], swiftSettings: settings),
 
-        // The event store beside SQLite through GRDB.
-        .executableTarget(
-            name: "store-bench",
-            dependencies: [tidelog, testing, .product(name: "GRDB", package: "GRDB.swift")],
-            swiftSettings: settings),
-
         .executableTarget(
             name: "CodecBenchmarks", dependencies: [benchmark, tidelog, testing],
             path: "Benchmarks/CodecBenchmarks", swiftSettings: lookingInside, plugins: [plugin]),
