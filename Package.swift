@@ -59,10 +59,27 @@ let package = Package(
             name: "torture", dependencies: ["Tidelog", "TidelogStorage", "TidelogTesting", "CTidelogFaults"],
             path: "Tools/torture", swiftSettings: settings),
 
+        // The examples of the guides; a test runs them.
+        .executableTarget(
+            name: "example-event-sourcing", dependencies: ["Tidelog", "TidelogTesting"],
+            path: "Docs/Examples/EventSourcing", swiftSettings: settings),
+        .executableTarget(
+            name: "example-cqrs", dependencies: ["Tidelog", "TidelogTesting"],
+            path: "Docs/Examples/CQRS", swiftSettings: settings),
+        .executableTarget(
+            name: "example-saga", dependencies: ["Tidelog", "TidelogTesting"],
+            path: "Docs/Examples/Saga", swiftSettings: settings),
+        .executableTarget(
+            name: "example-audit-trail", dependencies: ["Tidelog", "TidelogTesting"],
+            path: "Docs/Examples/AuditTrail", swiftSettings: settings),
+        .executableTarget(
+            name: "example-schema-migration", dependencies: ["Tidelog", "TidelogTesting"],
+            path: "Docs/Examples/SchemaMigration", swiftSettings: settings),
+
         .testTarget(
             name: "TidelogStorageTests", dependencies: ["TidelogStorage"], swiftSettings: settings),
         .testTarget(
-            name: "TidelogTests", dependencies: ["Tidelog", "TidelogTesting"],
+            name: "TidelogTests", dependencies: ["Tidelog", "TidelogStorage", "TidelogTesting"],
             swiftSettings: settings),
         .testTarget(
             name: "ModelTests", dependencies: ["Tidelog", "TidelogTesting"], swiftSettings: settings
@@ -75,7 +92,11 @@ let package = Package(
             name: "CompatibilityTests", dependencies: ["Tidelog", "TidelogStorage", "TidelogTesting"],
             resources: [.copy("Fixtures")], swiftSettings: settings),
         .testTarget(
-            name: "ToolTests", dependencies: ["Tidelog", "TidelogTesting", "tidelog-tool"],
+            name: "ToolTests",
+            dependencies: [
+                "Tidelog", "TidelogTesting", "tidelog-tool", "example-event-sourcing", "example-cqrs",
+                "example-saga", "example-audit-trail", "example-schema-migration",
+            ],
             swiftSettings: settings),
         // Reads the source: sizes, directions of imports, banned calls.
         .testTarget(name: "TidyTests", path: "Tools/tidy", swiftSettings: settings),
