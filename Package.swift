@@ -15,7 +15,9 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
     ],
     targets: [
@@ -28,6 +30,9 @@ let package = Package(
         // Calls of Linux that Swift's Glibc module lacks; headers alone.
         .systemLibrary(name: "CTidelogSystem"),
 
+        // What the bus needs of a thread: a few words of its own, and barriers.
+        .target(name: "CTidelogThread"),
+
         // Bytes, checksums, commits; the only door to the two C libraries.
         .target(
             name: "TidelogStorage", dependencies: ["CTidelogLMDB", "CTidelogZstd", "CTidelogSystem"],
@@ -36,9 +41,11 @@ let package = Package(
         .target(
             name: "Tidelog",
             dependencies: [
-                "TidelogStorage",
+                "CTidelogThread", "TidelogStorage",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],
             swiftSettings: settings),
         // What an app's tests import.
