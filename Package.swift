@@ -13,12 +13,18 @@ let package = Package(
         .library(name: "TidelogTesting", targets: ["TidelogTesting"]),
         .executable(name: "tidelog", targets: ["tidelog-tool"]),
     ],
+    // What an app links only if it says so: `.package(…, traits: ["ServiceLifecycle"])`.
+    traits: [
+        .default(enabledTraits: []),
+        .trait(name: "ServiceLifecycle", description: "Buses and logs as services of swift-service-lifecycle"),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
         // The two C libraries of the core, found through pkg-config.
@@ -44,6 +50,9 @@ let package = Package(
                 "CTidelogThread", "TidelogStorage",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(
+                    name: "ServiceLifecycle", package: "swift-service-lifecycle",
+                    condition: .when(traits: ["ServiceLifecycle"])),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],

@@ -23,14 +23,20 @@ final class EventQueue: Sendable {
     /// What became of an event that was offered.
     enum Offer { case accepted, dropped, full, closed }
 
+    /// A place for an event. It cannot be copied, so that the compiler lends the event from it instead of
+    /// counting its references.
+    struct Slot: ~Copyable {
+        var event: Event
+    }
+
     /// Events that the consumer has taken; valid until it takes more.
     struct Batch {
-        let events: UnsafeMutablePointer<Event>
+        let slots: UnsafeMutablePointer<Slot>
         let count: Int
     }
 
     private struct Buffer {
-        var slots: UnsafeMutablePointer<Event>
+        var slots: UnsafeMutablePointer<Slot>
         var capacity: Int
         /// The first event, and how many there are; they wrap around the end.
         var head = 0
@@ -40,14 +46,14 @@ final class EventQueue: Sendable {
 
         init(capacity: Int) {
             self.slots = .allocate(capacity: capacity)
-            self.slots.initialize(repeating: EventQueue.nothing, count: capacity)
+            for index in 0..<capacity { (self.slots + index).initialize(to: Slot(event: EventQueue.nothing)) }
             self.capacity = capacity
         }
 
         mutating func append(_ event: borrowing Event) {
             var slot = self.head + self.count
             if slot >= self.capacity { slot -= self.capacity }
-            self.slots[slot] = copy event
+            self.slots[slot].event = copy event
             self.count += 1
             if slot >= self.used { self.used = slot + 1 }
         }
@@ -55,7 +61,7 @@ final class EventQueue: Sendable {
         mutating func grow(to capacity: Int) {
             var larger = Buffer(capacity: capacity)
             for index in 0..<self.count {
-                larger.slots[index] = self.slots[(self.head + index) % self.capacity]
+                swap(&larger.slots[index], &self.slots[(self.head + index) % self.capacity])
             }
             larger.count = self.count
             larger.used = self.count
@@ -64,7 +70,7 @@ final class EventQueue: Sendable {
         }
 
         mutating func forget() {
-            for index in 0..<self.used { self.slots[index] = EventQueue.nothing }
+            for index in 0..<self.used { self.slots[index].event = EventQueue.nothing }
             self.used = 0
         }
 
@@ -178,7 +184,7 @@ final class EventQueue: Sendable {
             // What the consumer has just taken is not ours to drop: then the queue holds one more.
             guard state.pointee.filling.count > 0 else { return nil }
             let head = state.pointee.filling.head
-            state.pointee.filling.slots[head] = Self.nothing
+            state.pointee.filling.slots[head].event = Self.nothing
             state.pointee.filling.head = head + 1 == state.pointee.filling.capacity ? 0 : head + 1
             state.pointee.filling.count -= 1
             self.droppedCount.wrappingAdd(1, ordering: .relaxed)
@@ -294,7 +300,7 @@ final class EventQueue: Sendable {
             }
             self.forget()
             let isOver = await self.sleep()
-            if isOver { return self.take() ?? Batch(events: self.place.value.pointee.draining.slots, count: 0) }
+            if isOver { return self.take() ?? Batch(slots: self.place.value.pointee.draining.slots, count: 0) }
         }
     }
 
@@ -340,7 +346,7 @@ final class EventQueue: Sendable {
             }
             let waiters = self.hasHalfRoom(state) ? self.takeWaiters(state) : []
             guard state.pointee.taken > 0 else { return (nil, waiters) }
-            return (Batch(events: state.pointee.draining.slots, count: state.pointee.taken), waiters)
+            return (Batch(slots: state.pointee.draining.slots, count: state.pointee.taken), waiters)
         }
         for waiter in waiters { waiter.wake() }
         return batch

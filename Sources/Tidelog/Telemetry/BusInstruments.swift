@@ -148,6 +148,20 @@ final class BusInstruments: Sendable {
         }
     }
 
+    /// The same for several events, each with a span of its own.
+    func publishing(
+        _ events: [Event], _ body: ([Event]) async throws(EventLogError) -> Void
+    ) async throws(EventLogError) {
+        let started = events.map { self.startPublishing($0) }
+        do throws(EventLogError) {
+            try await body(started.map(\.0))
+            for (_, span) in started { self.end(span, nil) }
+        } catch {
+            for (_, span) in started { self.end(span, error) }
+            throw error
+        }
+    }
+
     private func startPublishing(_ event: Event) -> (Event, (any Span)?) {
         guard let tracer = self.tracer else { return (event, nil) }
         let context = ServiceContext.current ?? .topLevel

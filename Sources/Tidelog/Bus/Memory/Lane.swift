@@ -87,7 +87,9 @@ final class LaneSet: Sendable {
     let number: UInt64
     private let state = Lock(State())
 
-    init() { self.number = Self.lastNumber.add(1, ordering: .relaxed).newValue }
+    init() { self.number = Self.nextNumber() }
+
+    static func nextNumber() -> UInt64 { self.lastNumber.add(1, ordering: .relaxed).newValue }
 
     deinit {
         self.state.withLock { state in

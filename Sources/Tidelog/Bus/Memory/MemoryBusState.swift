@@ -181,7 +181,7 @@ final class MemoryBusState: Sendable {
                     if count == 0 { return }
                     for index in 0..<count where !queue.isCancelled {
                         queue.begin(index)
-                        let event = batch.events[index]
+                        let event = batch.slots[index].event
                         core.count(1, .delivered)
                         do {
                             if let instruments = core.instruments {
@@ -223,16 +223,21 @@ final class MemoryBusState: Sendable {
         let lane = self.core.lane
         while next < batch.count {
             queue.begin(next)
-            switch self.core.dispatch(batch.events[next], lane, counts: false, exceeding: false) {
+            switch self.dispatch(batch.slots[next], lane, exceeding: false) {
             case .done, .closed, .cancelled: break
             case .full(let full):
                 if full.whenFull == .wait { return full }
                 // There is no publisher to throw to: for that subscription it is a failure.
-                _ = self.core.dispatch(batch.events[next], lane, counts: false, exceeding: true)
+                _ = self.dispatch(batch.slots[next], lane, exceeding: true)
             }
             next += 1
         }
         return nil
+    }
+
+    @inline(__always)
+    private func dispatch(_ slot: borrowing EventQueue.Slot, _ lane: Lane, exceeding: Bool) -> BusCore.Outcome {
+        self.core.dispatch(slot.event, lane, counts: false, exceeding: exceeding)
     }
 
     // MARK: Closing
@@ -345,7 +350,7 @@ final class QueueReader: Sendable {
         return await withTaskCancellationHandler {
             let batch = await self.queue.next(after: self.place.withLock { $0.count })
             guard batch.count > 0, !Task.isCancelled else { return nil }
-            let events = (0..<batch.count).map { batch.events[$0] }
+            let events = (0..<batch.count).map { batch.slots[$0].event }
             self.place.withLock { $0 = Place(events: events, index: 0, count: events.count) }
             return self.taken()
         } onCancel: {
