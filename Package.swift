@@ -76,7 +76,12 @@ let package = Package(
         .testTarget(
             name: "TidelogStorageTests", dependencies: ["TidelogStorage"], swiftSettings: settings),
         .testTarget(
-            name: "TidelogTests", dependencies: ["Tidelog", "TidelogTesting"],
+            name: "TidelogTests",
+            dependencies: [
+                "Tidelog", "TidelogTesting",
+                .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "ModelTests", dependencies: ["Tidelog", "TidelogTesting"], swiftSettings: settings
@@ -90,6 +95,10 @@ let package = Package(
             resources: [.copy("Fixtures")], swiftSettings: settings),
         .testTarget(
             name: "ToolTests", dependencies: ["Tidelog", "TidelogTesting", "tidelog-tool"],
+            swiftSettings: settings),
+        // The examples of the documents; each says what it does and checks it.
+        .testTarget(
+            name: "BusExamples", dependencies: ["Tidelog", "TidelogTesting"], path: "Docs/Examples/Bus",
             swiftSettings: settings),
         // Reads the source: sizes, directions of imports, banned calls.
         .testTarget(name: "TidyTests", path: "Tools/tidy", swiftSettings: settings),

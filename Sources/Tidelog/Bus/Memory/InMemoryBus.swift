@@ -101,6 +101,12 @@ public final class InMemoryBus: EventBus {
         try await self.state.publish(event)
     }
 
+    /// Publishes events in their order; if one is not valid, none is published.
+    public func publish(_ events: [Event]) async throws(EventLogError) {
+        for event in events { try event.requireType() }
+        for event in events { try await self.state.publish(event) }
+    }
+
     // MARK: Subscribing
 
     /// Calls `handler` with every event from now on whose type matches.
