@@ -16,7 +16,8 @@ let package = Package(
     // What an app links only if it says so: `.package(…, traits: ["ServiceLifecycle"])`.
     traits: [
         .default(enabledTraits: []),
-        .trait(name: "ServiceLifecycle", description: "Buses and logs as services of swift-service-lifecycle"),
+        .trait(
+            name: "ServiceLifecycle", description: "Buses and logs as services of swift-service-lifecycle"),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),

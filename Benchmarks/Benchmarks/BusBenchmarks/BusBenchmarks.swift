@@ -4,9 +4,12 @@ import Tidelog
 
 /// Publishes one event over and over on a bus with so many handlers.
 func publishing(_ title: String, handlers: Int) {
-    Benchmark(title, configuration: .init(metrics: [.wallClock, .throughput], scalingFactor: .kilo)) { benchmark in
+    Benchmark(title, configuration: .init(metrics: [.wallClock, .throughput], scalingFactor: .kilo)) {
+        benchmark in
         let bus = InMemoryBus()
-        for _ in 0..<handlers { try bus.subscribe("order.placed") { event in blackHole(event.schemaVersion) } }
+        for _ in 0..<handlers {
+            try bus.subscribe("order.placed") { event in blackHole(event.schemaVersion) }
+        }
         let event = Event(type: "order.placed", json: #"{"total":1299}"#)
         benchmark.startMeasurement()
         for _ in benchmark.scaledIterations { try publish(event, on: bus) }

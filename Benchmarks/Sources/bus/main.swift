@@ -12,7 +12,8 @@ struct Count: @unchecked Sendable {
 
 func makeEvent() -> Event {
     Event(
-        id: "0198c5f0-7d3a-7cc1-9d5b-1f2e3d4c5b6a", type: "order.placed", json: #"{"total":1299}"#, source: "shop"
+        id: "0198c5f0-7d3a-7cc1-9d5b-1f2e3d4c5b6a", type: "order.placed", json: #"{"total":1299}"#,
+        source: "shop"
     ).withCorrelation("0198c5f0-7d3a-7cc1-9d5b-1f2e3d4c5b6b")
 }
 

@@ -40,7 +40,9 @@ struct BasicUse {
         let seen = Collected<Event>()
         try bus.subscribe("user.*") { seen.append($0) }
 
-        var metadata: EventMetadata = ["attempt": 2, "beta": true, "client": ["name": "app", "version": 3.1]]
+        var metadata: EventMetadata = [
+            "attempt": 2, "beta": true, "client": ["name": "app", "version": 3.1],
+        ]
         metadata.userID = "u-42"
         metadata.tenantID = "farm-7"
         try await bus.publish(Event(.userAuthenticated, metadata: metadata, source: "login"))

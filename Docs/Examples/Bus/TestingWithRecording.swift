@@ -9,9 +9,11 @@ struct Till {
 
     func pay(_ cents: Int) async throws {
         guard cents > 0 else {
-            return try await self.bus.publish(Event(.billingPaymentFailed, metadata: ["cents": .integer(Int64(cents))]))
+            return try await self.bus.publish(
+                Event(.billingPaymentFailed, metadata: ["cents": .integer(Int64(cents))]))
         }
-        try await self.bus.publish(Event(.billingPaymentReceived, metadata: ["cents": .integer(Int64(cents))]))
+        try await self.bus.publish(
+            Event(.billingPaymentReceived, metadata: ["cents": .integer(Int64(cents))]))
     }
 }
 

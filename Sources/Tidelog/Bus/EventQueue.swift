@@ -300,7 +300,9 @@ final class EventQueue: Sendable {
             }
             self.forget()
             let isOver = await self.sleep()
-            if isOver { return self.take() ?? Batch(slots: self.place.value.pointee.draining.slots, count: 0) }
+            if isOver {
+                return self.take() ?? Batch(slots: self.place.value.pointee.draining.slots, count: 0)
+            }
         }
     }
 
@@ -364,7 +366,9 @@ final class EventQueue: Sendable {
     private func sleep() async -> Bool {
         await withUnsafeContinuation { (reply: UnsafeContinuation<Void, Never>) in
             let mustWait = self.locked { state in
-                if state.pointee.isClosed || state.pointee.filling.count > 0 || Task.isCancelled { return false }
+                if state.pointee.isClosed || state.pointee.filling.count > 0 || Task.isCancelled {
+                    return false
+                }
                 state.pointee.consumer = reply
                 return true
             }

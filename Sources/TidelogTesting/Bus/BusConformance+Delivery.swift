@@ -4,7 +4,9 @@ import Tidelog
 extension BusConformance {
     static var deliveryPromises: [Promise] {
         [
-            Promise("an event arrives whole, with every field that it was given") { try await $0.wholeness() },
+            Promise("an event arrives whole, with every field that it was given") {
+                try await $0.wholeness()
+            },
             Promise("every subscription gets every event") { try await $0.fanOut() },
             Promise("patterns select types") { try await $0.patterns() },
             Promise("each subscription gets a publisher's events in order") { try await $0.order() },
@@ -59,14 +61,17 @@ extension BusConformance {
             for event in events { try await bus.publish(event) }
             for collector in collectors {
                 try await self.eventually("all 50 events arrive") { collector.count >= 50 }
-                try self.require(collector.events == events, "a subscription got other events, or in another order")
+                try self.require(
+                    collector.events == events, "a subscription got other events, or in another order")
             }
         }
     }
 
     private func patterns() async throws {
         try await self.withBus { bus in
-            let types = ["order", "order.placed", "order.placed.late", "payment.failed", "billing.payment.failed"]
+            let types = [
+                "order", "order.placed", "order.placed.late", "payment.failed", "billing.payment.failed",
+            ]
             let expected: [(TypePattern, Set<Int>)] = [
                 ("order", [0]), ("order.placed", [1]), ("order.*", [1]), ("order.>", [1, 2]),
                 ("*.failed", [3]), ("*.*.failed", [4]), ("*", [0, 1, 2, 3, 4]), (">", [0, 1, 2, 3, 4]),

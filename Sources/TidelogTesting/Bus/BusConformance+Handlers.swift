@@ -4,7 +4,9 @@ import Tidelog
 extension BusConformance {
     static var handlerPromises: [Promise] {
         [
-            Promise("a handler that throws is isolated: others get the event, the failure is offered and counted") {
+            Promise(
+                "a handler that throws is isolated: others get the event, the failure is offered and counted"
+            ) {
                 try await $0.isolation()
             },
             Promise("a handler that always throws goes on getting events") { try await $0.throwingAlways() },

@@ -4,7 +4,8 @@ import Tidelog
 extension BusConformance {
     static var publisherPromises: [Promise] {
         [
-            Promise("an event without a type, or with one that is too long, is refused", needsDelivery: false) {
+            Promise("an event without a type, or with one that is too long, is refused", needsDelivery: false)
+            {
                 try await $0.types()
             },
             Promise("of several events with one that is not valid, none is published", needsDelivery: false) {

@@ -106,7 +106,9 @@ public final class RecordingBus: EventBus {
             clock.cancel()  // which gives up at once
         }
         if let event { return event }
-        if Task.isCancelled { throw EventLogError(.cancelled, "the task that waited for an event was cancelled") }
+        if Task.isCancelled {
+            throw EventLogError(.cancelled, "the task that waited for an event was cancelled")
+        }
         let seen = self.events.map(\.type)
         throw EventLogError(
             .notFound, "no event \(what) was published within \(timeout); there were \(seen.count): \(seen)")

@@ -125,7 +125,9 @@ struct LogBusTests {
             let bus = LogBus(log)
             let first = try await bus.subscribe("*", durable: "one") { _ in }
             for name in ["one", "", String(repeating: "n", count: 201), "line\nbreak"] {
-                await #expect(throws: EventLogError.self) { try await bus.subscribe("*", durable: name) { _ in } }
+                await #expect(throws: EventLogError.self) {
+                    try await bus.subscribe("*", durable: name) { _ in }
+                }
             }
             first.cancel()
             while true {
@@ -159,7 +161,9 @@ struct LogBusTests {
             for bus in buses { await bus.close() }
             var conflicts = 0
             for stream in failures {
-                for await failure in stream where EventLogError.Code.conflict ~= failure.error { conflicts += 1 }
+                for await failure in stream where EventLogError.Code.conflict ~= failure.error {
+                    conflicts += 1
+                }
             }
             #expect(conflicts >= 1)
             await log.close()

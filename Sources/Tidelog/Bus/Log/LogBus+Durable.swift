@@ -65,7 +65,8 @@ extension LogBus {
         guard isNew else {
             throw EventLogError(
                 .alreadyExists,
-                "This bus has a subscription named \"\(name)\" already; cancel it first, or take another name.")
+                "This bus has a subscription named \"\(name)\" already; cancel it first, or take another name."
+            )
         }
     }
 }
@@ -93,7 +94,9 @@ private final class ConsumerOffset: Sendable {
 
     /// Reads the offset; where there is none, the start becomes the offset, so that a subscription that
     /// never got an event knows after a restart what it missed.
-    static func load(_ log: EventLog, name: String, start: TailStart) async throws(EventLogError) -> ConsumerOffset {
+    static func load(_ log: EventLog, name: String, start: TailStart) async throws(EventLogError)
+        -> ConsumerOffset
+    {
         let key = Self.key(name)
         let box = Found()
         try await Self.write(log, []) { transaction throws(StorageError) in

@@ -31,6 +31,9 @@ public final class LogBus: EventBus {
         var members: [Member] = []
         var durableNames: Set<String> = []
         var awaiting: [UnsafeContinuation<Void, Never>] = []
+        /// Appends that began before the bus was closed, and who waits for them to end.
+        var appending = 0
+        var awaitingAppends: UnsafeContinuation<Void, Never>?
         var published: UInt64 = 0
         var delivered: UInt64 = 0
         var failed: UInt64 = 0
@@ -105,14 +108,16 @@ public final class LogBus: EventBus {
     /// As ``publish(_:)-(Event)``, for threads that may block.
     public func publishBlocking(_ event: Event) throws(EventLogError) {
         try event.requireType()
-        try self.requireOpen()
+        try self.core.beginAppend()
+        defer { self.core.endAppend() }
         try self.log.appendBlocking([event])
         self.count(1)
     }
 
     private func append(_ events: [Event]) async throws(EventLogError) {
         if Task.isCancelled { throw .publisherCancelled }
-        try self.requireOpen()
+        try self.core.beginAppend()
+        defer { self.core.endAppend() }
         try await self.log.append(events)
         self.count(events.count)
     }
@@ -235,6 +240,7 @@ public final class LogBus: EventBus {
         }
         let isWithin = BusContext.handling.contains(self.core.number)
         if isFirst {
+            await self.core.waitForAppends()
             let end = try? await self.end()
             let core = self.core
             if isWithin { Task { await core.drain(to: end) } } else { await core.drain(to: end) }
@@ -301,6 +307,36 @@ extension LogBus.Core {
         self.state.withLock { $0.fault = error }
         self.channel.report(
             BusFailure(event: Event(.systemHealthError), pattern: pattern, error: error))
+    }
+
+    func beginAppend() throws(EventLogError) {
+        let isOpen = self.state.withLock { state in
+            if !state.isClosing { state.appending += 1 }
+            return !state.isClosing
+        }
+        if !isOpen { throw .busClosed }
+    }
+
+    func endAppend() {
+        let closer = self.state.withLock { state -> UnsafeContinuation<Void, Never>? in
+            state.appending -= 1
+            guard state.appending == 0 else { return nil }
+            defer { state.awaitingAppends = nil }
+            return state.awaitingAppends
+        }
+        closer?.resume()
+    }
+
+    /// Suspends until the appends that began before closing have ended; the one who closes calls it.
+    func waitForAppends() async {
+        await withUnsafeContinuation { (reply: UnsafeContinuation<Void, Never>) in
+            let mustWait = self.state.withLock { state in
+                if state.appending == 0 { return false }
+                state.awaitingAppends = reply
+                return true
+            }
+            if !mustWait { reply.resume() }
+        }
     }
 
     func drain(to end: Position?) async {

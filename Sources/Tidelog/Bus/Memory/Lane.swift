@@ -43,7 +43,9 @@ struct Lane: Hashable {
     @inline(__always)
     var depth: Int {
         get { Int(bitPattern: self[.depth]) }
-        nonmutating set { self.words[Count.depth.rawValue].store(UInt(bitPattern: newValue), ordering: .relaxed) }
+        nonmutating set {
+            self.words[Count.depth.rawValue].store(UInt(bitPattern: newValue), ordering: .relaxed)
+        }
     }
 
     @inline(__always)

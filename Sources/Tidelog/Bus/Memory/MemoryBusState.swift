@@ -169,7 +169,8 @@ final class MemoryBusState: Sendable {
 
     /// Calls an asynchronous handler with what comes into the queue, until that is closed.
     func run(
-        _ entry: HandlerEntry, _ queue: EventQueue, _ handler: @escaping @Sendable (Event) async throws -> Void
+        _ entry: HandlerEntry, _ queue: EventQueue,
+        _ handler: @escaping @Sendable (Event) async throws -> Void
     ) {
         let core = self.core
         let task = Task {
@@ -219,7 +220,8 @@ final class MemoryBusState: Sendable {
     }
 
     /// Calls handlers until the batch is done, or a queue that publishers wait for has no room.
-    private func dispatch(_ batch: EventQueue.Batch, _ queue: EventQueue, from next: inout Int) -> EventQueue? {
+    private func dispatch(_ batch: EventQueue.Batch, _ queue: EventQueue, from next: inout Int) -> EventQueue?
+    {
         let lane = self.core.lane
         while next < batch.count {
             queue.begin(next)
@@ -236,7 +238,8 @@ final class MemoryBusState: Sendable {
     }
 
     @inline(__always)
-    private func dispatch(_ slot: borrowing EventQueue.Slot, _ lane: Lane, exceeding: Bool) -> BusCore.Outcome {
+    private func dispatch(_ slot: borrowing EventQueue.Slot, _ lane: Lane, exceeding: Bool) -> BusCore.Outcome
+    {
         self.core.dispatch(slot.event, lane, counts: false, exceeding: exceeding)
     }
 
