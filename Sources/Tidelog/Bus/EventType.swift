@@ -78,7 +78,7 @@ extension EventType {
 }
 
 extension Event {
-    /// An event of this type; see ``init(id:type:stream:payload:metadata:timestamp:source:correlationID:causationID:schemaVersion:)``.
+    /// An event of this type; the rest is as in the initializer that takes a text for it.
     public init(
         _ type: EventType, id: EventID = .generate(), stream: String? = nil, payload: EventPayload = .empty,
         metadata: EventMetadata = .init(), timestamp: Timestamp = .now(), source: String? = nil,
