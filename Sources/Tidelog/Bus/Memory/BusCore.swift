@@ -202,17 +202,27 @@ final class BusCore: Sendable {
             guard let new = change(old.takeUnretainedValue()) else { return (false, []) }
             self.table.store(Self.address(of: new), ordering: .sequentiallyConsistent)
             writer.retired.append(old)
-            self.barrier()
-            let freed = writer.retired.filter { old in
-                let address = UInt(bitPattern: old.toOpaque())
-                return !self.lanes.contains { $0.protects(address) }
-            }
-            let addresses = Set(freed.map { $0.toOpaque() })
-            writer.retired.removeAll { addresses.contains($0.toOpaque()) }
+            let freed = self.takeUnread(&writer)
             return (true, freed)
         }
         for old in freed { old.release() }  // outside of the lock: it may end a handler's life, and run code
         return isDone
+    }
+
+    /// Frees old tables that nobody reads any more.
+    func reclaim() {
+        for old in self.writer.withLock({ self.takeUnread(&$0) }) { old.release() }
+    }
+
+    private func takeUnread(_ writer: inout Writer) -> [Unmanaged<HandlerTable>] {
+        self.barrier()
+        let unread = writer.retired.filter { old in
+            let address = UInt(bitPattern: old.toOpaque())
+            return !self.lanes.contains { $0.protects(address) }
+        }
+        let addresses = Set(unread.map { $0.toOpaque() })
+        writer.retired.removeAll { addresses.contains($0.toOpaque()) }
+        return unread
     }
 
     private func barrier() {

@@ -305,6 +305,7 @@ final class MemoryBusState: Sendable {
         }
         // Publishers that found the bus open are calling handlers still.
         while self.core.isBusyElsewhere { try? await Task.sleep(for: .microseconds(200)) }
+        self.core.reclaim()
         for queue in entries.compactMap(\.queue) { queue.close() }
         for task in self.life.withLock({ Array($0.handlers.values) }) { await task.value }
         let (reporter, awaiting) = self.life.withLock { life in
