@@ -41,7 +41,11 @@ struct Root: AsyncParsableCommand {
                 subcommands: [Init.self, Import.self, Append.self, Truncate.self, Delete.self]),
             CommandGroup(name: "Reading", subcommands: [Read.self, Tail.self, Export.self]),
             CommandGroup(
-                name: "Looking", subcommands: [Stats.self, Segments.self, Streams.self, Stream.self]),
+                name: "Looking",
+                subcommands: [
+                    Stats.self, Segments.self, Streams.self, Stream.self, State.self, Projections.self,
+                    Schema.self,
+                ]),
             CommandGroup(name: "Keeping", subcommands: [Seal.self, Compact.self, Retain.self]),
             CommandGroup(
                 name: "Safety",

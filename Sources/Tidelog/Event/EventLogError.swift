@@ -16,6 +16,7 @@ public struct EventLogError: Error, CustomStringConvertible {
             case conflict, corrupted, storageFull, locked, closed, poisoned, notFound, alreadyExists
             case permissionDenied, unsupportedFormat, invalidEvent, invalidArgument, limitExceeded
             case duplicateEvent, streamDeleted, inputOutput, cancelled, malformedInput, decodingFailed
+            case projectionFailed, schemaViolation, incompatibleSchema
         }
 
         private let kind: Kind
@@ -59,6 +60,13 @@ public struct EventLogError: Error, CustomStringConvertible {
         public static var malformedInput: Self { .init(.malformedInput) }
         /// A payload is not what the caller's type asks for.
         public static var decodingFailed: Self { .init(.decodingFailed) }
+
+        /// A projection's or a process manager's own function threw. `positions` tells at which event.
+        public static var projectionFailed: Self { .init(.projectionFailed) }
+        /// A payload is not what the schema of its type and version demands.
+        public static var schemaViolation: Self { .init(.schemaViolation) }
+        /// A version of a schema would not go together with those before it.
+        public static var incompatibleSchema: Self { .init(.incompatibleSchema) }
 
         /// The code's name.
         public var description: String { self.kind.rawValue }

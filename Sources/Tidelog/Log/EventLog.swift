@@ -17,12 +17,15 @@ public final class EventLog: Sendable {
     public let directory: FilePath
     /// What it was opened with.
     public let configuration: EventLogConfiguration
+    /// The schemas of its events.
+    public let schemas: SchemaRegistry
     package let engine: LogEngine
 
     private init(directory: FilePath, configuration: EventLogConfiguration, engine: LogEngine) {
         self.directory = directory
         self.configuration = configuration
         self.engine = engine
+        self.schemas = SchemaRegistry(engine: engine, logger: configuration.logger)
     }
 
     deinit {

@@ -33,6 +33,8 @@ package struct RecordSpace: Sendable, Hashable {
     package static let timers = RecordSpace(byte: 5)
     /// Settings of the log.
     package static let settings = RecordSpace(byte: 6)
+    /// Process managers: how far they are, and their instances.
+    package static let processes = RecordSpace(byte: 8)
     /// Whatever the app keeps with its events.
     package static let app = RecordSpace(byte: 7)
 
