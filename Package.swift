@@ -96,16 +96,12 @@ let package = Package(
         .testTarget(
             name: "TidelogStorageTests", dependencies: ["TidelogStorage"], swiftSettings: settings),
         .testTarget(
-<<<<<<< HEAD
             name: "TidelogTests",
             dependencies: [
-                "Tidelog", "TidelogTesting",
+                "Tidelog", "TidelogStorage", "TidelogTesting",
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
             ],
-=======
-            name: "TidelogTests", dependencies: ["Tidelog", "TidelogStorage", "TidelogTesting"],
->>>>>>> main
             swiftSettings: settings),
         .testTarget(
             name: "ModelTests", dependencies: ["Tidelog", "TidelogTesting"], swiftSettings: settings
