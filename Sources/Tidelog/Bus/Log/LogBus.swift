@@ -42,7 +42,7 @@ public final class LogBus: EventBus {
     struct Member: Sendable {
         let number: Int
         let pattern: TypePattern
-        let follower: LogFollower
+        let follower: BusFollower
         var task: Task<Void, Never>?
     }
 
@@ -188,11 +188,11 @@ public final class LogBus: EventBus {
     /// Adds a member that reads from a position, or from the end as it is now.
     func add(
         _ pattern: TypePattern, from position: Position?
-    ) async throws(EventLogError) -> (LogFollower, Int) {
+    ) async throws(EventLogError) -> (BusFollower, Int) {
         try self.requireOpen()
         let start: Position
         if let position { start = position } else { start = try await self.end() }
-        let follower = try LogFollower(self.log, pattern: pattern, from: start)
+        let follower = try BusFollower(self.log, pattern: pattern, from: start)
         let number = self.core.state.withLock { state -> Int? in
             if state.isClosing { return nil }
             state.nextNumber += 1
@@ -215,7 +215,7 @@ public final class LogBus: EventBus {
     }
 
     func subscription(
-        _ pattern: TypePattern, _ follower: LogFollower, _ number: Int
+        _ pattern: TypePattern, _ follower: BusFollower, _ number: Int
     ) -> BusSubscription {
         let core = self.core
         return BusSubscription(pattern: pattern) {

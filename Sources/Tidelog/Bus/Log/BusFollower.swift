@@ -5,7 +5,7 @@
 // that the log had then, and stops.
 import TidelogStorage
 
-final class LogFollower: Sendable {
+final class BusFollower: Sendable {
     private struct State {
         var batch: [PlacedRecord] = []
         var index = 0
