@@ -18,17 +18,25 @@ public final class EventLog: Sendable {
     /// What it was opened with.
     public let configuration: EventLogConfiguration
     package let engine: LogEngine
+    /// Durable subscriptions of this process.
+    package let subscriptions: SubscriptionHub
 
     private init(directory: FilePath, configuration: EventLogConfiguration, engine: LogEngine) {
         self.directory = directory
         self.configuration = configuration
         self.engine = engine
+        self.subscriptions = SubscriptionHub(engine: engine, logger: configuration.logger)
     }
 
     deinit {
         // A log that was not closed: what was accepted is committed, off the cooperative pool.
-        let engine = self.engine
-        if !engine.hasClosed { detach { engine.close() } }
+        let (engine, subscriptions) = (self.engine, self.subscriptions)
+        if !engine.hasClosed {
+            detach {
+                subscriptions.close()
+                engine.close()
+            }
+        }
     }
 
     /// Opens the log in `directory`, creating it if there is none, and recovers its tail.
@@ -62,12 +70,16 @@ public final class EventLog: Sendable {
     ///
     /// Every later call on the log throws ``EventLogError`` with code `closed`.
     public func close() async {
-        let engine = self.engine
-        _ = try? await blocking { () throws(StorageError) in engine.close() }
+        let (engine, subscriptions) = (self.engine, self.subscriptions)
+        _ = try? await blocking { () throws(StorageError) in
+            subscriptions.close()
+            engine.close()
+        }
     }
 
     /// As ``close()``, for threads that may block.
     public func closeBlocking() {
+        self.subscriptions.close()
         self.engine.close()
     }
 

@@ -64,12 +64,15 @@ final class AppendRequest: Sendable {
     /// Looked at inside the transaction, before anything is changed; what it throws refuses the request.
     let check: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Void)?
     let bytes: Int
+    /// Changes records once the events are placed; answers whether it did (see ``HeadChange``).
+    let apply: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Bool)?
     let reply: @Sendable (Result<AppendOutcome, StorageError>) -> Void
 
     init(
         records: [EventRecord], draft: FrameDraft?, idHashes: [UInt64],
         expectations: [(stream: String, expectation: StreamExpectation)], changes: [RecordChange],
         check: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Void)?, bytes: Int,
+        apply: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Bool)? = nil,
         reply: @escaping @Sendable (Result<AppendOutcome, StorageError>) -> Void
     ) {
         self.records = records
@@ -80,6 +83,7 @@ final class AppendRequest: Sendable {
         self.changes = changes
         self.check = check
         self.bytes = bytes
+        self.apply = apply
         self.reply = reply
     }
 }

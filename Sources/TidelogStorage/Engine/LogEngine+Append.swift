@@ -48,13 +48,13 @@ extension LogEngine {
         return try box.wait().get()
     }
 
-    private func requireWriter() throws(StorageError) -> LogWriter {
+    func requireWriter() throws(StorageError) -> LogWriter {
         guard let writer = self.writer else { throw self.readOnlyError() }
         return writer
     }
 
     /// Checks sizes and ids, and encodes large batches on the caller's thread.
-    private func prepare(
+    func prepare(
         _ records: [EventRecord]
     ) throws(StorageError) -> (FrameDraft?, [UInt64], Int) {
         var bytes = 0

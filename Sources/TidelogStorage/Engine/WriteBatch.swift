@@ -68,7 +68,8 @@ struct WriteBatch {
     private mutating func attempt(_ requests: [AppendRequest]) throws(StorageError) {
         let engine = self.engine
         let bytes = requests.reduce(0) { $0 + $1.bytes }
-        try engine.head.ensureRoom(for: bytes)
+        // What only changes records, such as acknowledgements, lives on the reserve.
+        if bytes > 0 { try engine.head.ensureRoom(for: bytes) }
         let transaction = try engine.head.beginWrite()
         let id = transaction.id
         do throws(StorageError) {
@@ -144,6 +145,7 @@ struct WriteBatch {
                 try transaction.removeRecord(space, key: key)
             }
         }
+        if let apply = request.apply, try apply(transaction) { self.hasWritten = true }
         return outcome
     }
 
