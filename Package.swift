@@ -60,7 +60,7 @@ let package = Package(
         .testTarget(
             name: "TidelogStorageTests", dependencies: ["TidelogStorage"], swiftSettings: settings),
         .testTarget(
-            name: "TidelogTests", dependencies: ["Tidelog", "TidelogTesting"],
+            name: "TidelogTests", dependencies: ["Tidelog", "TidelogStorage", "TidelogTesting"],
             swiftSettings: settings),
         .testTarget(
             name: "ModelTests", dependencies: ["Tidelog", "TidelogTesting"], swiftSettings: settings

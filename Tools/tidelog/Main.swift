@@ -42,6 +42,8 @@ struct Root: AsyncParsableCommand {
             CommandGroup(name: "Reading", subcommands: [Read.self, Tail.self, Export.self]),
             CommandGroup(
                 name: "Looking", subcommands: [Stats.self, Segments.self, Streams.self, Stream.self]),
+            CommandGroup(
+                name: "Subscriptions", subcommands: [ConsumersCommand.self, DeadLettersCommand.self]),
             CommandGroup(name: "Keeping", subcommands: [Seal.self, Compact.self, Retain.self]),
             CommandGroup(
                 name: "Safety",

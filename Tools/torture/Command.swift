@@ -10,6 +10,9 @@ enum Command {
                torture once LOG --id ID
                torture hold LOG
                torture fill LOG --limit BYTES
+               torture feed LOG [--events N]
+               torture consume LOG [--hold]
+               torture transform LOG
                torture campaign [--cycles N] [--seed N] [--directory DIR]
         """
 
@@ -25,6 +28,9 @@ enum Command {
         case "once": try self.once(options)
         case "hold": try self.hold(options)
         case "fill": try self.fill(options)
+        case "feed": try Consuming.feed(options)
+        case "consume": try Consuming.consume(options)
+        case "transform": try Consuming.transform(options)
         case "campaign":
             let base = options.text("directory") ?? NSTemporaryDirectory()
             try Campaign.runAll(

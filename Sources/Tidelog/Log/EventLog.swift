@@ -52,7 +52,9 @@ public final class EventLog: Sendable {
         let engine = try await blocking { () throws(StorageError) in
             try LogEngine(directory: directory.string, options: options)
         }
-        return EventLog(directory: directory, configuration: configuration, engine: engine)
+        let log = EventLog(directory: directory, configuration: configuration, engine: engine)
+        _ = try? await log.run { [subscriptions = log.subscriptions] _ in subscriptions.resumeSchedules() }
+        return log
     }
 
     /// As ``open(at:configuration:)``, for threads that may block.
@@ -63,7 +65,9 @@ public final class EventLog: Sendable {
         let engine = try EventLogError.translating { () throws(StorageError) in
             try LogEngine(directory: directory.string, options: options)
         }
-        return EventLog(directory: directory, configuration: configuration, engine: engine)
+        let log = EventLog(directory: directory, configuration: configuration, engine: engine)
+        log.subscriptions.resumeSchedules()
+        return log
     }
 
     /// Commits what was accepted, lets readers finish, and closes. A second call does nothing.

@@ -18,6 +18,9 @@ package final class SubscriptionHub: Sendable {
         /// The head's transaction and the control counter as they were last seen.
         var seenTransaction: UInt64 = 0
         var seenControl: UInt64 = 0
+        /// When scheduled events are looked at, in the boot's nanoseconds.
+        var schedulesDue: UInt64?
+        var isFiring = false
     }
 
     let engine: LogEngine
@@ -48,7 +51,7 @@ package final class SubscriptionHub: Sendable {
     }
 
     /// Makes this process known and starts the thread, once.
-    private func begin() throws(StorageError) {
+    func begin() throws(StorageError) {
         try self.state.withLock { state throws(StorageError) in
             if state.isClosed { throw StorageError(.closed, "the log is closed") }
             guard state.thread == nil else { return }
@@ -111,7 +114,13 @@ package final class SubscriptionHub: Sendable {
 
     /// A handler's delivery could not be settled when it was done: it is, or will be, delivered again.
     func noteUnsettled(_ error: EventLogError) {
+        guard error.code != .alreadySettled else { return }
         self.logger.debug("a delivery could not be settled", metadata: ["tidelog.error": "\(error.code)"])
+    }
+
+    func noteUnfired(_ error: StorageError) {
+        self.logger.debug(
+            "scheduled events could not be appended yet", metadata: ["tidelog.error": "\(error.code)"])
     }
 
     static func missing(_ name: String) -> StorageError {
@@ -181,13 +190,18 @@ package final class SubscriptionHub: Sendable {
 
     private func work() {
         var nextPoll = BootClock.now
+        var nextRound = nextPoll
         while !self.state.withLock({ $0.isClosed }) {
             let now = BootClock.now
             if now >= nextPoll {
                 self.poll()
-                nextPoll = now + self.pollInterval
+                if now >= nextRound {
+                    self.lookForDeaths()
+                    nextRound = now + 250_000_000
+                }
+                nextPoll = now + (self.state.withLock { $0.cores.isEmpty } ? 1_000_000_000 : self.pollInterval)
             }
-            let (due, next, isIdle) = self.state.withLock { state in
+            let (due, next) = self.state.withLock { state in
                 var due: [ConsumerCore] = []
                 var next = UInt64.max
                 for (number, deadline) in state.deadlines {
@@ -198,13 +212,41 @@ package final class SubscriptionHub: Sendable {
                         next = min(next, deadline)
                     }
                 }
-                return (due, next, state.cores.isEmpty)
+                return (due, next)
             }
             for core in due { core.signal() }
-            let until = isIdle ? next : min(next, nextPoll)
-            let left = until == .max ? nil : Duration.nanoseconds(Int64(clamping: until - min(until, now)))
+            let schedulesDue = self.fireIfDue(now)
+            let until = min(next, nextPoll, schedulesDue ?? .max)
+            let left = Duration.nanoseconds(Int64(clamping: until - min(until, now)))
             self.signal.wait(timeout: left)
         }
+    }
+
+    /// Lets the thread look at scheduled events.
+    func lookAtSchedules() {
+        self.state.withLock { $0.schedulesDue = 0 }
+        self.signal.wake()
+    }
+
+    /// Appends scheduled events that are due, on another thread; answers when to look again.
+    private func fireIfDue(_ now: UInt64) -> UInt64? {
+        let (mustFire, next) = self.state.withLock { state in
+            guard let due = state.schedulesDue, !state.isFiring else { return (false, UInt64?.none) }
+            guard due <= now else { return (false, due) }
+            (state.isFiring, state.schedulesDue) = (true, nil)
+            return (true, nil)
+        }
+        guard mustFire else { return next }
+        let isAccepted = self.engine.pool.submit { [self] in
+            let next = self.fireSchedules()
+            self.state.withLock { state in
+                state.isFiring = false
+                if let next { state.schedulesDue = min(state.schedulesDue ?? .max, next) }
+            }
+            self.signal.wake()
+        }
+        if !isAccepted { self.state.withLock { $0.isFiring = false } }
+        return nil
     }
 
     /// Notices what other processes did.
@@ -214,15 +256,21 @@ package final class SubscriptionHub: Sendable {
             defer { state.seenTransaction = newest }
             return (state.seenTransaction != newest, Array(state.cores.values))
         }
-        guard isNew, !cores.isEmpty else { return }
+        guard isNew else { return }
         let control = (try? self.engine.readRecords { (reader) throws(StorageError) in
             try ControlCounter.value(in: reader)
         }) ?? 0
         let hasChanged = self.state.withLock { state in
             defer { state.seenControl = control }
+            if state.seenControl != control { state.schedulesDue = 0 }
             return state.seenControl != control
         }
         for core in cores where hasChanged || core.sharesWithOthers { core.lookIfChanged() }
+    }
+
+    /// Notices processes that died.
+    private func lookForDeaths() {
+        for core in self.cores where core.sharesWithOthers { core.lookForDeaths() }
     }
 
     // MARK: The end

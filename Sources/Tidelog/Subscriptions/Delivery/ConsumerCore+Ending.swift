@@ -9,6 +9,16 @@ extension ConsumerCore {
         }
     }
 
+    /// Ends the leases of processes that died, as soon as that is noticed. Blocks for a moment.
+    func lookForDeaths() {
+        let sessions = self.state.withLock { $0.snapshot.participants.map(\.session) }
+        guard sessions.contains(where: { !self.hub.isPresent($0) }) else { return }
+        self.state.withLock { state -> UnsafeContinuation<Void, Never>? in
+            state.mustReclaim = true
+            return Self.signal(&state)
+        }?.resume()
+    }
+
     /// Looks at the ledger if its version is not the known one. Blocks.
     func lookIfChanged() {
         let number = self.number

@@ -89,7 +89,7 @@ extension ConsumerCore {
         plan.mustTend = state.tendAt.map { $0 <= now } ?? false
         plan.mustTransact =
             !state.failed.isEmpty || !state.released.isEmpty || !state.settling.isEmpty
-            || !state.vanished.isEmpty || state.membersChanged || state.mustReclaim || plan.mustTend
+            || !state.vanished.isEmpty || state.membersChanged || state.mustReclaim
             || (state.lingerUntil.map { $0 <= now } ?? false) || (state.advanceAt.map { $0 <= now } ?? false)
             || (snapshot.foreignDeadline.map { $0 <= now } ?? false)
         let isLow = state.queue.count <= state.settings.prefetch / 2
@@ -99,17 +99,19 @@ extension ConsumerCore {
                 state.settings.maximumInFlight - state.openEvents,
                 state.settings.prefetch - state.queue.count)
             let from = max(state.scannedTo, snapshot.frontier)
-            if capacity > 0 {
-                if from < state.logEnd { (plan.readFrom, plan.readTo) = (from, state.logEnd) }
-                if plan.readFrom != nil || (isDue && state.quietUntil <= now) { plan.capacity = capacity }
+            if capacity > 0, state.quietUntil <= now {
+                if from < state.logEnd, !snapshot.isBlocked {
+                    (plan.readFrom, plan.readTo) = (from, state.logEnd)
+                }
+                if plan.readFrom != nil || isDue { plan.capacity = capacity }
             }
         }
-        if plan.mustTransact || plan.capacity > 0 || plan.mustLook { return (plan, nil) }
+        if plan.mustTransact || plan.capacity > 0 || plan.mustLook || plan.mustTend { return (plan, nil) }
         var wakeAt: UInt64?
         for moment in [
             state.lingerUntil, state.tendAt, state.advanceAt, snapshot.foreignDeadline,
             plan.isDemanded ? snapshot.nextDue.map { max($0, state.quietUntil) } : nil,
-            isDue && plan.isDemanded && state.quietUntil > now ? state.quietUntil : nil,
+            plan.isDemanded && state.quietUntil > now ? state.quietUntil : nil,
             state.takers.compactMap(\.deadline).min(),
         ] { if let moment { wakeAt = min(wakeAt ?? .max, moment) } }
         return (nil, wakeAt)
@@ -128,9 +130,9 @@ extension ConsumerCore {
             records = reading.records
             proposal = self.proposal(reading, plan)
             self.noteReading(reading)
-            if records.isEmpty, !plan.mustTransact, self.state.withLock({ $0.snapshot.grantable == 0 }) { return }
+            if records.isEmpty, !plan.mustTransact, renewed.isEmpty, self.state.withLock({ $0.snapshot.grantable == 0 }) { return }
         }
-        if plan.mustTransact || plan.capacity > 0 {
+        if plan.mustTransact || plan.capacity > 0 || !renewed.isEmpty {
             try await self.transact(plan, proposal, records, renewed)
         }
     }
@@ -216,12 +218,12 @@ extension ConsumerCore {
                         SessionReport.Failure(
                             grant: batch.grant.number, index: index,
                             error: "the lease ran out: the handler took longer than \(lease)"))
-                    if key != 0 { state.giveBack { $0.key == key } }
+                    state.withhold(key)
                     _ = state.queue.release(key)
                 }
                 if mustRenew { renewed.append(batch.grant.number) }
             }
-            state.tendAt = now + state.settings.leaseNanoseconds / 4
+            state.tendAt = state.batches.isEmpty ? nil : now + state.settings.leaseNanoseconds / 4
             return renewed
         }
     }

@@ -27,7 +27,7 @@ extension ConsumerCore {
         for event in events { self.emit(event) }
         for loser in outcome.losers { self.emit(.tookOver(from: loser)) }
         guard let grant = outcome.grant else {
-            if plan.capacity > 0, proposal?.positions.isEmpty ?? true {
+            if plan.capacity > 0, outcome.snapshot.frontier == plan.frontier {
                 // What waits is not to be had now: try again when something has changed, or in a moment.
                 self.state.withLock { $0.quietUntil = BootClock.now + 20_000_000 }
             }
@@ -54,6 +54,7 @@ extension ConsumerCore {
                 state.mustReclaim || !renewed.isEmpty
                 || (state.snapshot.foreignDeadline.map { $0 <= BootClock.now } ?? false)
             (state.failed, state.released, state.vanished) = ([], [], [])
+            state.withheld = []
             (state.settling, state.membersChanged, state.mustReclaim) = ([], false, false)
             (state.lingerUntil, state.advanceAt) = (nil, nil)
             return gathered
@@ -179,6 +180,10 @@ extension ConsumerCore {
             }
             state.batches[grant.number] = batch
             state.queue.append(batch)
+            if !state.withheld.isEmpty {
+                let withheld = state.withheld
+                state.giveBack { withheld.contains($0.key) }
+            }
             if state.tendAt == nil { state.tendAt = now + state.settings.leaseNanoseconds / 4 }
             return state.feed(now: now)
         }

@@ -170,7 +170,7 @@ final class ConsumerCore: Sendable {
                     grant: batch.grant.number, index: index, error: String(error.prefix(2000)), delay: delay,
                     isFinal: isFinal))
             // What follows it under its key waits until it is done.
-            if key != 0, !isFinal { state.giveBack { $0.key == key } }
+            if !isFinal { state.withhold(key) }
             let isFreed = state.queue.release(key)
             return (isFreed ? state.feed(now: BootClock.now) : [], Self.signal(&state))
         }
@@ -184,7 +184,7 @@ final class ConsumerCore: Sendable {
         let key = batch.grant.key(index)
         let pump = self.state.withLock { state in
             state.released.append((batch.grant.number, index..<index + 1))
-            if key != 0 { state.giveBack { $0.key == key } }
+            state.withhold(key)
             _ = state.queue.release(key)
             return Self.signal(&state)
         }
@@ -262,7 +262,7 @@ final class ConsumerCore: Sendable {
                 for index in batch.withdraw(lanes: gone.lanes) {
                     let key = batch.grant.key(index)
                     state.released.append((batch.grant.number, index..<index + 1))
-                    if key != 0 { state.giveBack { $0.key == key } }
+                    state.withhold(key)
                     _ = state.queue.release(key)
                 }
             }
@@ -288,6 +288,7 @@ final class ConsumerCore: Sendable {
             defer { (state.takers, state.settling) = ([], []) }
             return (state.takers, state.settling, Self.signal(&state), state.members.values.map(\.events))
         }
+        self.hub.remove(self)
         let isClosed = error.code == .closed
         for taker in takers { taker.reply.resume(returning: isClosed ? .success(nil) : .failure(error)) }
         for waiter in settling { waiter.reply.resume(returning: error) }

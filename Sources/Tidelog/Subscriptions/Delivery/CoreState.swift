@@ -11,6 +11,8 @@ struct LedgerSnapshot: Sendable {
     var grantable: Int
     /// When the next one becomes due.
     var nextDue: UInt64?
+    /// Whether nothing new may be granted until some that wait are done.
+    var isBlocked: Bool
     /// The grants of this session, with their leases.
     var ownGrants: [UInt64: UInt64]
     /// When the first lease of another session ends.
@@ -27,6 +29,9 @@ struct LedgerSnapshot: Sendable {
             ? 0 : ledger.waiting.count { !$0.isHeld && $0.due <= moment.monotonic }
         self.nextDue = ledger.nextDue(after: moment)
         self.participants = ledger.participants
+        self.isBlocked =
+            ledger.waiting.count >= ledger.settings.maximumWaiting
+            || (ledger.settings.ordering.kind == .whole && ledger.waiting.contains { !$0.isHeld })
         self.ownGrants = [:]
         for grant in ledger.grants {
             if grant.session == session {
@@ -71,6 +76,9 @@ struct CoreState {
     var batches: [UInt64: DeliveryBatch] = [:]
     var failed: [SessionReport.Failure] = []
     var released: [(grant: UInt64, range: Range<Int>)] = []
+    /// Keys of which something goes back to the ledger with the next change: what a grant that is under way brings
+    /// of them must not overtake it.
+    var withheld: Set<UInt32> = []
     /// Finished without a handler: the event is there no more.
     var vanished: [(grant: UInt64, range: Range<Int>)] = []
     var settling: [Settling] = []
@@ -138,9 +146,17 @@ struct CoreState {
         return fed
     }
 
+    /// Keeps later events of a key from overtaking one that goes back.
+    mutating func withhold(_ key: UInt32) {
+        guard key != 0 else { return }
+        self.withheld.insert(key)
+        self.giveBack { $0.key == key }
+    }
+
     /// Takes queued events back, to be given to others or later.
     mutating func giveBack(_ mustGo: (DeliveryQueue.Item) -> Bool) {
         for item in self.queue.extract(mustGo) where item.batch.withdraw(item.index) {
+            if item.key != 0 { self.withheld.insert(item.key) }
             self.released.append((item.batch.grant.number, item.index..<item.index + 1))
         }
     }

@@ -41,6 +41,23 @@ final class LedgerStore: Sendable {
         }
     }
 
+    /// The lowest position that a consumer still needs, of those that hold up retention.
+    static func lowestNeeded(in engine: LogEngine) throws(StorageError) -> UInt64? {
+        try engine.readRecords { reader throws(StorageError) in
+            var lowest: UInt64?
+            try self.forEach(in: reader) { (_, number, settings) throws(StorageError) in
+                if settings.holdsRetention,
+                    let state = try reader.record(.consumers, key: ConsumerKeys.state(number))
+                {
+                    let (_, checkpoint) = try LedgerCoding.summary(state, number: number, settings)
+                    lowest = min(lowest ?? .max, checkpoint)
+                }
+                return true
+            }
+            return lowest
+        }
+    }
+
     /// The whole ledger, from the head alone.
     static func load<Source: RecordSource & ~Copyable>(
         _ number: UInt64, _ settings: ConsumerSettings, in source: borrowing Source
