@@ -6,10 +6,21 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
         /// So many callers, each awaiting its own durable batch of so many events.
         case append(callers: Int, batch: Int)
         case seal, reopen
+        /// With a durable consumer of a fresh log.
+        case consuming(Consuming)
         /// On one sealed log.
         case reading(Reading)
         /// All that the peers of Benchmarks/run are measured at on one sealed log.
         case read
+    }
+
+    /// What is measured of durable consumers.
+    enum Consuming: String, CaseIterable, Sendable {
+        case consume
+        case transform = "transform-100"
+        case latency = "delivery-latency"
+        case idle = "consumers-idle"
+        case open = "consumers-open"
     }
 
     /// What is measured on one sealed log, in this order.
@@ -41,6 +52,10 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
         case "reopen": self.kind = .reopen
         case "read": self.kind = .read
         default:
+            if let consuming = Consuming(rawValue: name) {
+                self.kind = .consuming(consuming)
+                return
+            }
             if let reading = Reading(rawValue: name) {
                 self.kind = .reading(reading)
                 return
@@ -60,7 +75,9 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
             "append-1x1000", "append-4x1000", "append-4x100", "append-64x1", "append-1024x1", "append-1x1",
             "seal",
             "reopen",
-        ].compactMap { BenchScenario($0) } + Reading.allCases.compactMap { BenchScenario($0.rawValue) }
+        ].compactMap { BenchScenario($0) }
+        + Consuming.allCases.compactMap { BenchScenario($0.rawValue) }
+        + Reading.allCases.compactMap { BenchScenario($0.rawValue) }
 
     static var allValueStrings: [String] {
         Self.standard.map(\.description) + ["read", "append-CALLERSxBATCH"]
@@ -74,7 +91,18 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
         case .seal: "sealing a full head"
         case .reopen: "opening after kill -9 with a full head"
         case .read: ""
+        case .consuming(let consuming): Self.explain(consuming)
         case .reading(let reading): Self.explain(reading)
+        }
+    }
+
+    private static func explain(_ consuming: Consuming) -> String {
+        switch consuming {
+        case .consume: "a durable consumer that takes and acknowledges one by one"
+        case .transform: "one event appended for each, exactly once, 100 to a transaction"
+        case .latency: "from the durable append to the handler, 1,000 events/s offered"
+        case .idle: "a thousand idle consumers: processor time a second, memory"
+        case .open: "opening ten thousand consumers that have offsets"
         }
     }
 

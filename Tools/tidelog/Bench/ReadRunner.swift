@@ -153,7 +153,7 @@ struct ReadRunner: Sendable {
         }
     }
 
-    private static func anonymousMegabytes() -> Double {
+    static func anonymousMegabytes() -> Double {
         guard let file = fopen("/proc/self/status", "re") else { return 0 }
         defer { fclose(file) }
         var line = [CChar](repeating: 0, count: 256)

@@ -113,7 +113,7 @@ struct Bench: AsyncParsableCommand {
             var size = 1000
             if case .append(_, let batch) = scenario.kind { size = batch }
             switch scenario.kind {
-            case .append, .seal: if made.size != size { made = (size, try runner.input.batches(of: size)) }
+            case .append, .seal, .consuming: if made.size != size { made = (size, try runner.input.batches(of: size)) }
             default: break
             }
             for _ in 0..<self.runs {
@@ -123,6 +123,8 @@ struct Bench: AsyncParsableCommand {
                         try await runner.append(scenario.description, callers: callers, made.batches))
                 case .seal: try results.add(try await runner.seal(made.batches))
                 case .reopen: try results.add(try await runner.reopen())
+                case .consuming(let consuming):
+                    for result in try await runner.consume(consuming, made.batches) { try results.add(result) }
                 case .reading, .read: break
                 }
             }
