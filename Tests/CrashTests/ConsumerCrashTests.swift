@@ -24,7 +24,9 @@ struct ConsumerCrashTests {
         }
     }
 
-    @Test("through 200 kills of members and of the writer every event is delivered, and none after it was finished")
+    @Test(
+        "through 200 kills of members and of the writer every event is delivered, and none after it was finished"
+    )
     func kills() async throws {
         let environment = ProcessInfo.processInfo.environment
         let seed = environment["TIDELOG_KILL_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 0 ... .max)
@@ -59,7 +61,9 @@ struct ConsumerCrashTests {
         let consumer = try await log.consumer("c", settings: Self.settings)
         while try await log.consumers.status(of: "c")?.offset.rawValue != total {
             for delivery in try await consumer.next(max: 100, wait: .milliseconds(100)) {
-                #expect(!finished.contains(delivery.position.rawValue), "seed \(seed): \(delivery.position) again")
+                #expect(
+                    !finished.contains(delivery.position.rawValue), "seed \(seed): \(delivery.position) again"
+                )
                 delivered.insert(delivery.position.rawValue)
                 try delivery.acknowledge()
             }

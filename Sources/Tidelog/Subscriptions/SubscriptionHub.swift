@@ -199,7 +199,8 @@ package final class SubscriptionHub: Sendable {
                     self.lookForDeaths()
                     nextRound = now + 250_000_000
                 }
-                nextPoll = now + (self.state.withLock { $0.cores.isEmpty } ? 1_000_000_000 : self.pollInterval)
+                nextPoll =
+                    now + (self.state.withLock { $0.cores.isEmpty } ? 1_000_000_000 : self.pollInterval)
             }
             let (due, next) = self.state.withLock { state in
                 var due: [ConsumerCore] = []
@@ -257,9 +258,10 @@ package final class SubscriptionHub: Sendable {
             return (state.seenTransaction != newest, Array(state.cores.values))
         }
         guard isNew else { return }
-        let control = (try? self.engine.readRecords { (reader) throws(StorageError) in
-            try ControlCounter.value(in: reader)
-        }) ?? 0
+        let control =
+            (try? self.engine.readRecords { (reader) throws(StorageError) in
+                try ControlCounter.value(in: reader)
+            }) ?? 0
         let hasChanged = self.state.withLock { state in
             defer { state.seenControl = control }
             if state.seenControl != control { state.schedulesDue = 0 }

@@ -88,15 +88,17 @@ extension LogEngine {
         _ change: HeadChange, reply: @escaping @Sendable (StorageError?) -> Void
     ) {
         guard let writer = self.writer else { return reply(self.readOnlyError()) }
+        let nothing = PreparedEvents(
+            records: [], draft: nil, idHash: 0, idHashes: [], streamHashes: [], bytes: 0)
+        let conditions = AppendConditions(check: change.check, apply: change.apply)
         let request = AppendRequest(
-            records: [], draft: nil, idHashes: [], expectations: [], changes: [], check: change.check,
-            bytes: 0, apply: change.apply
-        ) { result in
-            switch result {
-            case .success: reply(nil)
-            case .failure(let error): reply(error)
-            }
-        }
+            nothing, conditions,
+            .other { result in
+                switch result {
+                case .success: reply(nil)
+                case .failure(let error): reply(error)
+                }
+            })
         if let refusal = writer.submit(request) { reply(refusal) }
     }
 
@@ -115,16 +117,15 @@ extension LogEngine {
         changing changes: [RecordChange], _ change: HeadChange
     ) async throws(StorageError) -> AppendOutcome {
         let writer = try self.requireWriter()
-        let (draft, hashes, bytes) = try self.prepare(records)
+        let events = try self.prepare(records)
         try RecordChange.checkKeys(changes)
         if writer.isCongested { await writer.waitForRoom() }
         let result = await withUnsafeContinuation {
             (reply: UnsafeContinuation<Result<AppendOutcome, StorageError>, Never>) in
-            let request = AppendRequest(
-                records: records, draft: draft, idHashes: hashes, expectations: expectations,
-                changes: changes, check: change.check, bytes: bytes, apply: change.apply
-            ) { reply.resume(returning: $0) }
-            if let refusal = writer.submit(request) { reply.resume(returning: .failure(refusal)) }
+            let conditions = AppendConditions(
+                expectations: expectations, changes: changes, check: change.check, apply: change.apply)
+            let refusal = writer.submit(AppendRequest(events, conditions, .task(reply)))
+            if let refusal { reply.resume(returning: .failure(refusal)) }
         }
         return try result.get()
     }

@@ -44,7 +44,8 @@ struct ConsumerTests {
         }
     }
 
-    @Test("a consumer receives what its filter lets through, as it is appended, and its offset passes the rest")
+    @Test(
+        "a consumer receives what its filter lets through, as it is appended, and its offset passes the rest")
     func filters() async throws {
         try await withTemporaryLog { _, open in
             let log = try await open(.init())
@@ -165,7 +166,9 @@ struct ConsumerTests {
                     }
                 }
             }
-            for number in 0..<50 { try await log.append(Self.events(number * 40..<number * 40 + 40, streams: 7)) }
+            for number in 0..<50 {
+                try await log.append(Self.events(number * 40..<number * 40 + 40, streams: 7))
+            }
             while await seen.count < 2000 { try await Task.sleep(for: .milliseconds(5)) }
             let problems = await seen.problems
             #expect(problems.isEmpty, "\(problems.prefix(3))")
@@ -247,7 +250,9 @@ actor Seen {
 
     func begin(_ stream: String, _ position: UInt64, member: Int) {
         if self.busy.contains(stream) { self.problems.append("two of \(stream) at once") }
-        if let last = self.last[stream], last >= position { self.problems.append("\(position) after \(last)") }
+        if let last = self.last[stream], last >= position {
+            self.problems.append("\(position) after \(last)")
+        }
         self.busy.insert(stream)
         self.last[stream] = position
         self.members.insert(member)

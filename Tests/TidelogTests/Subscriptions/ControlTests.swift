@@ -129,7 +129,8 @@ struct ControlTests {
         }
     }
 
-    @Test("the status tells offset, lag, what is in flight, waits or was given up on, rate and the last error")
+    @Test(
+        "the status tells offset, lag, what is in flight, waits or was given up on, rate and the last error")
     func status() async throws {
         try await withTemporaryLog { _, open in
             let log = try await open(.init())

@@ -8,7 +8,8 @@ struct ExactlyOnceTests {
     func together() async throws {
         try await withTemporaryLog { _, open in
             let log = try await open(.init())
-            try await log.append((0..<100).map { Event(id: .init("in-\($0)"), type: "in", stream: "s-\($0 % 4)") })
+            try await log.append(
+                (0..<100).map { Event(id: .init("in-\($0)"), type: "in", stream: "s-\($0 % 4)") })
             var settings = ConsumerSettings()
             settings.filter = .types("in")
             settings.retry = .immediate(maximumDeliveries: nil)
@@ -121,7 +122,8 @@ struct ExactlyOnceTests {
         }
     }
 
-    @Test("a scheduled event that cannot be appended any more is kept with its problem, and holds up no other")
+    @Test(
+        "a scheduled event that cannot be appended any more is kept with its problem, and holds up no other")
     func unappendable() async throws {
         try await withTemporaryLog { _, open in
             let log = try await open(.init())

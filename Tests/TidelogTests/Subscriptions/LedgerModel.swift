@@ -26,7 +26,9 @@ struct RecordShelf: RecordSource {
         _ space: RecordSpace, prefix: [UInt8], from start: [UInt8],
         _ body: (_ key: [UInt8], _ value: [UInt8]) throws(StorageError) -> Bool
     ) throws(StorageError) {
-        let keys = self.records.keys.filter { $0.starts(with: prefix) && !$0.lexicographicallyPrecedes(start) }
+        let keys = self.records.keys.filter {
+            $0.starts(with: prefix) && !$0.lexicographicallyPrecedes(start)
+        }
         for key in keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
             guard let value = self.records[key], try body(key, value) else { return }
         }
@@ -93,7 +95,8 @@ struct LedgerModel {
 
     mutating func grant(_ session: UInt64, capacity: Int? = nil) {
         // Another session may have moved the frontier since this one read.
-        let from = self.ledger.frontier - min(self.ledger.frontier, UInt64.random(in: 0...3, using: &self.generator))
+        let from =
+            self.ledger.frontier - min(self.ledger.frontier, UInt64.random(in: 0...3, using: &self.generator))
         let to = UInt64(self.log.count)
         var proposal = Proposal(epoch: self.ledger.epoch, from: from, to: max(to, from))
         for position in from..<max(to, from) {
@@ -152,7 +155,9 @@ struct LedgerModel {
             let count = copy.finished.count + copy.failed.count + copy.released.count
             if refused.stale.count != count { self.problems.append("a stale report was taken") }
         }
-        if LedgerCoding.encode(self.ledger) != before { self.problems.append("a stale report changed something") }
+        if LedgerCoding.encode(self.ledger) != before {
+            self.problems.append("a stale report changed something")
+        }
         self.commit()
         self.noteWaiting()
     }
@@ -217,7 +222,8 @@ struct LedgerModel {
 
     mutating func commit() {
         self.shelf.write(&self.ledger)
-        for entry in self.ledger.waiting where !entry.isHeld && self.fates[Int(entry.position)] == .untouched {
+        for entry in self.ledger.waiting where !entry.isHeld && self.fates[Int(entry.position)] == .untouched
+        {
             self.fates[Int(entry.position)] = .waiting
         }
     }
@@ -269,6 +275,8 @@ struct LedgerModel {
         for (position, fate) in self.fates.enumerated() where fate != .finished && fate != .dead {
             self.problems.append("\(position) is \(fate) at the end")
         }
-        if self.ledger.checkpoint != UInt64(self.log.count) { self.problems.append("the offset is not at the end") }
+        if self.ledger.checkpoint != UInt64(self.log.count) {
+            self.problems.append("the offset is not at the end")
+        }
     }
 }

@@ -39,7 +39,9 @@ struct LedgerTests {
         var model = LedgerModel(seed: seed &+ UInt64(round))
         for _ in 0..<300 where model.problems.isEmpty { try model.step() }
         if model.problems.isEmpty { model.drain() }
-        #expect(model.problems.isEmpty, "TIDELOG_LEDGER_SEED=\(seed), round \(round): \(model.problems.prefix(3))")
+        #expect(
+            model.problems.isEmpty, "TIDELOG_LEDGER_SEED=\(seed), round \(round): \(model.problems.prefix(3))"
+        )
     }
 
     @Test("an event that kills its process each time is parked after its tries, and its neighbours are not")
@@ -109,7 +111,8 @@ struct LedgerTests {
         }
     }
 
-    @Test("after a restart of the machine a retry waits for what was left, and never longer than was asked for")
+    @Test(
+        "after a restart of the machine a retry waits for what was left, and never longer than was asked for")
     func restart() throws {
         for (jump, left) in [(Int64(400_000), UInt64(600_000)), (5_000_000, 0), (-9_000_000, 1_000_000)] {
             var ledger = self.ledger()
@@ -127,12 +130,14 @@ struct LedgerTests {
     func keyOrder() throws {
         var ledger = self.ledger()
         var moment = Self.moment
-        let grant = try self.granted(&ledger, to: 1, capacity: 1, self.proposal(0..<4, keys: [5, 5, 6, 5]), moment)
+        let grant = try self.granted(
+            &ledger, to: 1, capacity: 1, self.proposal(0..<4, keys: [5, 5, 6, 5]), moment)
         #expect(grant.positions == [0])
         var report = SessionReport()
         report.failed = [.init(grant: grant.number, index: 0, error: "no")]
         _ = ledger.note(report, from: 1, moment)
-        let other = try self.granted(&ledger, to: 2, capacity: 9, self.proposal(1..<4, keys: [5, 6, 5]), moment)
+        let other = try self.granted(
+            &ledger, to: 2, capacity: 9, self.proposal(1..<4, keys: [5, 6, 5]), moment)
         #expect(other.positions == [2])
         moment.monotonic += 1_000_000_000
         let again = try self.granted(&ledger, to: 1, capacity: 9, nil, moment)

@@ -76,7 +76,8 @@ struct RetryTests {
             #expect(try await log.consumers.retryDeadLetters(of: "c", at: 4) == 1)
             #expect(try await consumer.next(max: 6, wait: .seconds(10)).map(\.position.rawValue) == [4])
             #expect(try await log.consumers.dropDeadLetters(of: "c", at: 0) == 1)
-            #expect(try await log.consumers.deadLetters(of: "c", from: 2, limit: 2).map(\.position) == [2, 3])
+            #expect(
+                try await log.consumers.deadLetters(of: "c", from: 2, limit: 2).map(\.position) == [2, 3])
             #expect(try await log.consumers.retryDeadLetters(of: "c") == 4)
             var rest: [UInt64] = []
             while rest.count < 4 {

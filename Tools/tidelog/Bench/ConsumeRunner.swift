@@ -44,7 +44,8 @@ extension BenchRunner {
             let done = Atomic<Int>(0)
             let watch = Stopwatch()
             let running = Task {
-                try await consumer.runExactlyOnce(batchesOf: 100, concurrency: 16) { deliveries, transaction in
+                try await consumer.runExactlyOnce(batchesOf: 100, concurrency: 16) {
+                    deliveries, transaction in
                     // What this transform itself appends is not transformed again.
                     let inputs = deliveries.filter { $0.position.rawValue < total }
                     try transaction.append(
@@ -88,7 +89,8 @@ extension BenchRunner {
             try await running.value
             let late = zip(durable, begun.all).map { max(0, ($1 - $0).inSeconds) }.sorted()
             let seconds = (ContinuousClock.now - start).inSeconds
-            return [("delivery-latency", late.count / 2), ("delivery-latency-p99", late.count * 99 / 100)].map {
+            return [("delivery-latency", late.count / 2), ("delivery-latency-p99", late.count * 99 / 100)].map
+            {
                 BenchResult($0, events: late.count, seconds: seconds, .microseconds(late[$1] * 1e6))
             }
         }
@@ -97,17 +99,18 @@ extension BenchRunner {
     /// A thousand consumers that wait for events that do not come.
     private func idle() async throws -> [BenchResult] {
         try await self.withFilledLog([]) { log, _ in
-            let before = ReadRunner.anonymousMegabytes()
+            let before = anonymousMegabytes()
             var tasks: [Task<Void, any Error>] = []
             for number in 0..<1000 {
                 let consumer = try await log.consumer("idle-\(number)")
-                tasks.append(Task { for try await delivery in consumer.deliveries { try delivery.acknowledge() } })
+                tasks.append(
+                    Task { for try await delivery in consumer.deliveries { try delivery.acknowledge() } })
             }
             try await Task.sleep(for: .seconds(2))
             let start = processorSeconds()
             try await Task.sleep(for: .seconds(5))
             let share = (processorSeconds() - start) / 5
-            let megabytes = ReadRunner.anonymousMegabytes() - before
+            let megabytes = anonymousMegabytes() - before
             for task in tasks { task.cancel() }
             for task in tasks { _ = try? await task.value }
             return [
@@ -133,7 +136,8 @@ extension BenchRunner {
             for number in 0..<10_000 { all.append(try await log.consumer("many-\(number)")) }
             let seconds = watch.seconds
             guard all.count == 10_000 else { throw Failure(.unmet, "not all consumers are open") }
-            return BenchResult("consumers-open", events: 10_000, seconds: seconds, .microseconds(seconds * 1e6))
+            return BenchResult(
+                "consumers-open", events: 10_000, seconds: seconds, .microseconds(seconds * 1e6))
         }
     }
 
@@ -164,7 +168,23 @@ private final class Times: Sendable {
 /// Seconds of processors that this process has used.
 private func processorSeconds() -> Double {
     var usage = rusage()
-    getrusage(RUSAGE_SELF, &usage)
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
         + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
+}
+
+/// Anonymous memory of this process that is resident, in megabytes.
+private func anonymousMegabytes() -> Double {
+    guard let file = fopen("/proc/self/status", "r") else { return 0 }
+    defer { fclose(file) }
+    var line = [CChar](repeating: 0, count: 256)
+    while fgets(&line, Int32(line.count), file) != nil {
+        let text = line.withUnsafeBufferPointer { bytes in
+            String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        }
+        guard text.hasPrefix("RssAnon:") else { continue }
+        let digits = text.filter(\.isNumber)
+        return (Double(digits) ?? 0) / 1024
+    }
+    return 0
 }

@@ -89,7 +89,8 @@ struct ConsumersCommand: AsyncParsableCommand {
         @OptionGroup var target: Target
 
         @Option(
-            help: .init("Where it begins.", valueName: "n|beginning|end|time"), transform: Parse.consumerStart)
+            help: .init("Where it begins.", valueName: "n|beginning|end|time"), transform: Parse.consumerStart
+        )
         var from: ConsumerStart = .beginning
 
         @OptionGroup(title: "Which events") var filter: FilterOptions
@@ -122,7 +123,8 @@ struct ConsumersCommand: AsyncParsableCommand {
         @OptionGroup var target: Target
 
         @Option(
-            help: .init("Where it goes on.", valueName: "n|beginning|end|time"), transform: Parse.consumerStart)
+            help: .init("Where it goes on.", valueName: "n|beginning|end|time"),
+            transform: Parse.consumerStart)
         var to: ConsumerStart
 
         func run() async throws {

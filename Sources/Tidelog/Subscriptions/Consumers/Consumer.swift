@@ -166,7 +166,9 @@ public final class Consumer: Sendable {
             }
             do {
                 try await handler(taken)
-                for delivery in taken { self.settle { () throws(EventLogError) in try delivery.acknowledge() } }
+                for delivery in taken {
+                    self.settle { () throws(EventLogError) in try delivery.acknowledge() }
+                }
             } catch {
                 self.fail(taken, error)
             }

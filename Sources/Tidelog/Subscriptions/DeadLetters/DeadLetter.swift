@@ -85,20 +85,36 @@ extension Consumers {
         let ledgers = self.hub.ledgers
         var total = 0
         while true {
-            let (count, number) = try await self.change { transaction throws(StorageError) in
-                var letters = try Self.stored(
-                    of: name, from: position?.rawValue ?? 0, limit: Self.slice, in: transaction)
-                if let position { letters.removeAll { $0.position != position.rawValue } }
-                let ((), _) = try ledgers.change(name, number: nil, in: transaction) { [letters] ledger in
-                    for letter in letters { body(&ledger, letter) }
-                    return ((), mustWrite: !letters.isEmpty)
-                }
-                if !letters.isEmpty { try ControlCounter.raise(in: transaction) }
-                return (letters.count, try LedgerStore.consumer(name, in: transaction)?.number ?? 0)
+            let count: Int
+            let number: UInt64
+            do throws(EventLogError) {
+                (count, number) = try await self.clearSlice(name, position, body)
+            } catch {
+                // What the transaction made of the ledger is undone.
+                ledgers.forgetAll()
+                throw error
             }
             self.hub.lookAgain(number)
             total += count
             if count < Self.slice || position != nil { return total }
+        }
+    }
+
+    private func clearSlice(
+        _ name: String, _ position: Position?,
+        _ body: @escaping @Sendable (inout Ledger, StoredDeadLetter) -> Void
+    ) async throws(EventLogError) -> (Int, UInt64) {
+        let ledgers = self.hub.ledgers
+        return try await self.change { transaction throws(StorageError) in
+            var letters = try Self.stored(
+                of: name, from: position?.rawValue ?? 0, limit: Self.slice, in: transaction)
+            if let position { letters.removeAll { $0.position != position.rawValue } }
+            let ((), _) = try ledgers.change(name, number: nil, in: transaction) { [letters] ledger in
+                for letter in letters { body(&ledger, letter) }
+                return ((), mustWrite: !letters.isEmpty)
+            }
+            if !letters.isEmpty { try ControlCounter.raise(in: transaction) }
+            return (letters.count, try LedgerStore.consumer(name, in: transaction)?.number ?? 0)
         }
     }
 

@@ -23,7 +23,9 @@ extension ConsumerCore {
     func lookIfChanged() {
         let number = self.number
         let version = try? self.hub.engine.readRecords { (reader) throws(StorageError) -> UInt64? in
-            guard let state = try reader.record(.consumers, key: ConsumerKeys.state(number)) else { return nil }
+            guard let state = try reader.record(.consumers, key: ConsumerKeys.state(number)) else {
+                return nil
+            }
             return try LedgerCoding.stateVersion(state)
         }
         if version ?? nil != self.state.withLock({ $0.snapshot.version }) { self.lookAgain() }

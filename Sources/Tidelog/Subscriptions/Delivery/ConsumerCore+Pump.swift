@@ -130,7 +130,11 @@ extension ConsumerCore {
             records = reading.records
             proposal = self.proposal(reading, plan)
             self.noteReading(reading)
-            if records.isEmpty, !plan.mustTransact, renewed.isEmpty, self.state.withLock({ $0.snapshot.grantable == 0 }) { return }
+            if records.isEmpty, !plan.mustTransact, renewed.isEmpty,
+                self.state.withLock({ $0.snapshot.grantable == 0 })
+            {
+                return
+            }
         }
         if plan.mustTransact || plan.capacity > 0 || !renewed.isEmpty {
             try await self.transact(plan, proposal, records, renewed)
@@ -164,7 +168,9 @@ extension ConsumerCore {
                         .notFound, SubscriptionHub.gone(name, from, first), positions: from..<first)
                 }
                 let records = try engine.records(storage, maximumBytes: Self.readBytes)
-                let bytes = records.reduce(0) { $0 + $1.record.payload.count + $1.record.metadata.count + 128 }
+                let bytes = records.reduce(0) {
+                    $0 + $1.record.payload.count + $1.record.metadata.count + 128
+                }
                 let isWhole = records.count < limit && bytes < Self.readBytes
                 return Reading(
                     records: records, from: from, to: isWhole ? high : (records.last?.position ?? from) + 1)

@@ -225,7 +225,8 @@ final class ConsumerCore: Sendable {
     }
 
     static var closedError: EventLogError {
-        EventLogError(.closed, "the consumer was left, or its log closed; what was not durable is delivered again")
+        EventLogError(
+            .closed, "the consumer was left, or its log closed; what was not durable is delivered again")
     }
 
     // MARK: Members

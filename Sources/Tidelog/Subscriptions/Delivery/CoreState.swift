@@ -25,7 +25,8 @@ struct LedgerSnapshot: Sendable {
         self.frontier = ledger.frontier
         self.checkpoint = ledger.checkpoint
         self.isPaused = ledger.isPaused
-        self.grantable = ledger.waiting.isEmpty
+        self.grantable =
+            ledger.waiting.isEmpty
             ? 0 : ledger.waiting.count { !$0.isHeld && $0.due <= moment.monotonic }
         self.nextDue = ledger.nextDue(after: moment)
         self.participants = ledger.participants

@@ -135,7 +135,8 @@ struct DeliveryQueue {
         self.busy = self.busy.filter { key, entry in
             entry.inHand > 0 || !entry.aside.isEmpty || self.freed.contains { $0.key == key }
         }
-        for (key, entry) in self.busy where entry.inHand == 0 && !self.freed.contains(where: { $0.key == key }) {
+        for (key, entry) in self.busy
+        where entry.inHand == 0 && !self.freed.contains(where: { $0.key == key }) {
             self.freed.append(entry.aside[0])
             self.busy[key]?.aside.removeFirst()
         }

@@ -77,7 +77,8 @@ public final class HandlerTransaction: Sendable {
     public func schedule(
         _ event: Event, to stream: String? = nil, after delay: Duration
     ) throws(EventLogError) {
-        let scheduled = try ScheduledEvent(event, stream, .after(delay), limits: self.log.configuration.limits)
+        let scheduled = try ScheduledEvent(
+            event, stream, .after(delay), limits: self.log.configuration.limits)
         self.state.withLock { $0.schedules.append(scheduled) }
     }
 
@@ -122,7 +123,8 @@ public final class HandlerTransaction: Sendable {
         let touched = Lock(false)
         let change = HeadChange(
             check: { [report] transaction throws(StorageError) in
-                try hub.ledgers.inspect(name, number: number, in: transaction) { ledger throws(StorageError) in
+                try hub.ledgers.inspect(name, number: number, in: transaction) {
+                    ledger throws(StorageError) in
                     for item in report.finished where !ledger.holds(item.grant, session, item.range) {
                         throw StorageError(
                             .leaseLost,

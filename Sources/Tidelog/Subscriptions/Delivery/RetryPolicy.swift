@@ -69,7 +69,9 @@ public struct RetryPolicy: Sendable {
         if self.initialDelay < .zero || self.maximumDelay < self.initialDelay {
             return "the delays of the retry policy must not be negative, nor the longest below the first"
         }
-        if !(1...1000).contains(self.factor) { return "the retry policy's factor must lie between 1 and 1000" }
+        if !(1...1000).contains(self.factor) {
+            return "the retry policy's factor must lie between 1 and 1000"
+        }
         if !(0...1).contains(self.jitter) { return "the retry policy's jitter must lie between 0 and 1" }
         if let maximumDeliveries, maximumDeliveries < 1 { return "an event needs one delivery at the least" }
         return nil

@@ -71,7 +71,8 @@ extension Ledger {
     ) {
         for place in self.waiting.indices where !self.waiting[place].isHeld {
             let entry = self.waiting[place]
-            if choice.isFull || entry.isSuspect || entry.due > moment.monotonic || blocked.contains(entry.key) {
+            if choice.isFull || entry.isSuspect || entry.due > moment.monotonic || blocked.contains(entry.key)
+            {
                 if entry.key != 0 { blocked.insert(entry.key) }
             } else {
                 self.choose(place, &choice)

@@ -56,11 +56,14 @@ extension Ledger {
     mutating func bury(_ entry: Waiting, reason: String, _ moment: Moment) -> Bool {
         guard self.deadLetters < UInt64(self.settings.maximumDeadLetters) else { return false }
         let letter = StoredDeadLetter(
-            position: entry.position, serial: self.counters.deadLettered, key: entry.key, count: entry.count, time: moment.wall, reason: reason,
+            position: entry.position, serial: self.counters.deadLettered, key: entry.key, count: entry.count,
+            time: moment.wall, reason: reason,
             attempts: entry.attempts)
         self.edits.append(.remove(ConsumerKeys.waiting(self.number, entry.position)))
         self.edits.append(
-            .set(ConsumerKeys.deadLetter(self.number, entry.position, letter.serial), LedgerCoding.encode(letter)))
+            .set(
+                ConsumerKeys.deadLetter(self.number, entry.position, letter.serial),
+                LedgerCoding.encode(letter)))
         self.deadLetters += 1
         self.counters.deadLettered += 1
         return true

@@ -132,7 +132,10 @@ struct Ledger: Sendable {
                 entry.attempts.append(attempt)
                 self.counters.retried += 1
                 if grant.isAlone, self.mustGiveUp(entry.count),
-                    self.bury(entry, reason: error, moment) { continue }
+                    self.bury(entry, reason: error, moment)
+                {
+                    continue
+                }
                 returned.append(entry)
             }
         }

@@ -111,7 +111,8 @@ struct RateMeter: Equatable, Sendable {
     func value(_ now: Int64) -> Double {
         let passed = now &- self.since
         if self.since == 0 || passed >= 2 * Self.window { return 0 }
-        let rate = passed < Self.window / 5 && self.last > 0 ? self.last : Self.rate(self.count, max(1, passed))
+        let rate =
+            passed < Self.window / 5 && self.last > 0 ? self.last : Self.rate(self.count, max(1, passed))
         return Double(rate) / 1000
     }
 

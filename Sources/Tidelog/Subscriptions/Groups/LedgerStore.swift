@@ -125,7 +125,8 @@ final class LedgerStore: Sendable {
         _ body: (Ledger) throws(StorageError) -> Value
     ) throws(StorageError) -> Value {
         guard let (actual, settings) = try Self.consumer(name, in: transaction), actual == number else {
-            throw StorageError(.leaseLost, "the consumer '\(name)' was deleted or created anew; open it again")
+            throw StorageError(
+                .leaseLost, "the consumer '\(name)' was deleted or created anew; open it again")
         }
         let ledger = try self.take(actual, settings, in: transaction)
         let value = try body(ledger)
@@ -136,6 +137,11 @@ final class LedgerStore: Sendable {
     /// Forgets what a transaction that failed has left.
     func forget(_ number: UInt64) {
         self.known.withLock { $0[number] = nil }
+    }
+
+    /// Forgets everything.
+    func forgetAll() {
+        self.known.withLock { $0.removeAll() }
     }
 
     private func take(

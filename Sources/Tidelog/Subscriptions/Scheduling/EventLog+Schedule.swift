@@ -143,7 +143,8 @@ extension SubscriptionHub {
     ) throws(StorageError) -> [ScheduledEvent] {
         var due: [ScheduledEvent] = []
         for family in ScheduledEvent.families.dropLast() {
-            try reader.forEachRecord(.timers, prefix: [family], from: [family]) { _, value throws(StorageError) in
+            try reader.forEachRecord(.timers, prefix: [family], from: [family]) {
+                _, value throws(StorageError) in
                 let event = try ScheduledEvent.decode(value)
                 guard event.isDue(moment) else { return event.delay != nil && event.boot != moment.boot }
                 due.append(event)
@@ -158,7 +159,8 @@ extension SubscriptionHub {
     ) throws(StorageError) -> UInt64? {
         var next: UInt64?
         for family in ScheduledEvent.families.dropLast() {
-            try reader.forEachRecord(.timers, prefix: [family], from: [family]) { _, value throws(StorageError) in
+            try reader.forEachRecord(.timers, prefix: [family], from: [family]) {
+                _, value throws(StorageError) in
                 let event = try ScheduledEvent.decode(value)
                 let wait = max(0, event.time.nanosecondsSinceEpoch &- moment.wall)
                 // The wall clock may be set meanwhile: look at least every minute.
