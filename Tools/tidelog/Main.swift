@@ -46,6 +46,8 @@ struct Root: AsyncParsableCommand {
                     Stats.self, Segments.self, Streams.self, Stream.self, State.self, Projections.self,
                     Schema.self,
                 ]),
+            CommandGroup(
+                name: "Subscriptions", subcommands: [ConsumersCommand.self, DeadLettersCommand.self]),
             CommandGroup(name: "Keeping", subcommands: [Seal.self, Compact.self, Retain.self]),
             CommandGroup(
                 name: "Safety",

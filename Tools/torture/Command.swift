@@ -16,6 +16,9 @@ enum Command {
                torture store LOG --seed N
                torture step DIR --scenario NAME --action NUMBER --step N [--error NUMBER]
                torture steps [--scenario NAME] [--directory DIR]
+               torture feed LOG [--events N]
+               torture consume LOG [--hold]
+               torture transform LOG
                torture campaign [--cycles N] [--seed N] [--directory DIR]
         """
 
@@ -43,6 +46,9 @@ enum Command {
                     Scenario.allCases.filter { $0.rawValue == name }
                 }
                     ?? Scenario.allCases)
+        case "feed": try Consuming.feed(options)
+        case "consume": try Consuming.consume(options)
+        case "transform": try Consuming.transform(options)
         case "campaign":
             let base = options.text("directory") ?? NSTemporaryDirectory()
             try Campaign.runAll(

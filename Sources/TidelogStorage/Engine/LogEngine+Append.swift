@@ -45,13 +45,13 @@ extension LogEngine {
         return try box.wait().get()
     }
 
-    private func requireWriter() throws(StorageError) -> LogWriter {
+    func requireWriter() throws(StorageError) -> LogWriter {
         guard let writer = self.writer else { throw self.readOnlyError() }
         return writer
     }
 
     /// Checks sizes and ids, and encodes large batches on the caller's thread.
-    private func prepare(_ records: [EventRecord]) throws(StorageError) -> PreparedEvents {
+    func prepare(_ records: [EventRecord]) throws(StorageError) -> PreparedEvents {
         let bytes = try self.checkedSize(of: records)
         var draft: FrameDraft?
         var hashes: [UInt64] = []

@@ -189,7 +189,7 @@ public struct ProcessReader: Sendable {
         return try await self.log.run { engine throws(StorageError) in
             try engine.readingRecords { view throws(StorageError) in
                 var result: [PendingTimer] = []
-                try view.forEach(.timers, prefix: prefix) { key, _ in
+                try view.forEach(.processTimers, prefix: prefix) { key, _ in
                     if let timer = ProcessKeys.parse(key) {
                         result.append(
                             PendingTimer(

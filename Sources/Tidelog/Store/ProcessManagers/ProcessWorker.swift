@@ -150,7 +150,7 @@ final class ProcessWorker<State: Codable & Sendable>: @unchecked Sendable {
             try self.log.engine.readingRecords { view throws(StorageError) in
                 var due: [(due: Int64, instance: String, timer: String)] = []
                 var next: Timestamp?
-                try view.forEach(.timers, prefix: prefix) { key, _ in
+                try view.forEach(.processTimers, prefix: prefix) { key, _ in
                     guard let timer = ProcessKeys.parse(key) else { return true }
                     if timer.due > now.nanosecondsSinceEpoch {
                         next = Timestamp(nanosecondsSinceEpoch: timer.due)
@@ -274,12 +274,12 @@ private struct ProcessBatch {
             for timer in entry.before?.timers ?? [] {
                 changes.append(
                     .remove(
-                        .timers, key: ProcessKeys.timer(self.name, due: timer.due, exact.text, timer.name)))
+                        .processTimers, key: ProcessKeys.timer(self.name, due: timer.due, exact.text, timer.name)))
             }
             for timer in entry.now?.timers ?? [] {
                 changes.append(
                     .set(
-                        .timers, key: ProcessKeys.timer(self.name, due: timer.due, exact.text, timer.name),
+                        .processTimers, key: ProcessKeys.timer(self.name, due: timer.due, exact.text, timer.name),
                         value: []))
             }
             if let now = entry.now {
