@@ -16,7 +16,9 @@ struct SharedLogTests {
         return configuration
     }
 
-    @Test("two append while three others and this one tail: each tail sees every event once and in order, and no batch is torn")
+    @Test(
+        "two append while six tail, three in processes of their own: each sees every event once and in order"
+    )
     func appendersAndTails() async throws {
         let directory = try TemporaryDirectory()
         defer { directory.remove() }

@@ -44,7 +44,9 @@ struct StepTests {
         try Self.interrupt(scenario, .fail, error: ENOSPC, every: 4)
     }
 
-    @Test("the disk stays full from a step on: the same, and it goes on once there is room", arguments: Scenario.allCases)
+    @Test(
+        "the disk stays full from a step on: the same, and it goes on once there is room",
+        arguments: Scenario.allCases)
     func full(scenario: Scenario) throws {
         try Self.interrupt(scenario, .full, every: 3)
     }
@@ -56,7 +58,8 @@ struct StepTests {
 
     @Test(
         "stopped before or behind a step while another process opens the log, then killed: the other one works",
-        arguments: [Scenario.create, .open, .append, .seal, .compact, .retain], [Fault.Action.stop, .stopAfter])
+        arguments: [Scenario.create, .open, .append, .seal, .compact, .retain],
+        [Fault.Action.stop, .stopAfter])
     func whileAnotherOpens(scenario: Scenario, action: Fault.Action) throws {
         let directory = try TemporaryDirectory()
         defer { directory.remove() }

@@ -39,7 +39,9 @@ enum Command {
         case "steps":
             try StepCampaign.runAll(
                 directory: options.text("directory") ?? NSTemporaryDirectory(),
-                scenarios: options.text("scenario").map { name in Scenario.allCases.filter { $0.rawValue == name } }
+                scenarios: options.text("scenario").map { name in
+                    Scenario.allCases.filter { $0.rawValue == name }
+                }
                     ?? Scenario.allCases)
         case "campaign":
             let base = options.text("directory") ?? NSTemporaryDirectory()

@@ -117,12 +117,27 @@ extension EventLog {
         _ events: [Event], to stream: String? = nil, expecting expectation: ExpectedRevision = .any
     ) throws(EventLogError) -> AppendResult {
         let (records, expectations) = try self.prepare(events, stream, expectation)
-        let engine = self.engine
+        return try self.commitBlocking(records, expectations)
+    }
+
+    /// As ``append(_:expecting:)``, for threads that may block.
+    @discardableResult
+    public func appendBlocking(
+        _ events: [Event], expecting expectations: [String: ExpectedRevision]
+    ) throws(EventLogError) -> AppendResult {
+        let records = try self.records(events, stream: nil)
+        return try self.commitBlocking(records, expectations.map { ($0.key, $0.value.storage) })
+    }
+
+    private func commitBlocking(
+        _ records: [EventRecord], _ expectations: [(stream: String, expectation: StreamExpectation)]
+    ) throws(EventLogError) -> AppendResult {
         if records.isEmpty, expectations.isEmpty { return try self.emptyResult() }
-        return AppendResult(
-            try EventLogError.translating { () throws(StorageError) in
-                try engine.appendBlocking(records, expecting: expectations)
-            })
+        do throws(StorageError) {
+            return AppendResult(try self.engine.appendBlocking(records, expecting: expectations))
+        } catch {
+            throw EventLogError(error)
+        }
     }
 
     private func commit(
@@ -155,13 +170,9 @@ extension EventLog {
         var records = Event.records(of: events)
         if let stream {
             for index in records.indices { records[index].stream = stream }
-            if let event = records.first.map({ Event(record: $0) }) {
-                try event.validate(limits: self.configuration.limits)  // the stream's name
-            }
         }
-        let span = events.span  // lends each event, where a loop over the array would copy it
-        for index in span.indices { try span[index].validate(limits: self.configuration.limits) }
-        try self.schemas.validate(span)
+        try Event.validate(records, limits: self.configuration.limits)
+        try self.schemas.validate(records)
         return records
     }
 

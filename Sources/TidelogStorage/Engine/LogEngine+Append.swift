@@ -1,3 +1,5 @@
+import Glibc
+
 extension LogEngine {
     /// From this many events on, the caller's thread encodes; fewer are encoded by the writer, together.
     private static let encodedByCaller = 48
@@ -12,19 +14,17 @@ extension LogEngine {
         check: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Void)? = nil
     ) async throws(StorageError) -> AppendOutcome {
         let writer = try self.requireWriter()
-        let (draft, hashes, bytes) = try self.prepare(records)
+        let events = try self.prepare(records, changes)
         try RecordChange.checkKeys(changes)
         if writer.isCongested { await writer.waitForRoom() }
         if Task.isCancelled {
             throw StorageError(.cancelled, "the task was cancelled before its events were accepted")
         }
+        let conditions = AppendConditions(expectations: expectations, changes: changes, check: check)
         let result = await withUnsafeContinuation {
             (reply: UnsafeContinuation<Result<AppendOutcome, StorageError>, Never>) in
-            let request = AppendRequest(
-                records: records, draft: draft, idHashes: hashes, expectations: expectations,
-                changes: changes, check: check, bytes: bytes + RecordChange.byteCount(changes)
-            ) { reply.resume(returning: $0) }
-            if let refusal = writer.submit(request) { reply.resume(returning: .failure(refusal)) }
+            let refusal = writer.submit(AppendRequest(events, conditions, .task(reply)))
+            if let refusal { reply.resume(returning: .failure(refusal)) }
         }
         return try result.get()
     }
@@ -37,14 +37,11 @@ extension LogEngine {
         check: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Void)? = nil
     ) throws(StorageError) -> AppendOutcome {
         let writer = try self.requireWriter()
-        let (draft, hashes, bytes) = try self.prepare(records)
+        let events = try self.prepare(records, changes)
         try RecordChange.checkKeys(changes)
+        let conditions = AppendConditions(expectations: expectations, changes: changes, check: check)
         let box = OutcomeBox<AppendOutcome>()
-        let request = AppendRequest(
-            records: records, draft: draft, idHashes: hashes, expectations: expectations,
-            changes: changes, check: check, bytes: bytes + RecordChange.byteCount(changes)
-        ) { box.finish($0) }
-        if let refusal = writer.submit(request) { throw refusal }
+        if let refusal = writer.submit(AppendRequest(events, conditions, .thread(box))) { throw refusal }
         return try box.wait().get()
     }
 
@@ -55,41 +52,25 @@ extension LogEngine {
 
     /// Checks sizes and ids, and encodes large batches on the caller's thread.
     private func prepare(
-        _ records: [EventRecord]
-    ) throws(StorageError) -> (FrameDraft?, [UInt64], Int) {
-        var bytes = 0
-        let span = records.span
-        for index in span.indices {
-            let size = span[index].payload.count + span[index].metadata.count
-            if size > self.options.maximumEventBytes {
-                throw StorageError(
-                    .limitExceeded,
-                    "an event of type '\(records[index].type)' has \(size) bytes and the limit is "
-                        + "\(self.options.maximumEventBytes); store large data elsewhere and append a reference"
-                )
-            }
-            bytes += size + 96
-        }
-        if bytes > self.options.maximumBatchBytes {
-            throw StorageError(
-                .limitExceeded,
-                "a batch has \(bytes) bytes and the limit is \(self.options.maximumBatchBytes); append it in "
-                    + "several calls")
-        }
+        _ records: [EventRecord], _ changes: [RecordChange]
+    ) throws(StorageError) -> PreparedEvents {
+        let bytes = try self.checkedSize(of: records)
         var draft: FrameDraft?
-        let hashes: [UInt64]
+        var hashes: [UInt64] = []
+        var hash: UInt64 = 0
         if records.count >= Self.encodedByCaller || bytes >= 64 << 10 {
-            let encoded = try self.encoders.use { encoder throws(StorageError) in
-                let span = records.span  // lends each record, where a loop over the array would copy it
-                for index in span.indices { try encoder.append(span[index]) }
-                return try encoder.finish()
-            }
+            let encoded = try self.encoders.encode(records)
             draft = encoded
             hashes = encoded.summary.idHashes
+            hash = hashes[0]
         } else {
             // The writer encodes them with other callers' events: it must not find fault with one half-way.
-            for index in span.indices { try EncoderState.checkNames(span[index]) }
-            hashes = records.map(\.id.hash64)
+            try records.withUnsafeBufferPointer { records throws(StorageError) in
+                guard let start = records.baseAddress else { return }
+                for index in records.indices { try EncoderState.checkNames(start + index) }
+                hash = start.pointee.id.hash64
+                if records.count > 1 { hashes = records.map(\.id.hash64) }
+            }
         }
         if AppendRequest.hasRepeatedHash(hashes) {
             let ids = Set(records.map(\.id))
@@ -98,33 +79,90 @@ extension LogEngine {
                     .invalidArgument, "a batch holds the same event id twice; give each event its own")
             }
         }
-        return (draft, hashes, bytes)
+        return PreparedEvents(
+            records: records, draft: draft, idHash: hash, idHashes: hashes,
+            streamHashes: draft?.summary.streams.map { XXH64.hash($0) } ?? [],
+            bytes: bytes + RecordChange.byteCount(changes))
+    }
+
+    /// The bytes that the events count for; refuses an event or a batch that is over the limits.
+    private func checkedSize(of records: [EventRecord]) throws(StorageError) -> Int {
+        var bytes = 0
+        // Through a pointer, for a loop over the array copies each record and counts its references.
+        try records.withUnsafeBufferPointer { records throws(StorageError) in
+            guard let start = records.baseAddress else { return }
+            for index in records.indices {
+                let record = start + index
+                let size = record.pointee.payload.count + record.pointee.metadata.count
+                if size > self.options.maximumEventBytes {
+                    throw StorageError(
+                        .limitExceeded,
+                        "an event of type '\(record.pointee.type)' has \(size) bytes and the limit is "
+                            + "\(self.options.maximumEventBytes); store large data elsewhere and append a "
+                            + "reference")
+                }
+                bytes += size + 96
+            }
+        }
+        if bytes > self.options.maximumBatchBytes {
+            throw StorageError(
+                .limitExceeded,
+                "a batch has \(bytes) bytes and the limit is \(self.options.maximumBatchBytes); append it in "
+                    + "several calls")
+        }
+        return bytes
     }
 }
 
 /// Encoders that wait for their next use.
+///
+/// A caller that encodes alone has an assistant who compresses meanwhile; where several encode at once, each
+/// does it all himself, for then no processor is idle.
 final class EncoderPool: Sendable {
     // SAFETY: an encoder is reachable from one place at a time: the pool, or the caller who took it.
     private struct Box: @unchecked Sendable {
         let encoder: FrameEncoder
     }
 
+    private struct State {
+        var idle: [Box] = []
+        var busy = 0
+    }
+
     private let level: Int32
-    private let idle = Lock<[Box]>([])
+    private let state = Lock(State())
+    private let assistant: Assistant?
 
     init(level: Int32) {
         self.level = level
+        self.assistant = sysconf(Int32(_SC_NPROCESSORS_ONLN)) > 1 ? Assistant() : nil
     }
 
-    func use<Result: Sendable>(
-        _ body: (FrameEncoder) throws(StorageError) -> Result
-    ) throws(StorageError) -> Result {
-        let known = self.idle.withLock { $0.popLast() }
-        let box: Box
-        if let known { box = known } else { box = Box(encoder: try FrameEncoder(level: self.level)) }
-        // After an error the encoder holds half a batch and is dropped.
-        let result = try body(box.encoder)
-        self.idle.withLock { if $0.count < 8 { $0.append(box) } }
-        return result
+    /// Makes a frame of the events.
+    func encode(_ records: [EventRecord]) throws(StorageError) -> FrameDraft {
+        let (known, isAlone) = self.state.withLock { state in
+            state.busy += 1
+            return (state.idle.popLast(), state.busy == 1)
+        }
+        do throws(StorageError) {
+            let box: Box
+            if let known {
+                box = known
+            } else {
+                box = Box(encoder: try FrameEncoder(level: self.level, assistant: self.assistant))
+            }
+            let draft = try box.encoder.encode(records, isAssisted: isAlone)
+            self.state.withLock { state in
+                state.busy -= 1
+                if state.idle.count < 8 { state.idle.append(box) }
+            }
+            return draft
+        } catch {
+            self.state.withLock { $0.busy -= 1 }
+            throw error
+        }
     }
+
+    /// Ends the assistant's thread.
+    func close() { self.assistant?.stop() }
 }

@@ -74,9 +74,7 @@ extension LogEngine {
             let summary = try decoder.summary()
             let bases = Self.baseRevisions(summary, decoder)
             self.shared.withLock { shared in
-                guard first == shared.active.end else { return }
-                shared.active.append(summary, first: first, baseRevisions: bases)
-                if shared.active.growingBytes >= self.options.segmentBytes { shared.active.rotate() }
+                shared.add(FrameForIndex(summary: summary, first: first, baseRevisions: bases))
             }
             return true
         }

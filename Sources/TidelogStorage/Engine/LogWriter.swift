@@ -77,7 +77,7 @@ package final class LogWriter: Sendable {
     func submit(_ request: AppendRequest) -> StorageError? {
         self.enqueue { state in
             state.requests.append(request)
-            state.waitingBytes += request.bytes
+            state.waitingBytes += request.events.bytes
             if state.waitingBytes > self.options.maximumWaitingBytes {
                 self.congestion.store(true, ordering: .relaxed)
             }
@@ -171,6 +171,7 @@ package final class LogWriter: Sendable {
         let result = batch.commit(requests)
         if case .failure(let error) = result { self.failStop(error) }
         batch.answer(requests, result)
+        batch.settle()
     }
 
     private func run(_ command: Command, _ batch: inout WriteBatch) -> Result<Void, StorageError> {

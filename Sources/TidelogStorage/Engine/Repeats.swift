@@ -2,6 +2,9 @@
 ///
 /// Timestamps are left out of the comparison, since a caller who builds his events anew for a second try
 /// stamps them anew; everything else must agree.
+///
+/// An id that the window knows and whose segment cannot be read is refused: to store the event might store it
+/// twice, to answer would be a guess.
 struct Repeats {
     let engine: LogEngine
     let window: IdentifierWindow
@@ -16,11 +19,15 @@ struct Repeats {
     ///
     /// - Throws: ``StorageError`` with code `duplicate` if only some are known, or if the log's differ.
     func outcome(
-        of request: AppendRequest, _ transaction: borrowing HeadTransaction
+        of request: PreparedEvents, _ transaction: borrowing HeadTransaction
     ) throws(StorageError) -> AppendOutcome? {
         var places: [PlacedRecord] = []
         for (index, record) in request.records.enumerated() {
-            guard let place = try self.stored(record, hash: request.idHashes[index], transaction) else {
+            guard
+                let place = try self.stored(
+                    record, hash: request.records.count == 1 ? request.idHash : request.idHashes[index],
+                    transaction)
+            else {
                 continue
             }
             places.append(place)
@@ -46,16 +53,10 @@ struct Repeats {
                 throw self.refusal(place, "stands in the log already, with other contents")
             }
         }
-        var outcome = AppendOutcome(
-            firstPosition: first.position, count: places.count, streams: [], lastRevisions: [], isRepeat: true
-        )
+        var outcome = AppendOutcome(firstPosition: first.position, count: places.count, isRepeat: true)
         for place in places {
-            guard let stream = place.record.stream, let revision = place.revision else { continue }
-            if let known = outcome.streams.firstIndex(where: stream.isExactly) {
-                outcome.lastRevisions[known] = revision
-            } else {
-                outcome.streams.append(stream)
-                outcome.lastRevisions.append(revision)
+            if let stream = place.record.stream, let revision = place.revision {
+                outcome.note(stream, revision)
             }
         }
         return outcome
@@ -73,12 +74,27 @@ struct Repeats {
         _ record: EventRecord, hash: UInt64, _ transaction: borrowing HeadTransaction
     ) throws(StorageError) -> PlacedRecord? {
         for position in self.window.candidates(hash) {
-            guard let place = try self.engine.record(at: position, transaction, with: self.decoder) else {
-                continue
+            let place: PlacedRecord?
+            do throws(StorageError) {
+                place = try self.engine.record(at: position, transaction, with: self.decoder)
+            } catch {
+                guard position < self.engine.shared.withLock({ $0.view.state.sealedEnd }) else { throw error }
+                throw Self.unreadable(position, error)
             }
-            if place.record.id == record.id { return place }
+            if let place, place.record.id == record.id { return place }
         }
         return nil
+    }
+
+    /// That a sealed segment cannot be read: damage, whatever the system says of it, and no reason to stop
+    /// the writer.
+    private static func unreadable(_ position: UInt64, _ error: StorageError) -> StorageError {
+        StorageError(
+            .corrupted,
+            "the id of an event to append seems to be in the log already, at position \(position), and what "
+                + "stands there cannot be read (\(error.message)): run `tidelog verify`, then `tidelog "
+                + "repair`, and append again; events with other ids can be appended as before",
+            number: error.number, path: error.path, positions: position..<position + 1)
     }
 
     private static func isSame(_ stored: EventRecord, _ offered: EventRecord) -> Bool {

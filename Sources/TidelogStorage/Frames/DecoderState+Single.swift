@@ -61,6 +61,8 @@ extension DecoderState {
     mutating func singleCode(_ column: FrameColumn, _ index: Int) throws(StorageError) -> Int {
         let head = try self.head(column)
         guard head.hasCodes else { return head.distinct }
+        // Each event has a value of its own.
+        if head.distinct == self.count, !head.hasNone { return index + 1 }
         var reader = try self.reader(head.codes)
         var list = NumberListReader(&reader, self.count)
         let kept = list.number(index)
@@ -272,6 +274,7 @@ extension DecoderState {
             throw self.damaged("a list of texts is cut off, or of an unknown kind")
         }
         guard let found = list.index(of: name, head.distinct) else { return }
+        if head.distinct == self.count, !head.hasNone { return target.append(found) }
         let codes = try self.codes(.stream, upTo: self.count)
         for event in 0..<self.count where codes[event] == UInt32(truncatingIfNeeded: found + 1) {
             target.append(event)

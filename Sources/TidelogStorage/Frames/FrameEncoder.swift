@@ -9,6 +9,7 @@ package final class FrameEncoder {
     let dictionaryID: UInt32
     let groupsByType: Bool
     let groupThresholdBytes: Int
+    let assistant: Assistant?
     let groupBytes: Int
     var isPlaced = false
 
@@ -23,14 +24,16 @@ package final class FrameEncoder {
     ///     less well.
     ///   - groupBytes: about how many bytes of metadata and payloads a group of consecutive events has, so
     ///     that a reader of one event decompresses no more than those; 0 for one group, or groups by type.
+    ///   - assistant: who may compress the bodies of many events while the envelope is made.
     package init(
         level: Int32 = 1, dictionary: CompressionDictionary? = nil, groupsByType: Bool = false,
-        groupThresholdBytes: Int = 4096, groupBytes: Int = 0
+        groupThresholdBytes: Int = 4096, groupBytes: Int = 0, assistant: Assistant? = nil
     ) throws(StorageError) {
         self.columnCompressor = try Compressor(level: level)
         self.bodyCompressor =
-            dictionary == nil
+            dictionary == nil && assistant == nil
             ? self.columnCompressor : try Compressor(level: level, dictionary: dictionary)
+        self.assistant = assistant
         self.dictionaryID = dictionary?.id ?? 0
         self.groupsByType = groupsByType
         self.groupThresholdBytes = groupThresholdBytes
@@ -62,18 +65,19 @@ package final class FrameEncoder {
         }
     }
 
-    /// Adds events that have no place in the log yet; quicker than one by one.
+    /// Adds an event that has no place in the log yet, and gives the code of its stream: 0 for none, or the
+    /// number, from 1 on, of the distinct streams so far.
     ///
-    /// - Throws: as ``append(_:)``; the events before the one that is refused were added.
-    package func append(contentsOf records: [EventRecord]) throws(StorageError) {
+    /// - Throws: as ``append(_:)``.
+    func append(at record: UnsafePointer<EventRecord>) throws(StorageError) -> Int {
         precondition(!self.isPlaced || self.count == 0, "a frame's events are all placed or all not")
         self.isPlaced = false
-        let state = self.state
-        try records.withUnsafeBufferPointer { records throws(StorageError) in
-            guard let start = records.baseAddress else { return }
-            for index in 0..<records.count { try state.pointee.append(start + index) }
-        }
+        try self.state.pointee.append(record)
+        return Int(self.state.pointee.streams.codes[self.count - 1])
     }
+
+    /// The code of a stream that an event added so far has; nil if none has.
+    func streamCode(of stream: String) -> Int? { self.state.pointee.streams.find(stream).map { Int($0) } }
 
     /// Adds an event whose place is known; for frames that are sealed or compacted.
     ///

@@ -83,11 +83,29 @@ package final class Segment: Sendable {
             direction == .forwards ? self.block(atOrAfter: position) : self.block(atOrBefore: position)
         guard var number = start?.number else { return }
         var goesOn = true
+        var ahead = 0..<0
         while goesOn, self.blocks.indices.contains(number) {
+            self.readAhead(of: number, direction, &ahead)
             goesOn = try self.withBlock(number) { frame throws(StorageError) in
                 try body(frame, self.blocks[number].firstPosition)
             }
             number += step
+        }
+    }
+
+    /// Bytes that are read ahead of a scan; the next ones are asked for once half of them have been used.
+    private static let aheadBytes = 1 << 20
+
+    private func readAhead(of number: Int, _ direction: ScanDirection, _ ahead: inout Range<Int>) {
+        guard let start = self.starts[number], !ahead.contains(start) else { return }
+        let end = start + self.blocks[number].byteCount
+        let half = Self.aheadBytes / 2
+        if direction == .forwards {
+            self.file.pages.prefetch(start..<end + Self.aheadBytes)
+            ahead = start..<start + half
+        } else {
+            self.file.pages.prefetch(max(0, start - Self.aheadBytes)..<end)
+            ahead = max(0, start - half)..<start + 1
         }
     }
 
@@ -101,11 +119,11 @@ package final class Segment: Sendable {
         return self.file.pages.bytes(start..<start + block.byteCount)
     }
 
-    /// Asks the kernel to read blocks ahead, all at once.
+    /// Asks the kernel to read blocks ahead, all at once; each once.
     func prefetch(_ numbers: [Int]) {
         for number in numbers {
             guard let start = self.starts[number] else { continue }
-            self.file.pages.prefetch(start..<start + self.blocks[number].byteCount)
+            self.file.pages.prefetchOnce(start..<start + self.blocks[number].byteCount)
         }
     }
 

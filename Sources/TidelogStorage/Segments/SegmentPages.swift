@@ -22,6 +22,7 @@ final class SegmentPages: Sendable {
     // SAFETY: the mapping is read-only and stays until `deinit`; the bits are atomic.
     nonisolated(unsafe) private let base: UnsafeRawPointer
     nonisolated(unsafe) private let checked: UnsafeMutablePointer<Atomic<UInt64>>
+    nonisolated(unsafe) private let fetched: UnsafeMutablePointer<Atomic<UInt64>>
     private let fileBytes: Int
 
     /// Maps the file that `descriptor` stands for, and reads its table.
@@ -40,6 +41,9 @@ final class SegmentPages: Sendable {
             throw StorageError(.corrupted, "the segment's file is too short or cannot be mapped", path: path)
         }
         let base = UnsafeRawPointer(map)
+        // A device may be set to read megabytes around each page that is missed; who reads on asks for it.
+        madvise(map, fileBytes, MADV_RANDOM)
+        Self.prefetch(base, max(0, fileBytes - Self.tailBytes(fileBytes))..<fileBytes)
         let end = fileBytes - Self.tableEndBytes
         let pageBytes = Int(base.littleEndian(UInt32.self, at: end))
         let pageCount = Int(base.littleEndian(UInt32.self, at: end + 4))
@@ -69,12 +73,18 @@ final class SegmentPages: Sendable {
         (self.base, self.pageBytes, self.pageCount, self.tableDigest) = (base, pageBytes, pageCount, digest)
         let words = (pageCount + 63) / 64
         self.checked = .allocate(capacity: words)
-        for word in 0..<words { (self.checked + word).initialize(to: Atomic(0)) }
+        self.fetched = .allocate(capacity: words)
+        for word in 0..<words {
+            (self.checked + word).initialize(to: Atomic(0))
+            (self.fetched + word).initialize(to: Atomic(0))
+        }
     }
 
     deinit {
         self.checked.deinitialize(count: (self.pageCount + 63) / 64)
         self.checked.deallocate()
+        self.fetched.deinitialize(count: (self.pageCount + 63) / 64)
+        self.fetched.deallocate()
         munmap(UnsafeMutableRawPointer(mutating: self.base), self.fileBytes)
     }
 
@@ -153,10 +163,31 @@ final class SegmentPages: Sendable {
 
     /// Asks the kernel to read a range ahead.
     func prefetch(_ range: Range<Int>) {
-        let start = range.lowerBound & ~(self.pageBytes - 1)
-        madvise(
-            UnsafeMutableRawPointer(mutating: self.base + start), range.upperBound - start, MADV_WILLNEED)
+        Self.prefetch(self.base, range.clamped(to: 0..<self.fileBytes))
     }
+
+    private static func prefetch(_ base: UnsafeRawPointer, _ range: Range<Int>) {
+        // The kernel reads no more at once than it reads ahead of its own, often 128 KiB.
+        var start = range.lowerBound & ~(Self.systemPageBytes - 1)
+        while start < range.upperBound {
+            let count = min(128 << 10, range.upperBound - start)
+            madvise(UnsafeMutableRawPointer(mutating: base + start), count, MADV_WILLNEED)
+            start += count
+        }
+    }
+
+    private static let systemPageBytes = sysconf(Int32(_SC_PAGESIZE))
+
+    /// Asks the kernel to read a range ahead, once.
+    func prefetchOnce(_ range: Range<Int>) {
+        let page = range.lowerBound / self.pageBytes
+        let bit: UInt64 = 1 << UInt64(page & 63)
+        let before = (self.fetched + page / 64).pointee.bitwiseOr(bit, ordering: .relaxed)
+        if before.oldValue & bit == 0 { self.prefetch(range) }
+    }
+
+    /// What opening reads stands in so many bytes at the end: the directory, the dictionary, the table.
+    private static func tailBytes(_ fileBytes: Int) -> Int { fileBytes / 200 + (64 << 10) }
 }
 
 /// One of the trees of a sealed segment's file, walked without LMDB: pages are checked against their digests,

@@ -8,7 +8,9 @@ struct ProcessTests {
     let directory = ScratchDirectory()
     var path: String { self.directory.file("a.mdb") }
 
-    @Test("a process killed in a write transaction leaves nothing, and the next writer goes on", .startsProcesses)
+    @Test(
+        "a process killed in a write transaction leaves nothing, and the next writer goes on",
+        .startsProcesses)
     func killedWriter() async throws {
         let environment = try self.directory.open()
         let database = try environment.openDatabase("x", integerKeys: true, create: true)
@@ -61,7 +63,9 @@ struct ProcessTests {
         }
     }
 
-    @Test("a file that another process let grow beyond this one's map says to reopen with a larger one", .startsProcesses)
+    @Test(
+        "a file that another process let grow beyond this one's map says to reopen with a larger one",
+        .startsProcesses)
     func grownBeyondMap() async throws {
         let environment = try self.directory.open { $0.mapSizeBytes = 1 << 20 }
         _ = try environment.openDatabase("x", integerKeys: true, create: true)

@@ -95,7 +95,9 @@ struct VerificationTests {
         let log = SampleLog(seed: 40)
         let engine = try log.open()
         // One "é" of one code point, one of two: equal to Swift, and not to the log.
-        for (index, name) in ["caf\u{E9}", "cafe\u{301}", "caf\u{E9}", "caf\u{E9}", "cafe\u{301}"].enumerated() {
+        for (index, name) in ["caf\u{E9}", "cafe\u{301}", "caf\u{E9}", "caf\u{E9}", "cafe\u{301}"]
+            .enumerated()
+        {
             if index == 2 { _ = try engine.seal() }
             _ = try engine.appendBlocking([
                 EventRecord(id: .text("e\(index)"), type: "t", stream: name, timestamp: 1)

@@ -71,6 +71,41 @@ struct SegmentDamageTests {
                 == sealed.sample.events)
     }
 
+    @Test("a damaged block costs its own events, and nothing else of the segment")
+    func damagedBlock() throws {
+        let sealed = try Sealed(events: 400)
+        var number = 0
+        do {
+            let segment = try Segment.open(directory: sealed.directory, info: sealed.info)
+            #expect(segment.blocks.count > 3)
+            number = segment.blocks.count / 2
+            let offset = try segment.withBlock(number) { segment.file.pages.range(of: $0).lowerBound }
+            var byte: UInt8 = 0
+            let descriptor = try Files.open(sealed.path, flags: O_RDWR)
+            #expect(pread(descriptor.number, &byte, 1, offset + 150) == 1)
+            byte ^= 0x40
+            #expect(pwrite(descriptor.number, &byte, 1, offset + 150) == 1)
+        }
+        let segment = try Segment.open(directory: sealed.directory, info: sealed.info)
+        let decoder = FrameDecoder()
+        var lost: [Int] = []
+        for block in segment.blocks {
+            do throws(StorageError) {
+                try segment.withBlock(block.number) { frame throws(StorageError) in
+                    try decoder.load(
+                        frame, expectedFirstPosition: block.firstPosition, copies: false,
+                        dictionary: segment.dictionary(id:))
+                }
+            } catch {
+                #expect(error.code == .corrupted && error.path == sealed.path)
+                #expect(error.positions == block.firstPosition..<block.lastPosition + 1)
+                lost.append(block.number)
+            }
+        }
+        decoder.unload()
+        #expect(lost == [number])
+    }
+
     /// What the indexes say of every event.
     private static func answers(
         _ segment: Segment, _ sample: SegmentSample

@@ -18,7 +18,8 @@ package struct StepCampaign {
     /// Lets `action` happen at every `stride`-th call of `scenario` from `first` on; answers how many calls
     /// it has.
     package mutating func run(
-        _ scenario: Scenario, _ action: Fault.Action, error: Int32 = 0, from first: Int = 0, every stride: Int = 1
+        _ scenario: Scenario, _ action: Fault.Action, error: Int32 = 0, from first: Int = 0,
+        every stride: Int = 1
     ) throws -> Int {
         var step = first
         while true {
@@ -110,7 +111,8 @@ package struct StepCampaign {
     private static func start(_ scenario: Scenario, _ place: Workplace, _ fault: Fault) throws -> Spawned {
         try Spawned(
             [
-                "step", place.directory, "--scenario", scenario.rawValue, "--action", "\(fault.action.rawValue)",
+                "step", place.directory, "--scenario", scenario.rawValue, "--action",
+                "\(fault.action.rawValue)",
                 "--step", "\(fault.step)", "--error", "\(fault.error)",
             ], output: place.directory + "/said")
     }
@@ -136,7 +138,8 @@ package struct StepCampaign {
 extension StepCampaign {
     /// What may go wrong at a call, and how a report names it.
     package static let faults: [(name: String, action: Fault.Action, error: Int32)] = [
-        ("killed", .kill, 0), ("killed in the middle of a write", .tear, 0), ("an error of the disk", .fail, EIO),
+        ("killed", .kill, 0), ("killed in the middle of a write", .tear, 0),
+        ("an error of the disk", .fail, EIO),
         ("one call finds the disk full", .fail, ENOSPC), ("the disk stays full", .full, ENOSPC),
         ("no more descriptors", .fail, EMFILE),
     ]

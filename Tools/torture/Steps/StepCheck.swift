@@ -77,8 +77,11 @@ struct StepCheck {
             guard position == next else { throw Failure("position \(next) is missing, \(position) follows") }
             next += 1
             guard let its = Self.number(stored) else { continue }  // somebody else's
-            guard its == number else { throw Failure("e-\(its) stands at \(position), after e-\(number - 1)") }
-            guard stored.event == Workplace.event(number), stored.revision?.rawValue == UInt64(number / 7) else {
+            guard its == number else {
+                throw Failure("e-\(its) stands at \(position), after e-\(number - 1)")
+            }
+            guard stored.event == Workplace.event(number), stored.revision?.rawValue == UInt64(number / 7)
+            else {
                 throw Failure("e-\(number) is not what was appended: \(stored)")
             }
             number += 1
@@ -86,7 +89,9 @@ struct StepCheck {
         guard hidden == 0 || hidden == Int(Workplace.truncated.revision) else {
             throw Failure("\(hidden) events are hidden, and \(Workplace.truncated.revision) were to be")
         }
-        if self.said("TRUNCATED"), hidden == 0 { throw Failure("the truncation that was acknowledged is lost") }
+        if self.said("TRUNCATED"), hidden == 0 {
+            throw Failure("the truncation that was acknowledged is lost")
+        }
         try self.checkAcknowledged(places)
         try self.checkBorder(number)
     }

@@ -146,7 +146,8 @@ struct HeadFrames {
             name, span in
             .finding(
                 RecoveryFinding(
-                    .stream, "stream '\(name.text)' begins at revision \(span.first), and its head is missing",
+                    .stream,
+                    "stream '\(name.text)' begins at revision \(span.first), and its head is missing",
                     file: Head.Names.head))
         }
     }

@@ -104,7 +104,8 @@ final class RepairWriter {
         for (name, next) in remains.lostStreams {
             self.lostStreams.insert(name)
             self.know(
-                name.text, next: next, positions: candidate.positions.lowerBound...candidate.positions.lowerBound)
+                name.text, next: next,
+                positions: candidate.positions.lowerBound...candidate.positions.lowerBound)
         }
         guard let first = remains.blocks.first, let last = remains.blocks.last else {
             self.dropped.append(file)
