@@ -3,7 +3,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 SWIFT ?= swift
-TRAITS ?=
+TRAITS ?= --enable-all-traits
 FILTER ?=
 ARGS ?=
 

@@ -13,10 +13,19 @@ let package = Package(
         .library(name: "TidelogTesting", targets: ["TidelogTesting"]),
         .executable(name: "tidelog", targets: ["tidelog-tool"]),
     ],
+    // What an app links only if it says so: `.package(…, traits: ["ServiceLifecycle"])`.
+    traits: [
+        .default(enabledTraits: []),
+        .trait(
+            name: "ServiceLifecycle", description: "Buses and logs as services of swift-service-lifecycle"),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
         // The two C libraries of the core, found through pkg-config.
@@ -28,6 +37,9 @@ let package = Package(
         // Calls of Linux that Swift's Glibc module lacks; headers alone.
         .systemLibrary(name: "CTidelogSystem"),
 
+        // What the bus needs of a thread: a few words of its own, and barriers.
+        .target(name: "CTidelogThread"),
+
         // Bytes, checksums, commits; the only door to the two C libraries.
         .target(
             name: "TidelogStorage", dependencies: ["CTidelogLMDB", "CTidelogZstd", "CTidelogSystem"],
@@ -36,9 +48,14 @@ let package = Package(
         .target(
             name: "Tidelog",
             dependencies: [
-                "TidelogStorage",
+                "CTidelogThread", "TidelogStorage",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(
+                    name: "ServiceLifecycle", package: "swift-service-lifecycle",
+                    condition: .when(traits: ["ServiceLifecycle"])),
                 .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],
             swiftSettings: settings),
         // What an app's tests import.
@@ -79,7 +96,12 @@ let package = Package(
         .testTarget(
             name: "TidelogStorageTests", dependencies: ["TidelogStorage"], swiftSettings: settings),
         .testTarget(
-            name: "TidelogTests", dependencies: ["Tidelog", "TidelogStorage", "TidelogTesting"],
+            name: "TidelogTests",
+            dependencies: [
+                "Tidelog", "TidelogStorage", "TidelogTesting",
+                .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "ModelTests", dependencies: ["Tidelog", "TidelogTesting"], swiftSettings: settings
@@ -97,6 +119,10 @@ let package = Package(
                 "Tidelog", "TidelogTesting", "tidelog-tool", "example-event-sourcing", "example-cqrs",
                 "example-saga", "example-audit-trail", "example-schema-migration",
             ],
+            swiftSettings: settings),
+        // The examples of the documents; each says what it does and checks it.
+        .testTarget(
+            name: "BusExamples", dependencies: ["Tidelog", "TidelogTesting"], path: "Docs/Examples/Bus",
             swiftSettings: settings),
         // Reads the source: sizes, directions of imports, banned calls.
         .testTarget(name: "TidyTests", path: "Tools/tidy", swiftSettings: settings),

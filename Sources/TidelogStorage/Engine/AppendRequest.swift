@@ -102,11 +102,14 @@ final class AppendRequest: Sendable {
     let events: PreparedEvents
     let conditions: AppendConditions
     let caller: Caller
+    /// What it takes in the queue and, at most, in the head.
+    let bytes: Int
 
     init(_ events: PreparedEvents, _ conditions: AppendConditions, _ caller: Caller) {
         self.events = events
         self.conditions = conditions
         self.caller = caller
+        self.bytes = events.bytes + RecordChange.byteCount(conditions.changes)
     }
 
     func reply(_ result: Result<AppendOutcome, StorageError>) {

@@ -77,7 +77,7 @@ package final class LogWriter: Sendable {
     func submit(_ request: AppendRequest) -> StorageError? {
         self.enqueue { state in
             state.requests.append(request)
-            state.waitingBytes += request.events.bytes
+            state.waitingBytes += request.bytes
             if state.waitingBytes > self.options.maximumWaitingBytes {
                 self.congestion.store(true, ordering: .relaxed)
             }

@@ -78,7 +78,7 @@ struct WriteBatch {
 
     private mutating func attempt(_ requests: [AppendRequest]) throws(StorageError) {
         let engine = self.engine
-        let bytes = requests.reduce(0) { $0 + $1.events.bytes }
+        let bytes = requests.reduce(0) { $0 + $1.bytes }
         try engine.head.ensureRoom(for: bytes)
         let transaction = try engine.head.beginWrite()
         let id = transaction.id
