@@ -68,6 +68,8 @@ public struct EventLogConfiguration: Sendable {
     public var allowsNetworkFileSystem = false
     /// Where the log says what cannot be thrown. Default: a logger labelled `tidelog`.
     public var logger = Logger(label: "tidelog")
+    /// Metrics and spans of its consumers. Default: none.
+    public var consumerTelemetry = ConsumerTelemetry()
 
     /// A configuration of defaults.
     public init() {}

@@ -28,7 +28,7 @@ public final class EventLog: Sendable {
         self.configuration = configuration
         self.engine = engine
         self.schemas = SchemaRegistry(engine: engine, logger: configuration.logger)
-        self.subscriptions = SubscriptionHub(engine: engine, logger: configuration.logger)
+        self.subscriptions = SubscriptionHub(engine: engine, configuration)
     }
 
     deinit {

@@ -34,9 +34,13 @@ package final class SubscriptionHub: Sendable {
 
     private let logger: Logger
 
-    init(engine: LogEngine, logger: Logger) {
+    /// Metrics and spans; nil if nobody asked for them.
+    let instruments: ConsumerInstruments?
+
+    init(engine: LogEngine, _ configuration: EventLogConfiguration) {
         self.engine = engine
-        self.logger = logger
+        self.logger = configuration.logger
+        self.instruments = ConsumerInstruments(configuration.consumerTelemetry)
         self.pollInterval = engine.options.pollInterval.wholeNanoseconds
     }
 
@@ -71,33 +75,47 @@ package final class SubscriptionHub: Sendable {
 
     // MARK: Changes and reads
 
-    /// Changes a consumer's ledger in the writer's next transaction; returns once that is durable.
-    func change<Value: Sendable>(
+    /// Hands the writer a change of a consumer's ledger, after all that were handed to it before. `reply` learns
+    /// what came of it once it is durable; if it is refused, at once.
+    func submit<Value: Sendable>(
         _ name: String, number: UInt64?,
-        _ body: @escaping @Sendable (inout Ledger) throws(StorageError) -> (Value, mustWrite: Bool)
-    ) async throws(EventLogError) -> Value {
-        let outcome = Lock<Result<(Value, UInt64), StorageError>?>(nil)
+        _ body: @escaping @Sendable (inout Ledger) throws(StorageError) -> (Value, mustWrite: Bool),
+        raisesControl: Bool = false, reply: @escaping @Sendable (Result<Value, EventLogError>) -> Void
+    ) {
+        let outcome = Lock<(value: Value, number: UInt64, moved: LedgerMove)?>(nil)
         let ledgers = self.ledgers
-        do throws(StorageError) {
-            try await self.engine.change(
-                HeadChange { transaction throws(StorageError) in
-                    let (value, didWrite) = try ledgers.change(name, number: number, in: transaction) {
-                        (ledger) throws(StorageError) in
-                        let (value, mustWrite) = try body(&ledger)
-                        return ((value, ledger.number), mustWrite: mustWrite)
-                    }
-                    outcome.withLock { $0 = .success(value) }
-                    return didWrite
-                })
-        } catch {
-            // What the transaction made of the ledger is undone: read it anew.
-            if let known = try? outcome.withLock({ $0 })?.get() { self.ledgers.forget(known.1) }
-            throw EventLogError(error)
+        let change = HeadChange { transaction throws(StorageError) in
+            let (value, didWrite) = try ledgers.change(name, number: number, in: transaction) {
+                (ledger) throws(StorageError) in
+                let before = ledger.counters
+                let (value, mustWrite) = try body(&ledger)
+                return ((value, ledger.number, LedgerMove(before, ledger)), mustWrite: mustWrite)
+            }
+            outcome.withLock { $0 = value }
+            if raisesControl { try ControlCounter.raise(in: transaction) }
+            return didWrite || raisesControl
         }
-        guard case .success(let (value, _)) = outcome.withLock({ $0 }) else {
-            throw EventLogError(.closed, "the log closed before the change was made")
+        self.engine.submit(change) { [self] error in
+            let known = outcome.withLock { $0 }
+            if let error {
+                // What the transaction made of the ledger is undone: read it anew.
+                if let known { ledgers.forget(known.number) }
+                reply(.failure(EventLogError(error)))
+            } else if let known {
+                self.report(known.moved, of: name)
+                reply(.success(known.value))
+            } else {
+                reply(.failure(EventLogError(.closed, "the log closed before the change was made")))
+            }
         }
-        return value
+    }
+
+    /// Tells what a commit has changed, if anybody wants to know.
+    func report(_ move: LedgerMove, of name: String) {
+        guard let instruments = self.instruments else { return }
+        let end = self.engine.knownEnd
+        instruments.report(
+            name, from: move.old, to: move.new, lag: end - min(end, move.checkpoint))
     }
 
     /// Reads records on a thread that may block.
@@ -178,7 +196,9 @@ package final class SubscriptionHub: Sendable {
     /// Takes the last member of a consumer out of this process.
     func remove(_ core: ConsumerCore) {
         self.state.withLock { state in
-            if state.cores[core.number] === core { state.cores[core.number] = nil }
+            // Another core may have taken its place, with deadlines of its own.
+            guard state.cores[core.number] === core else { return }
+            state.cores[core.number] = nil
             state.deadlines[core.number] = nil
         }
     }
@@ -287,7 +307,8 @@ package final class SubscriptionHub: Sendable {
             }
             return (Array(state.cores.values), state.thread, state.watcher, state.presence)
         }
-        for core in cores { core.shutDown() }
+        let endings = cores.map { $0.end() }
+        for ending in endings { ending.wait() }
         watcher?.cancel()
         self.signal.wake()
         thread?.join()

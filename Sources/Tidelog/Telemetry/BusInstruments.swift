@@ -191,7 +191,7 @@ final class BusInstruments: Sendable {
 }
 
 /// Carries a trace's context in an event's metadata: the headers of W3C Trace Context as keys.
-private struct TraceCarrier: Injector, Extractor {
+struct TraceCarrier: Injector, Extractor {
     func inject(_ value: String, forKey key: String, into carrier: inout EventMetadata) {
         carrier[key] = .string(value)
     }

@@ -21,6 +21,21 @@ public enum TelemetryNames {
     /// The dimension that tells buses of a process apart.
     public static let busDimension = "bus"
 
+    // Metrics of consumers; each has the dimension `consumer`.
+
+    /// Counter: events handed to a process, retries among them.
+    public static let consumerDelivered = "tidelog.consumer.delivered"
+    /// Counter: events acknowledged.
+    public static let consumerAcknowledged = "tidelog.consumer.acknowledged"
+    /// Counter: deliveries that failed and will be made again.
+    public static let consumerRetried = "tidelog.consumer.retried"
+    /// Counter: events given up on.
+    public static let consumerDeadLettered = "tidelog.consumer.dead_lettered"
+    /// Gauge: positions from the consumer's offset to the end of the log.
+    public static let consumerLag = "tidelog.consumer.lag"
+    /// The dimension that tells consumers apart.
+    public static let consumerDimension = "consumer"
+
     // Attributes of spans.
 
     /// What carries the messages: `tidelog`.
@@ -39,6 +54,10 @@ public enum TelemetryNames {
     public static let messagingBodySize = "messaging.message.body.size"
     /// The bus's name.
     public static let messagingClientID = "messaging.client.id"
+    /// The consumer's name.
+    public static let messagingConsumerGroup = "messaging.consumer.group.name"
+    /// How many events share the call of a handler.
+    public static let messagingBatchCount = "messaging.batch.message_count"
 
     // Metadata of log lines.
 

@@ -154,7 +154,7 @@ struct ConsumerTests {
             let log = try await open(.init())
             var settings = ConsumerSettings()
             settings.prefetch = 16
-            let seen = Seen()
+            let seen = Witness()
             let members = try await (0..<4).asyncMap { _ in try await log.consumer("c", settings: settings) }
             let tasks = members.enumerated().map { number, member in
                 Task {
@@ -202,13 +202,15 @@ struct ConsumerTests {
         }
     }
 
-    @Test(
-        "thousands of members that join and leave lose nothing and leave nothing behind",
-        .disabled("does not end when the last member leaves while another one of the process joins"))
+    @Test("thousands of members that join and leave lose nothing and leave nothing behind")
     func churn() async throws {
         try await withTemporaryLog { _, open in
             let log = try await open(.init())
             try await log.append(Self.events(0..<3000))
+            var settings = ConsumerSettings()
+            // The last member gives back what was fetched ahead, so that stays small.
+            settings.prefetch = 16
+            try await log.consumers.create("c", settings: settings)
             let handled = try await withThrowingTaskGroup(of: [UInt64].self) { group in
                 for task in 0..<10 {
                     group.addTask {
@@ -242,7 +244,7 @@ struct ConsumerTests {
 }
 
 /// What handlers saw.
-actor Seen {
+actor Witness {
     var positions: [UInt64] = []
     var problems: [String] = []
     var members: Set<Int> = []

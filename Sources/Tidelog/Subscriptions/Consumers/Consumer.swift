@@ -22,21 +22,20 @@ public final class Consumer: Sendable {
     private let pullLane: Int32
     private let hasLeft = Lock(false)
 
-    init(log: EventLog, core: ConsumerCore) {
-        self.log = log
-        self.core = core
+    /// Nil if the core has ended meanwhile: then another one is to be had.
+    init?(log: EventLog, core: ConsumerCore) {
         let (events, continuation) = AsyncStream.makeStream(
             of: ConsumerEvent.self, bufferingPolicy: .bufferingNewest(256))
+        guard let member = core.join(continuation) else { return nil }
+        self.log = log
+        self.core = core
         self.events = events
-        self.member = core.join(continuation)
+        self.member = member
         self.pullLane = core.addLane(self.member)
     }
 
     deinit {
-        guard !self.hasLeft.withLock({ $0 }), self.core.leave(self.member) else { return }
-        let core = self.core
-        core.hub.remove(core)
-        if !core.hub.engine.pool.submit({ core.shutDown() }) { core.fail(ConsumerCore.closedError) }
+        if !self.hasLeft.withLock({ $0 }) { _ = self.core.leave(self.member) }
     }
 
     /// Its name, shared by all members.
@@ -165,7 +164,11 @@ public final class Consumer: Sendable {
                 taken = more
             }
             do {
-                try await handler(taken)
+                if let instruments = self.core.hub.instruments {
+                    try await instruments.handling(taken) { [taken] in try await handler(taken) }
+                } else {
+                    try await handler(taken)
+                }
                 for delivery in taken {
                     self.settle { () throws(EventLogError) in try delivery.acknowledge() }
                 }
@@ -176,7 +179,9 @@ public final class Consumer: Sendable {
     }
 
     private func fail(_ deliveries: [Delivery], _ error: any Error) {
-        let isStopping = error is CancellationError && Task.isCancelled
+        let isCancellation =
+            error is CancellationError || (error as? EventLogError)?.code == .cancelled
+        let isStopping = isCancellation && Task.isCancelled
         let isPermanent = self.core.settings.retry.isPermanent(error)
         for delivery in deliveries {
             self.settle { () throws(EventLogError) in
@@ -217,12 +222,10 @@ public final class Consumer: Sendable {
             return !left
         }
         guard isFirst else { return }
-        let core = self.core
-        if core.leave(self.member) {
-            core.hub.remove(core)
-            _ = try? await blocking { () throws(StorageError) in core.shutDown() }
+        if let ending = self.core.leave(self.member) {
+            _ = await ending.wait()
         } else {
-            try? await core.flush()
+            try? await self.core.flush()
         }
     }
 

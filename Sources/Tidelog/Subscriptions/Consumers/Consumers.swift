@@ -11,9 +11,12 @@ extension EventLog {
         _ name: String, settings: ConsumerSettings? = nil
     ) async throws(EventLogError) -> Consumer {
         let (number, actual, ledger) = try await self.consumers.open(name, settings)
-        return Consumer(
-            log: self,
-            core: try self.subscriptions.core(name, settings: actual, number: number, ledger: ledger))
+        while true {
+            let core = try self.subscriptions.core(name, settings: actual, number: number, ledger: ledger)
+            if let consumer = Consumer(log: self, core: core) { return consumer }
+            // Its last member has left since: what it gives back is on its way, and before what another asks for.
+            self.subscriptions.remove(core)
+        }
     }
 
     /// The consumers of this log: how they stand, and their control, also while they run, in any process.

@@ -32,51 +32,99 @@ extension ConsumerCore {
         self.signal()
     }
 
-    /// Commits what was settled and gives everything else back. Blocks until that is durable, or refused.
-    func shutDown() {
-        let (report, name, takers, settling, pump, members) = self.state.withLock { state in
-            state.isStopping = true
-            var report = SessionReport()
-            for batch in state.batches.values {
-                for range in batch.takeAcknowledged() { report.finished.append((batch.grant.number, range)) }
-                batch.lose()
-            }
-            report.finished.append(contentsOf: state.vanished)
-            report.failed = state.failed
-            report.released = state.released
-            (state.batches, state.queue) = ([:], DeliveryQueue())
-            defer { (state.takers, state.settling) = ([], []) }
-            return (
-                report, state.name, state.takers, state.settling, Self.signal(&state),
-                state.members.values.map(\.events)
-            )
-        }
+    /// Ends the core: what was settled is committed, and everything else given back.
+    func end() -> CoreEnding {
+        let (ending, pump) = self.state.withLock { (self.end(&$0), Self.signal(&$0)) }
         pump?.resume()
-        let hub = self.hub
-        let session = hub.session
-        let number = self.number
-        let done = WakeSignal()
-        let failure = Lock<StorageError?>(nil)
-        hub.engine.submit(
-            HeadChange { (transaction) throws(StorageError) in
-                let (_, didWrite) = try hub.ledgers.change(name, number: number, in: transaction) {
-                    (ledger) throws(StorageError) in
-                    _ = ledger.note(report, from: session, .now)
-                    ledger.leave(session)
-                    return ((), mustWrite: true)
-                }
-                try ControlCounter.raise(in: transaction)
-                return didWrite
-            }
-        ) { error in
-            failure.withLock { $0 = error }
-            if error != nil { hub.ledgers.forget(number) }
-            done.wake()
+        return ending
+    }
+
+    /// As ``end()``, under the lock: the change is with the writer before anybody sees that the core has ended.
+    /// So a core that takes its place comes after it in the writer's order, and the grants of that one, which
+    /// have the same session, are not among those that are given back here.
+    func end(_ state: inout CoreState) -> CoreEnding {
+        if let ending = state.ending { return ending }
+        var report = SessionReport()
+        for batch in state.batches.values {
+            for range in batch.takeAcknowledged() { report.finished.append((batch.grant.number, range)) }
+            batch.lose()
         }
-        done.wait()
-        let error = failure.withLock { $0 }.map { EventLogError($0) }
-        for taker in takers { taker.reply.resume(returning: .success(nil)) }
-        for waiter in settling { waiter.reply.resume(returning: error) }
-        for member in members { member.finish() }
+        report.finished.append(contentsOf: state.vanished)
+        (report.failed, report.released) = (state.failed, state.released)
+        let ending = CoreEnding(
+            takers: state.takers, settling: state.settling, members: state.members.values.map(\.events))
+        state.ending = ending
+        (state.batches, state.queue) = ([:], DeliveryQueue())
+        (state.takers, state.settling) = ([], [])
+        let session = self.hub.session
+        self.hub.submit(
+            state.name, number: self.number,
+            { [report] ledger in
+                _ = ledger.note(report, from: session, .now)
+                ledger.leave(session)
+                return ((), mustWrite: true)
+            }, raisesControl: true
+        ) { result in
+            if case .failure(let error) = result { ending.finish(error) } else { ending.finish(nil) }
+        }
+        return ending
+    }
+}
+
+/// The end of a core: over once its last change is durable, or refused.
+final class CoreEnding: Sendable {
+    private struct State {
+        var isOver = false
+        var error: EventLogError?
+        var takers: [Taker]
+        var settling: [Settling]
+        var members: [AsyncStream<ConsumerEvent>.Continuation]
+        var waiting: [UnsafeContinuation<EventLogError?, Never>] = []
+        var threads: [WakeSignal] = []
+    }
+
+    private let state: Lock<State>
+
+    init(
+        takers: [Taker], settling: [Settling], members: [AsyncStream<ConsumerEvent>.Continuation]
+    ) {
+        self.state = Lock(State(takers: takers, settling: settling, members: members))
+    }
+
+    /// Tells everybody who waited for something of the core.
+    func finish(_ error: EventLogError?) {
+        let state = self.state.withLock { state in
+            (state.isOver, state.error) = (true, error)
+            defer { (state.takers, state.settling, state.members) = ([], [], []) }
+            defer { (state.waiting, state.threads) = ([], []) }
+            return state
+        }
+        for taker in state.takers { taker.reply.resume(returning: .success(nil)) }
+        for waiter in state.settling { waiter.reply.resume(returning: error) }
+        for member in state.members { member.finish() }
+        for reply in state.waiting { reply.resume(returning: error) }
+        for thread in state.threads { thread.wake() }
+    }
+
+    /// Suspends until the end is over; answers why it could not be made durable.
+    func wait() async -> EventLogError? {
+        await withUnsafeContinuation { (reply: UnsafeContinuation<EventLogError?, Never>) in
+            let known = self.state.withLock { state -> EventLogError?? in
+                if state.isOver { return .some(state.error) }
+                state.waiting.append(reply)
+                return nil
+            }
+            if let known { reply.resume(returning: known) }
+        }
+    }
+
+    /// As ``wait()-async``, for threads that may block.
+    func wait() {
+        let signal = WakeSignal()
+        let isOver = self.state.withLock { state in
+            if !state.isOver { state.threads.append(signal) }
+            return state.isOver
+        }
+        if !isOver { signal.wait() }
     }
 }

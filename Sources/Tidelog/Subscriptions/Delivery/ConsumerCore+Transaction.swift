@@ -3,7 +3,7 @@ import TidelogStorage
 // One change of the ledger, and what follows from it in this process.
 extension ConsumerCore {
     /// What has gathered for the ledger.
-    private struct Gathered {
+    private struct Gathered: Sendable {
         var report = SessionReport()
         var settling: [Settling] = []
         var members: Int?
@@ -14,11 +14,11 @@ extension ConsumerCore {
     func transact(
         _ plan: Plan, _ proposal: Proposal?, _ records: [PlacedRecord], _ renewed: [UInt64]
     ) async throws(EventLogError) {
-        let gathered = self.gather(renewed)
+        guard let (gathered, result) = await self.change(plan, proposal, renewed) else { return }
         let outcome: Outcome
-        do throws(EventLogError) {
-            outcome = try await self.change(gathered, plan, proposal)
-        } catch {
+        switch result {
+        case .success(let answer): outcome = answer
+        case .failure(let error):
             self.putBack(gathered, error)
             throw error
         }
@@ -36,29 +36,27 @@ extension ConsumerCore {
         try await self.take(grant, epoch: outcome.snapshot.epoch, records)
     }
 
-    private func gather(_ renewed: [UInt64]) -> Gathered {
-        self.state.withLock { state in
-            var gathered = Gathered(name: state.name)
-            gathered.report.renewed = renewed
-            for batch in state.batches.values {
-                for range in batch.takeAcknowledged() {
-                    gathered.report.finished.append((batch.grant.number, range))
-                }
+    private static func gather(_ state: inout CoreState, _ renewed: [UInt64]) -> Gathered {
+        var gathered = Gathered(name: state.name)
+        gathered.report.renewed = renewed
+        for batch in state.batches.values {
+            for range in batch.takeAcknowledged() {
+                gathered.report.finished.append((batch.grant.number, range))
             }
-            gathered.report.finished.append(contentsOf: state.vanished)
-            gathered.report.failed = state.failed
-            gathered.report.released = state.released
-            gathered.settling = state.settling
-            if state.membersChanged { gathered.members = state.members.count }
-            gathered.mustReclaim =
-                state.mustReclaim || !renewed.isEmpty
-                || (state.snapshot.foreignDeadline.map { $0 <= BootClock.now } ?? false)
-            (state.failed, state.released, state.vanished) = ([], [], [])
-            state.withheld = []
-            (state.settling, state.membersChanged, state.mustReclaim) = ([], false, false)
-            (state.lingerUntil, state.advanceAt) = (nil, nil)
-            return gathered
         }
+        gathered.report.finished.append(contentsOf: state.vanished)
+        gathered.report.failed = state.failed
+        gathered.report.released = state.released
+        gathered.settling = state.settling
+        if state.membersChanged { gathered.members = state.members.count }
+        gathered.mustReclaim =
+            state.mustReclaim || !renewed.isEmpty
+            || (state.snapshot.foreignDeadline.map { $0 <= BootClock.now } ?? false)
+        (state.failed, state.released, state.vanished) = ([], [], [])
+        state.withheld = []
+        (state.settling, state.membersChanged, state.mustReclaim) = ([], false, false)
+        (state.lingerUntil, state.advanceAt) = (nil, nil)
+        return gathered
     }
 
     /// After a failure: what was settled is settled later, and who waits for it learns why.
@@ -76,17 +74,35 @@ extension ConsumerCore {
         for waiter in gathered.settling { waiter.reply.resume(returning: error) }
     }
 
+    /// Makes one change with all that has gathered; nil if the core has ended.
+    ///
+    /// It is handed to the writer under the lock, so that it comes before the core's last change.
     private func change(
-        _ gathered: Gathered, _ plan: Plan, _ proposal: Proposal?
-    ) async throws(EventLogError) -> Outcome {
+        _ plan: Plan, _ proposal: Proposal?, _ renewed: [UInt64]
+    ) async -> (Gathered, Result<Outcome, EventLogError>)? {
+        await withUnsafeContinuation {
+            (reply: UnsafeContinuation<(Gathered, Result<Outcome, EventLogError>)?, Never>) in
+            let isSubmitted = self.state.withLock { state in
+                if state.isStopping { return false }
+                let gathered = Self.gather(&state, renewed)
+                let advance = proposal ?? Self.emptyProposal(state, plan)
+                self.submit(gathered, capacity: plan.capacity, advance) { result in
+                    reply.resume(returning: (gathered, result))
+                }
+                return true
+            }
+            if !isSubmitted { reply.resume(returning: nil) }
+        }
+    }
+
+    private func submit(
+        _ gathered: Gathered, capacity: Int, _ advance: Proposal?,
+        reply: @escaping @Sendable (Result<Outcome, EventLogError>) -> Void
+    ) {
         let hub = self.hub
         let session = hub.session
-        let report = gathered.report
-        let members = gathered.members
-        let mustReclaim = gathered.mustReclaim
-        let capacity = plan.capacity
-        let advance = proposal ?? self.emptyProposal(plan)
-        return try await hub.change(gathered.name, number: self.number) { (ledger) throws(StorageError) in
+        let (report, members, mustReclaim) = (gathered.report, gathered.members, gathered.mustReclaim)
+        let body = { @Sendable (ledger: inout Ledger) throws(StorageError) -> (Outcome, mustWrite: Bool) in
             let moment = Moment.now
             let before = (ledger.frontier, ledger.boot, ledger.participants)
             if let members {
@@ -109,13 +125,13 @@ extension ConsumerCore {
                 Outcome(verdict: verdict, grant: grant, snapshot: snapshot, losers: losers), mustWrite
             )
         }
+        hub.submit(gathered.name, number: self.number, body, reply: reply)
     }
 
     /// Moves the offset past what was read and is none of the consumer's business.
-    private func emptyProposal(_ plan: Plan) -> Proposal? {
-        let scanned = self.state.withLock { $0.scannedTo }
-        guard scanned > plan.frontier else { return nil }
-        return Proposal(epoch: plan.epoch, from: plan.frontier, to: scanned)
+    private static func emptyProposal(_ state: CoreState, _ plan: Plan) -> Proposal? {
+        guard state.scannedTo > plan.frontier else { return nil }
+        return Proposal(epoch: plan.epoch, from: plan.frontier, to: state.scannedTo)
     }
 
     private func apply(
@@ -194,9 +210,26 @@ extension ConsumerCore {
         let engine = self.hub.engine
         do throws(StorageError) {
             return try await engine.pool.run { () throws(StorageError) in
-                var records: [PlacedRecord?] = []
-                for position in positions { records.append(try engine.record(at: position)) }
-                return (records, try engine.currentView().state.firstPosition)
+                var found: [PlacedRecord?] = []
+                found.reserveCapacity(positions.count)
+                // Neighbours are read together: one by one each would be looked for in its frame anew.
+                var start = 0
+                while start < positions.count {
+                    var end = start + 1
+                    while end < positions.count, positions[end] == positions[end - 1] + 1 { end += 1 }
+                    if end == start + 1 {
+                        found.append(try engine.record(at: positions[start]))
+                    } else {
+                        var query = RecordQuery()
+                        query.positions = positions[start]..<positions[end - 1] + 1
+                        var records = try engine.records(query)[...]
+                        for position in positions[start..<end] {
+                            found.append(records.first?.position == position ? records.removeFirst() : nil)
+                        }
+                    }
+                    start = end
+                }
+                return (found, try engine.currentView().state.firstPosition)
             }
         } catch {
             throw EventLogError(error)

@@ -210,11 +210,15 @@ final class ConsumerCore: Sendable {
 
     /// Suspends until everything that was settled so far is durable.
     func flush() async throws(EventLogError) {
+        if let ending = self.state.withLock({ $0.ending }) {
+            if let failure = await ending.wait() { throw failure }
+            return
+        }
         let failure = await withUnsafeContinuation { (reply: UnsafeContinuation<EventLogError?, Never>) in
             let (answer, pump) = self.state.withLock {
                 state -> (EventLogError??, UnsafeContinuation<Void, Never>?) in
                 if let failure = state.failure { return (failure, nil) }
-                if state.isStopping { return (.some(nil), nil) }
+                if state.isStopping { return (.some(Self.closedError), nil) }
                 state.settling.append(Settling(grant: 0, indexes: 0..<0, reply: reply))
                 return (nil, Self.signal(&state))
             }
@@ -231,9 +235,10 @@ final class ConsumerCore: Sendable {
 
     // MARK: Members
 
-    /// Adds a member of this process.
-    func join(_ events: AsyncStream<ConsumerEvent>.Continuation) -> Int {
-        let (id, pump) = self.state.withLock { state in
+    /// Adds a member of this process; nil if the core has ended, because its last member left.
+    func join(_ events: AsyncStream<ConsumerEvent>.Continuation) -> Int? {
+        let (id, pump) = self.state.withLock { state -> (Int?, UnsafeContinuation<Void, Never>?) in
+            if state.isStopping { return (nil, nil) }
             state.nextID += 1
             state.members[state.nextID] = LocalMember(events: events)
             state.membersChanged = true
@@ -252,11 +257,11 @@ final class ConsumerCore: Sendable {
         }
     }
 
-    /// Takes a member out; what it holds goes to others. Answers whether it was the last one.
-    func leave(_ member: Int) -> Bool {
-        let (gone, takers, isLast, pump) = self.state.withLock { state in
+    /// Takes a member out; what it holds goes to others. With the last one the core ends.
+    func leave(_ member: Int) -> CoreEnding? {
+        let (gone, takers, ending, pump) = self.state.withLock { state in
             guard let gone = state.members.removeValue(forKey: member) else {
-                return (LocalMember?.none, [Taker](), false, UnsafeContinuation<Void, Never>?.none)
+                return (LocalMember?.none, [Taker](), state.ending, UnsafeContinuation<Void, Never>?.none)
             }
             state.membersChanged = true
             for batch in state.batches.values {
@@ -269,12 +274,14 @@ final class ConsumerCore: Sendable {
             }
             let takers = state.takers.filter { gone.lanes.contains($0.lane) }
             state.takers.removeAll { gone.lanes.contains($0.lane) }
-            return (gone, takers, state.members.isEmpty, Self.signal(&state))
+            let ending = state.members.isEmpty ? self.end(&state) : nil
+            return (gone, takers, ending, Self.signal(&state))
         }
         for taker in takers { taker.reply.resume(returning: .success(nil)) }
         pump?.resume()
         gone?.events.finish()
-        return gone != nil && isLast
+        if ending != nil { self.hub.remove(self) }
+        return ending
     }
 
     func emit(_ event: ConsumerEvent) {

@@ -104,11 +104,13 @@ struct CoreState {
     var mustLook = false
     var mustReclaim = true
     var failure: EventLogError?
-    var isStopping = false
+    /// Set once the core ends: nothing is handed out or taken in any more.
+    var ending: CoreEnding?
     /// The pump, while it sleeps.
     var pump: UnsafeContinuation<Void, Never>?
     var isSignalled = false
 
+    var isStopping: Bool { self.ending != nil }
     var openEvents: Int { self.batches.values.reduce(0) { $0 + $1.standing.open } }
 
     /// Hands out up to `maximum` events to a lane.

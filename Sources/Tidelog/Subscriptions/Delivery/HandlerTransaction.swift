@@ -121,6 +121,7 @@ public final class HandlerTransaction: Sendable {
             value.map { .set(.app, key: key, value: $0) } ?? .remove(.app, key: key)
         }
         let touched = Lock(false)
+        let moved = Lock<LedgerMove?>(nil)
         let change = HeadChange(
             check: { [report] transaction throws(StorageError) in
                 try hub.ledgers.inspect(name, number: number, in: transaction) {
@@ -139,7 +140,10 @@ public final class HandlerTransaction: Sendable {
                 for id in state.cancellations { _ = try ScheduledEvent.remove(id: id, in: transaction) }
                 if !state.schedules.isEmpty { try ControlCounter.raise(in: transaction) }
                 _ = try hub.ledgers.change(name, number: number, in: transaction) { ledger in
-                    (ledger.note(report, from: session, .now), mustWrite: true)
+                    let before = ledger.counters
+                    let verdict = ledger.note(report, from: session, .now)
+                    moved.withLock { [ledger] in $0 = LedgerMove(before, ledger) }
+                    return (verdict, mustWrite: true)
                 }
                 return true
             })
@@ -151,6 +155,7 @@ public final class HandlerTransaction: Sendable {
                 // The events were in the log already, so the writer has only looked: the rest is still to do.
                 _ = try await self.log.engine.append([], expecting: [], changing: changes, change)
             }
+            if let move = moved.withLock({ $0 }) { hub.report(move, of: name) }
         } catch {
             if touched.withLock({ $0 }) { hub.ledgers.forget(number) }
             throw EventLogError(error)

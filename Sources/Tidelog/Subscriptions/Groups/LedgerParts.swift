@@ -86,6 +86,17 @@ struct LedgerCounters: Equatable, Sendable {
     var deadLettered: UInt64 = 0
 }
 
+/// What a change did to a ledger, for metrics.
+struct LedgerMove: Sendable {
+    let old: LedgerCounters
+    let new: LedgerCounters
+    let checkpoint: UInt64
+
+    init(_ old: LedgerCounters, _ ledger: Ledger) {
+        (self.old, self.new, self.checkpoint) = (old, ledger.counters, ledger.checkpoint)
+    }
+}
+
 /// How many events are acknowledged in a second: of the last whole window, and of the one that runs.
 struct RateMeter: Equatable, Sendable {
     /// When the window that runs began, nanoseconds since 1970; 0 before the first.

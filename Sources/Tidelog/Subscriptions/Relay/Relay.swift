@@ -22,9 +22,18 @@ extension EventLog {
     ///   - forward: takes the events, and throws if they are not there for good.
     public func relay(
         _ name: String, filter: EventQuery = .all, batchesOf max: Int = 256,
-        retry: RetryPolicy = .exponential(
-            from: .milliseconds(200), upTo: .seconds(30), jitter: 0, maximumDeliveries: nil),
+        retry: RetryPolicy = .relay,
         _ forward: @escaping @Sendable ([StoredEvent]) async throws -> Void
+    ) async throws(EventLogError) {
+        try await self.relayDeliveries(name, filter, batchesOf: max, retry) { deliveries in
+            try await forward(deliveries.map(\.event))
+        }
+    }
+
+    /// The consumer behind a relay: in the order of the log, one batch at a time.
+    func relayDeliveries(
+        _ name: String, _ filter: EventQuery, batchesOf max: Int, _ retry: RetryPolicy,
+        _ forward: @escaping @Sendable ([Delivery]) async throws -> Void
     ) async throws(EventLogError) {
         var settings = ConsumerSettings()
         settings.filter = filter
@@ -33,9 +42,7 @@ extension EventLog {
         settings.prefetch = Swift.max(max, 1)
         let consumer = try await self.consumer(name, settings: settings)
         do throws(EventLogError) {
-            try await consumer.run(batchesOf: max) { deliveries in
-                try await forward(deliveries.map(\.event))
-            }
+            try await consumer.run(batchesOf: max, forward)
         } catch {
             await consumer.leave()
             throw error

@@ -1,0 +1,99 @@
+import CoreMetrics
+import TidelogStorage
+import Tracing
+
+/// The metrics and spans of a log's consumers in this process.
+final class ConsumerInstruments: Sendable {
+    private struct Meters: Sendable {
+        let delivered: Counter
+        let acknowledged: Counter
+        let retried: Counter
+        let deadLettered: Counter
+        let lag: Gauge
+    }
+
+    private let metrics: (any MetricsFactory)?
+    private let tracer: (any Tracer)?
+    private let meters = Lock<[String: Meters]>([:])
+
+    /// The instruments that are asked for, or nil if none are.
+    init?(_ telemetry: ConsumerTelemetry) {
+        guard telemetry.metrics != nil || telemetry.tracer != nil else { return nil }
+        (self.metrics, self.tracer) = (telemetry.metrics, telemetry.tracer)
+    }
+
+    // MARK: Metrics
+
+    /// Hands over what one commit has changed.
+    func report(_ consumer: String, from old: LedgerCounters, to new: LedgerCounters, lag: UInt64) {
+        guard let meters = self.meters(of: consumer) else { return }
+        func increase(_ counter: Counter, _ key: KeyPath<LedgerCounters, UInt64>) {
+            let more = new[keyPath: key] - min(old[keyPath: key], new[keyPath: key])
+            if more > 0 { counter.increment(by: Int64(clamping: more)) }
+        }
+        increase(meters.delivered, \.delivered)
+        increase(meters.acknowledged, \.acknowledged)
+        increase(meters.retried, \.retried)
+        increase(meters.deadLettered, \.deadLettered)
+        meters.lag.record(lag)
+    }
+
+    private func meters(of consumer: String) -> Meters? {
+        guard let factory = self.metrics else { return nil }
+        return self.meters.withLock { known in
+            if let meters = known[consumer] { return meters }
+            let dimensions = [(TelemetryNames.consumerDimension, consumer)]
+            func counter(_ label: String) -> Counter {
+                Counter(label: label, dimensions: dimensions, factory: factory)
+            }
+            let meters = Meters(
+                delivered: counter(TelemetryNames.consumerDelivered),
+                acknowledged: counter(TelemetryNames.consumerAcknowledged),
+                retried: counter(TelemetryNames.consumerRetried),
+                deadLettered: counter(TelemetryNames.consumerDeadLettered),
+                lag: Gauge(label: TelemetryNames.consumerLag, dimensions: dimensions, factory: factory))
+            known[consumer] = meters
+            return meters
+        }
+    }
+
+    // MARK: Spans
+
+    /// Runs a handler in a span of its own, with a link to the span of each event's append.
+    func handling(_ deliveries: [Delivery], _ body: () async throws -> Void) async throws {
+        guard let tracer = self.tracer, let first = deliveries.first else { return try await body() }
+        let context = ServiceContext.current ?? .topLevel
+        let isBatch = deliveries.count > 1
+        let name = isBatch ? "process \(first.consumer)" : "process \(first.event.type)"
+        let span = tracer.startAnySpan(name, context: context, ofKind: .consumer)
+        defer { span.end() }
+        span.updateAttributes { attributes in
+            attributes[TelemetryNames.messagingSystem] = "tidelog"
+            attributes[TelemetryNames.messagingOperationName] = "process"
+            attributes[TelemetryNames.messagingOperationType] = "process"
+            attributes[TelemetryNames.messagingConsumerGroup] = first.consumer
+            if isBatch { return attributes[TelemetryNames.messagingBatchCount] = deliveries.count }
+            let event = first.event
+            attributes[TelemetryNames.messagingDestination] = event.type
+            attributes[TelemetryNames.messagingMessageID] = event.id.description
+            attributes[TelemetryNames.messagingBodySize] = event.payload.count
+            if let id = event.event.correlationID {
+                attributes[TelemetryNames.messagingConversationID] = id.description
+            }
+        }
+        for delivery in deliveries {
+            let metadata = delivery.event.metadata
+            guard !metadata.isEmpty else { continue }
+            var origin = ServiceContext.topLevel
+            tracer.extract(metadata, into: &origin, using: TraceCarrier())
+            if !origin.isEmpty { span.addLink(SpanLink(context: origin, attributes: [:])) }
+        }
+        do {
+            try await ServiceContext.withValue(span.context, operation: body)
+        } catch {
+            span.recordError(error)
+            span.setStatus(.init(code: .error))
+            throw error
+        }
+    }
+}
