@@ -11,7 +11,14 @@ let package = Package(
     products: [
         .library(name: "Tidelog", targets: ["Tidelog"]),
         .library(name: "TidelogTesting", targets: ["TidelogTesting"]),
+        .library(name: "TidelogPostgres", targets: ["TidelogPostgres"]),
         .executable(name: "tidelog", targets: ["tidelog-tool"]),
+    ],
+    // Adapters are off unless asked for: the core needs liblmdb and libzstd alone.
+    traits: [
+        .default(enabledTraits: []),
+        .trait(
+            name: "Postgres", description: "PostgreSQL: the exporter, the importer, the store; needs libpq."),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -44,11 +51,22 @@ let package = Package(
         // What an app's tests import.
         .target(name: "TidelogTesting", dependencies: ["Tidelog"], swiftSettings: settings),
 
+        // PostgreSQL, through libpq. All of it is inside `#if Postgres`.
+        .systemLibrary(
+            name: "CTidelogPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .target(
+            name: "TidelogPostgres",
+            dependencies: [
+                "Tidelog", .target(name: "CTidelogPostgres", condition: .when(traits: ["Postgres"])),
+            ],
+            swiftSettings: settings),
+
         // The command-line tool; its binary is called `tidelog`.
         .executableTarget(
             name: "tidelog-tool",
             dependencies: [
                 "Tidelog", "TidelogTesting",
+                .target(name: "TidelogPostgres", condition: .when(traits: ["Postgres"])),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Tools/tidelog", swiftSettings: settings),
@@ -74,6 +92,13 @@ let package = Package(
             resources: [.copy("Fixtures")], swiftSettings: settings),
         .testTarget(
             name: "ToolTests", dependencies: ["Tidelog", "TidelogTesting", "tidelog-tool"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "TidelogPostgresTests",
+            dependencies: [
+                "Tidelog", "TidelogTesting", "TidelogPostgres",
+                .target(name: "tidelog-tool", condition: .when(traits: ["Postgres"])),
+            ],
             swiftSettings: settings),
         // Reads the source: sizes, directions of imports, banned calls.
         .testTarget(name: "TidyTests", path: "Tools/tidy", swiftSettings: settings),
