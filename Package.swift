@@ -58,6 +58,8 @@ let package = Package(
             name: "TidelogPostgres",
             dependencies: [
                 "Tidelog", .target(name: "CTidelogPostgres", condition: .when(traits: ["Postgres"])),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: settings),
 

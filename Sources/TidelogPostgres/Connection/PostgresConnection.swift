@@ -47,6 +47,8 @@
             }
             let connection = PostgresConnection(handle, switchOff, password: password)
             PQsetErrorVerbosity(handle, PQERRORS_VERBOSE)
+            // By default, libpq prints what the server notes to standard error.
+            PQsetNoticeProcessor(handle, { _, _ in }, nil)
             try connection.awaitConnection(settings.connectTimeout)
             guard PQserverVersion(handle) >= 130_000 else {
                 throw PostgresError(

@@ -17,6 +17,13 @@
         /// Settings with this connection string; empty: everything from the environment.
         public init(_ connectionString: String) { self.connectionString = connectionString }
 
+        /// Whether the connection string itself holds a password.
+        ///
+        /// - Throws: ``PostgresError`` with code `invalidConfiguration` for a string that cannot be read.
+        public func hasPassword() throws(PostgresError) -> Bool {
+            try PostgresConnection.password(in: self.connectionString) != nil
+        }
+
         /// Nothing of the connection string: it can hold a password.
         public var description: String { "PostgresSettings(…)" }
 
