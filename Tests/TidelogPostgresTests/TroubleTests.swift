@@ -15,7 +15,9 @@
         ) async throws {
             let exporter = try exporter(log, settings) { $0.names = names }
             exporter.start()
-            #expect(try await eventually { exporter.status.lastError?.code == code })
+            #expect(
+                try await eventually { exporter.status.lastError?.code == code },
+                "\(exporter.status.lastError?.description ?? "nothing failed")")
             let message = exporter.status.lastError?.description ?? ""
             #expect(!message.contains("sesame"))
             try mend()

@@ -117,7 +117,7 @@
         /// Why there is no connection. libpq keeps no SQLSTATE of a refusal but in its verbose message.
         private func connectionFailure() -> PostgresError {
             let text = self.message
-            if let match = text.firstMatch(of: #/: +([0-9A-Z]{5}): (.*?)( LOCATION:.*)?$/#) {
+            if let match = text.firstMatch(of: #/: +([0-9A-Z]{3}[0-9]{2}): (.*?)( LOCATION:.*)?$/#) {
                 return PostgresError(
                     sqlState: String(match.1), message: String(match.2), while: "connecting")
             }

@@ -68,7 +68,7 @@
 
     /// Waits until `condition` holds; false after a long while.
     func eventually(_ condition: () async throws -> Bool) async throws -> Bool {
-        for _ in 0..<3000 {
+        for _ in 0..<1000 {
             if try await condition() { return true }
             try await Task.sleep(for: .milliseconds(20))
         }

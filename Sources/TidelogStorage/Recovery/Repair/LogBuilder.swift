@@ -61,7 +61,8 @@ package final class LogBuilder {
             let options = EngineOptions()
             open = try SegmentWriter(
                 directory: self.directory + "/" + Head.Names.segments, firstPosition: self.nextPosition,
-                generation: 0, dictionaryBytes: nil, logID: self.state.logID, level: options.sealedLevel,
+                // As if written anew: one that was only sealed has no gaps, and these may.
+                generation: 1, dictionaryBytes: nil, logID: self.state.logID, level: options.sealedLevel,
                 blockBytes: options.blockBytes)
             self.writer = open
             self.bytes = 0
