@@ -14,7 +14,7 @@ TEST := $(SWIFT) test --disable-xctest $(TRAITS) $(if $(FILTER),--filter $(FILTE
 SOURCES := find Package.swift Sources Tests Tools Benchmarks Docs/Examples -name '*.swift' -not -path '*/.build*'
 
 .DEFAULT_GOAL := help
-.PHONY: help build test demo lint format bench peers tsan asan clean
+.PHONY: help build test demo lint format bench peers tsan asan torture fixture clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
@@ -53,12 +53,24 @@ peers: ## measure beside other stores and logs, in the same run (ARGS="--help" f
 
 tsan: ## run the tests under Thread Sanitizer; the first report ends the run
 	@Tools/scripts/setup
-	TSAN_OPTIONS=halt_on_error=1 $(TEST) --scratch-path .build-tsan --sanitize=thread \
+	TSAN_OPTIONS=halt_on_error=1:atexit_sleep_ms=0 $(TEST) --scratch-path .build-tsan --sanitize=thread \
 	    -Xswiftc -DTIDELOG_SANITIZE_THREAD
 
 asan: ## run the tests under Address Sanitizer
 	@Tools/scripts/setup
 	ASAN_OPTIONS=detect_leaks=0 $(TEST) --scratch-path .build-asan --sanitize=address
+
+torture: ## kill, stop, starve and damage logs for an hour (ARGS="--cycles 500 --seed 1")
+	@Tools/scripts/setup
+	$(SWIFT) build --build-tests $(TRAITS)
+	"$$($(SWIFT) build --show-bin-path)/torture" steps
+	"$$($(SWIFT) build --show-bin-path)/torture" campaign $(ARGS)
+	TIDELOG_DAMAGES=4000 $(TEST) --skip-build --filter 'ToolTests.(DamageTests|SavingTests)'
+	TIDELOG_SEED=$$RANDOM TIDELOG_RUNS=50 TIDELOG_OPERATIONS=2000 $(TEST) --skip-build --filter ModelTests
+
+fixture: ## write the fixture log of the current format anew
+	$(SWIFT) build --product torture
+	"$$($(SWIFT) build --show-bin-path)/torture" fixture Tests/CompatibilityTests/Fixtures/Logs/1
 
 clean: ## remove what was built and downloaded
 	rm -rf .build .build-tsan .build-asan Benchmarks/.build

@@ -72,9 +72,11 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Tools/tidelog", swiftSettings: settings),
+        // Calls of the C library that tests let fail; linked into the next one alone.
+        .target(name: "CTidelogFaults", path: "Tools/faults", publicHeadersPath: "include"),
         // The child process that crash tests kill.
         .executableTarget(
-            name: "torture", dependencies: ["Tidelog", "TidelogStorage", "TidelogTesting"],
+            name: "torture", dependencies: ["Tidelog", "TidelogStorage", "TidelogTesting", "CTidelogFaults"],
             path: "Tools/torture", swiftSettings: settings),
 
         .testTarget(

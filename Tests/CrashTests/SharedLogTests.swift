@@ -2,6 +2,7 @@ import Foundation
 import SystemPackage
 import Testing
 import Tidelog
+import TidelogStorage
 import TidelogTesting
 import torture
 
@@ -15,7 +16,9 @@ struct SharedLogTests {
         return configuration
     }
 
-    @Test("two append while three tail: each tail sees every event once and in order, and no batch is torn")
+    @Test(
+        "two append while six tail, three in processes of their own: each sees every event once and in order"
+    )
     func appendersAndTails() async throws {
         let directory = try TemporaryDirectory()
         defer { directory.remove() }
@@ -32,6 +35,10 @@ struct SharedLogTests {
                 return positions
             }
         }
+        let others = try (1...3).map { number in
+            try Child(["tail", path.string], output: directory.path.string + "/tail-\(number)")
+        }
+        for tail in others { _ = try tail.waitForLine("TAILS") }
         // The tail from the end is there before the first event comes.
         try await Task.sleep(for: .milliseconds(100))
         let children = try (1...2).map { number in
@@ -51,6 +58,10 @@ struct SharedLogTests {
         #expect(try await tails[0].value == Array(0..<end))
         #expect(try await tails[1].value == Array(0..<end))
         #expect(try await tails[2].value == Array(1..<end))
+        for tail in others {
+            #expect(tail.wait() == 0)
+            #expect(tail.lines().last == "TAILED \(end)")
+        }
 
         var revisions: [String: UInt64] = [:]
         for try await stored in log.read() {
@@ -99,6 +110,41 @@ struct SharedLogTests {
             "\(stopped.headBytes) bytes while it was stopped, \(after.headBytes) after")
         #expect(try await again.count() == 12100)
         await again.close()
+    }
+
+    @Test("a reader that dies while the log stays open holds the head's pages back no longer")
+    func deadReader() throws {
+        let directory = try TemporaryDirectory()
+        defer { directory.remove() }
+        let path = directory.path.appending("log.tidelog").string
+        var options = EngineOptions()
+        options.sealsInBackground = false
+        options.readerCheckInterval = .milliseconds(1)
+        let engine = try LogEngine(directory: path, options: options)
+        defer { engine.close() }
+        var number: UInt64 = 0
+        func rounds() throws -> Int {
+            for _ in 0..<30 {
+                let records = (0..<200).map { _ in
+                    number += 1
+                    return EventRecord(
+                        id: .uuid(1, number), type: "t", stream: "s\(number % 9)", timestamp: 1,
+                        payload: ArraySlice((0..<300).map { UInt8(truncatingIfNeeded: $0 &* Int(number)) }))
+                }
+                _ = try engine.appendBlocking(records)
+                _ = try engine.seal()
+            }
+            return try engine.statistics().headBytes
+        }
+        let before = try rounds()
+        let reader = try Child(["hold", path], output: directory.path.string + "/reader")
+        _ = try reader.waitForLine("HOLDS")
+        reader.signal(SIGSTOP)
+        let held = try rounds()
+        reader.kill()
+        let after = try rounds()
+        #expect(held > before + (1 << 19), "the reader held nothing: \(before), then \(held) bytes")
+        #expect(after < held + (1 << 18), "\(held) bytes while it lived, \(after) after")
     }
 
     @Test("past a file-size limit appends are refused with a typed error, and go on when it is lifted")

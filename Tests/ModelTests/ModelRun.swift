@@ -10,18 +10,20 @@ struct Mismatch: Error, CustomStringConvertible {
 /// One random history of a log, played to the log and to the model at once.
 struct ModelRun {
     let seed: UInt64
-    private var maker: EventMaker
-    private var model: Model
-    private var configuration = EventLogConfiguration()
-    private var log: EventLog
-    private let open: (EventLogConfiguration) async throws -> EventLog
+    var maker: EventMaker
+    var model: Model
+    var configuration = EventLogConfiguration()
+    var log: EventLog
+    /// Where logs and backups are.
+    let directory: FilePath
+    /// Where the log is: it moves when a backup is restored.
+    var path: FilePath
+    var copies = 0
     /// What was appended, for repeats.
     private var appended: [[Event]] = []
     private(set) var history: [String] = []
 
-    init(
-        seed: UInt64, hostileNames: Bool, open: @escaping (EventLogConfiguration) async throws -> EventLog
-    ) async throws {
+    init(seed: UInt64, hostileNames: Bool, directory: FilePath) async throws {
         self.seed = seed
         self.maker = EventMaker(seed: seed, hostileNames: hostileNames)
         self.configuration.segmentSizeBytes = self.maker.pick([8, 16, 32, 64]) << 10
@@ -31,8 +33,9 @@ struct ModelRun {
         self.configuration.cachedFrames = self.maker.pick([1, 4, 64])
         self.configuration.sealsInBackground = self.maker.pick([true, false])
         self.model = Model(window: self.configuration.idempotenceWindow)
-        self.open = open
-        self.log = try await open(self.configuration)
+        self.directory = directory
+        self.path = directory.appending("log.tidelog")
+        self.log = try await EventLog.open(at: self.path, configuration: self.configuration)
     }
 
     mutating func play(operations: Int) async throws {
@@ -56,14 +59,15 @@ struct ModelRun {
         case 86..<89: try await self.retain()
         case 89..<93: try await self.truncate()
         case 93..<95: try await self.delete()
-        case 95..<97: try await self.compareStatistics()
+        case 95: try await self.compareStatistics()
+        case 96: try await self.backUp()
         default: try await self.reopen()
         }
     }
 
-    private mutating func note(_ text: String) { self.history.append(text) }
+    mutating func note(_ text: String) { self.history.append(text) }
 
-    private func require(_ condition: Bool, _ message: @autoclosure () -> String) throws {
+    func require(_ condition: Bool, _ message: @autoclosure () -> String) throws {
         if !condition { throw Mismatch(description: message()) }
     }
 
@@ -418,10 +422,10 @@ struct ModelRun {
     private mutating func reopen() async throws {
         self.note("reopen")
         await self.log.close()
-        self.log = try await self.open(self.configuration)
+        self.log = try await EventLog.open(at: self.path, configuration: self.configuration)
     }
 
-    private func compareStatistics() async throws {
+    func compareStatistics() async throws {
         let statistics = try await self.log.statistics()
         let stored = self.model.entries.count { $0.isStored }
         try self.require(

@@ -73,6 +73,24 @@
             #expect(try await importer.import(logID: ids[1], to: target).events == 20)
         }
 
+        @Test("an export that left events out is imported only where that is wanted, positions kept")
+        func partial() async throws {
+            try await withLogAndDatabase { log, server, database in
+                try await fill(log, 1000)
+                try await exporter(log, server.settings(database)) { $0.filter = .types("order.*") }.exportOnce()
+                let folder = try TemporaryDirectory()
+                defer { folder.remove() }
+                let target = folder.path.appending("log")
+                let importer = try PostgresImporter(from: server.settings(database))
+                await #expect(throws: PostgresError.self) { try await importer.import(to: target) }
+                _ = try await importer.import(acceptsPartial: true, to: target)
+                let imported = try await EventLog.open(at: target)
+                #expect(try await events(of: imported) == (try await events(of: log, .types("order.*"))))
+                #expect(try await imported.statistics().nextPosition == 1000)
+                await imported.close()
+            }
+        }
+
         @Test("a failed import leaves nothing behind")
         func failing() async throws {
             try await withLogAndDatabase { log, server, database in

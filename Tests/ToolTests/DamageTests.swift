@@ -2,6 +2,13 @@ import Foundation
 import Testing
 import TidelogTesting
 
+/// How many places a test damages: TIDELOG_DAMAGES says it for a campaign.
+enum Damages {
+    static func count(_ usual: Int) -> Int {
+        ProcessInfo.processInfo.environment["TIDELOG_DAMAGES"].flatMap { Int($0) } ?? usual
+    }
+}
+
 @Suite("Damaged logs")
 struct DamageTests {
     /// A log with a sealed part and an active part, of which each test damages copies.
@@ -48,11 +55,11 @@ struct DamageTests {
                 UInt64(ProcessInfo.processInfo.environment["TIDELOG_SEED"] ?? "") ?? .random(in: 0...(.max))
             var random = SeededGenerator(seed: seed)
             // The meta pages, and the rest evenly.
+            let count = Damages.count(100)
+            let part = (head.count - 8192) / count
             let offsets =
-                (0..<8).map { _ in random.below(8192) }
-                + (0..<32).map {
-                    (head.count - 8192) * $0 / 32 + 8192 + random.below((head.count - 8192) / 32)
-                }
+                (0..<count / 4).map { _ in random.below(8192) }
+                + (0..<count).map { 8192 + part * $0 + random.below(part) }
             let damaged = folder.path("damaged")
             for offset in offsets {
                 try Self.copy(log, to: damaged)

@@ -28,6 +28,54 @@ struct ExitStatusTests {
         }
     }
 
+    /// Each command with arguments that it would run with, if LOG were a log.
+    private static let commands: [[String]] = [
+        ["init", "LOG"], ["import", "LOG", "-"], ["append", "LOG", "--type", "t"], ["read", "LOG"],
+        ["tail", "LOG", "--limit", "1"], ["stats", "LOG"], ["segments", "LOG"], ["streams", "LOG"],
+        ["stream", "LOG", "s"], ["seal", "LOG"], ["compact", "LOG"], ["retain", "LOG", "--max-events", "1"],
+        ["truncate", "LOG", "s", "--before", "1"], ["delete", "LOG", "s"], ["verify", "LOG"],
+        ["repair", "LOG"],
+        ["backup", "LOG", "TARGET"], ["restore", "LOG", "TARGET"], ["export", "ndjson", "LOG"],
+        ["export", "cloudevents", "LOG"], ["export", "csv", "LOG"],
+    ]
+
+    @Test(
+        "every command refuses what it does not know and what is no log, in one line",
+        arguments: Self.commands)
+    func everyCommand(command: [String]) throws {
+        try TemporaryFolder.with { folder in
+            func run(_ log: String, _ more: String...) throws -> Tool.Outcome {
+                let target = folder.path("target")
+                let arguments = command.map { $0 == "LOG" ? log : $0 == "TARGET" ? target : $0 } + more
+                let outcome = try Tool.run(arguments)
+                #expect(!outcome.wasKilled, "\(arguments)")
+                #expect(outcome.error.hasPrefix("tidelog: "), "\(arguments): \(outcome.error)")
+                #expect(outcome.error.filter { $0 == "\n" }.count == 1, "\(arguments): \(outcome.error)")
+                #expect(outcome.output == "", "\(arguments)")
+                #expect(!FileManager.default.fileExists(atPath: target), "\(arguments)")
+                return outcome
+            }
+            let missing = folder.path("missing")
+            #expect(try run(missing, "--frobnicate").status == 2)
+            #expect(try run(missing, "one", "too", "many").status == 2)
+            #expect(!FileManager.default.fileExists(atPath: missing))
+            #expect(try run(try folder.write("no log", to: "file")).status == 3)
+            #expect(try run(folder.path("no/such/folder")).status == 3)
+            let foreign = folder.path("foreign")
+            try FileManager.default.createDirectory(atPath: foreign, withIntermediateDirectories: false)
+            let text = try folder.write(String(repeating: "a", count: 65_536), to: "foreign/head.mdb")
+            // Verify reports damage; all others cannot run.
+            if command[0] != "verify" && command[0] != "repair" {
+                #expect(try run(foreign).status == 3)
+                #expect(try Data(contentsOf: URL(filePath: text)).count == 65_536)
+            }
+            if command[0] != "init" {
+                #expect(try run(missing).status == 3)
+                #expect(!FileManager.default.fileExists(atPath: missing))
+            }
+        }
+    }
+
     @Test("what could not run ends with 3 and names the way out")
     func unable() throws {
         try TemporaryFolder.with { folder in

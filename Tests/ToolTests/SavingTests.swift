@@ -92,9 +92,10 @@ struct SavingTests {
             var random = SeededGenerator(seed: seed)
             let damaged = folder.path("damaged")
             let target = folder.path("repaired")
-            for part in 0..<24 {
+            let parts = Damages.count(60)
+            for part in 0..<parts {
                 try Self.copy(log, to: damaged)
-                let offset = size * part / 24 + random.below(size / 24)
+                let offset = size * part / parts + random.below(size / parts)
                 try Self.damage(folder.url("damaged/head.mdb"), at: offset)
                 let what = Comment(rawValue: "seed \(seed), byte \(offset)")
                 let found = try Tool.run(["verify", damaged])

@@ -44,6 +44,18 @@ struct DocumentTests {
         expectNone(broken, "Add these lines to DocumentationTests.swift, or correct them:")
     }
 
+    @Test("every test that the page on reliability names is there")
+    func namedTests() {
+        let tests = SourceTree.swiftFiles(in: "Tests").map { SourceTree.text($0.path) }.joined()
+        var broken: [String] = []
+        for line in SourceTree.text("Docs/Reliability.md").split(separator: "\n") where line.hasPrefix("|") {
+            for match in line.matches(of: #/\*([^*]+)\*/#) where !tests.contains("\"\(match.1)\"") {
+                broken.append(String(match.1))
+            }
+        }
+        expectNone(broken, "Docs/Reliability.md names tests that do not exist:")
+    }
+
     /// A line of code without its indentation and its comment, and with a log's own place.
     private func essence(_ line: Substring) -> String {
         var code = line.replacing("\"farm.tidelog\"", with: "folder.log")

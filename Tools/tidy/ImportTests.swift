@@ -6,7 +6,7 @@ private let allowedOwnModules: [String: Set<String>] = [
     "Sources/Tidelog": ["TidelogStorage"],
     "Sources/TidelogTesting": ["Tidelog"],
     "Tools/tidelog": ["Tidelog", "TidelogTesting", "TidelogPostgres"],
-    "Tools/torture": ["Tidelog", "TidelogStorage", "TidelogTesting"],
+    "Tools/torture": ["Tidelog", "TidelogStorage", "TidelogTesting", "CTidelogFaults"],
     "Tools/tidy": [],
 ]
 
@@ -15,6 +15,7 @@ private let ownersOfCModules = [
     "CTidelogLMDB": ["Sources/TidelogStorage/LMDB/"],
     "CTidelogZstd": ["Sources/TidelogStorage/Compression/"],
     "CTidelogSystem": ["Sources/TidelogStorage/Concurrency/", "Sources/TidelogStorage/Files/"],
+    "CTidelogFaults": ["Tools/torture/"],
 ]
 
 /// What the storage layer may import from outside. Foundation would cost start-up time, size and speed.

@@ -47,6 +47,9 @@ struct Appender {
         return configuration
     }
 
+    /// Where a log is backed up.
+    static func backup(of log: String) -> String { log + ".backup" }
+
     func run() throws {
         let log = try EventLog.openBlocking(at: FilePath(self.log), configuration: Self.configuration)
         acknowledge("OPEN")
@@ -97,7 +100,7 @@ struct Appender {
         var random = SeededGenerator(seed: self.seed &* 31 &+ 1000)
         let engine = log.engine
         while true {
-            switch random.below(5) {
+            switch random.below(6) {
             case 0: _ = try engine.seal()
             case 1:
                 var policy = CompactionPolicy()
@@ -117,6 +120,10 @@ struct Appender {
                 acknowledge("TRUNCATE \(name) \(stream.lastRevision)")
                 try engine.truncate(stream: name, before: stream.lastRevision)
                 acknowledge("TRUNCATED \(name) \(stream.lastRevision)")
+            case 4:
+                acknowledge("BACKUP")
+                let outcome = try engine.backUp(to: Self.backup(of: self.log))
+                acknowledge("BACKED-UP \(outcome.manifest.positions.upperBound)")
             default: usleep(UInt32(random.below(20_000)))
             }
         }

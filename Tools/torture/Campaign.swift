@@ -21,6 +21,8 @@ package struct Campaign {
     /// Events of these streams below these revisions may be missing, and must not be seen where it is sure.
     private var mayTruncate: [String: UInt64] = [:]
     private var isTruncated: [String: UInt64] = [:]
+    /// The end of the newest backup that was acknowledged; nil if none was.
+    private var backedUp: UInt64?
     /// Acknowledged events in all cycles.
     package private(set) var acknowledged = 0
 
@@ -69,6 +71,7 @@ package struct Campaign {
             let words = line.split(separator: " ").map(String.init)
             switch words[0] {
             case "ACK": expected[UInt64(words[1]) ?? 0] = words[2]
+            case "BACKED-UP": self.backedUp = UInt64(words[1])
             case "RETAIN": self.mayDropBelow = max(self.mayDropBelow, UInt64(words[1]) ?? 0)
             case "TRUNCATE":
                 self.mayTruncate[words[1]] = max(self.mayTruncate[words[1]] ?? 0, UInt64(words[2]) ?? 0)
@@ -76,6 +79,12 @@ package struct Campaign {
                 self.isTruncated[words[1]] = max(self.isTruncated[words[1]] ?? 0, UInt64(words[2]) ?? 0)
             default: break
             }
+        }
+        if isLast {
+            var options = VerificationOptions()
+            options.isDeep = true
+            let found = try Verification.run(directory: self.log, options: options).findings
+            if let damage = found.first(where: { !$0.isNote }) { throw Failure("verify: \(damage.message)") }
         }
         let log = try EventLog.openBlocking(at: FilePath(self.log), configuration: Appender.configuration)
         defer { log.closeBlocking() }
@@ -88,7 +97,10 @@ package struct Campaign {
             throw Failure("the log ended at \(self.checkedEnd) and ends at \(view.end) now")
         }
         try self.checkNew(log, first: first, end: view.end, expected)
-        if isLast { try self.checkAll(log, first: first, end: view.end) }
+        if isLast {
+            try self.checkAll(log, first: first, end: view.end)
+            if let backedUp = self.backedUp { try self.checkBackup(end: backedUp) }
+        }
     }
 
     /// Looks at what was appended since the last look.
@@ -202,63 +214,20 @@ package struct Campaign {
             throw Failure("the count differs from \(count)")
         }
     }
-}
 
-extension Campaign {
-    /// Two processes open one log at once, and the first is killed at a random moment; the second must
-    /// work, and nothing that either acknowledged may be lost.
-    package static func race(directory: String, seed: UInt64, rounds: Int, isFresh: Bool) throws {
-        var random = SeededGenerator(seed: seed)
-        var expected: [UInt64: String] = [:]
-        for round in 0..<rounds {
-            let log = directory + (isFresh ? "/log-\(round)" : "/log")
-            if isFresh { expected = [:] }
-            let first = try Child(["once", log, "--id", "first-\(round)"], output: directory + "/first")
-            let second = try Child(["once", log, "--id", "second-\(round)"], output: directory + "/second")
-            usleep(UInt32(random.below(60_000)))
-            first.kill()
-            let status = second.wait()
-            guard status == 0 else {
-                throw Failure(
-                    "seed \(seed), round \(round): the second ended with \(status): \(second.lines())")
-            }
-            for line in first.lines() + second.lines() where line.hasPrefix("ONCE") {
-                let words = line.split(separator: " ").map(String.init)
-                guard expected.updateValue(words[1], forKey: UInt64(words[2]) ?? 0) == nil else {
-                    throw Failure("seed \(seed), round \(round): position \(words[2]) was given twice")
-                }
-            }
-            let opened = try EventLog.openBlocking(at: FilePath(log), configuration: Appender.configuration)
-            defer { opened.closeBlocking() }
-            let found = try opened.eventsBlocking()
-            for (position, id) in expected {
-                guard position < found.count, found[Int(position)].event.id.description == id else {
-                    throw Failure("seed \(seed), round \(round): \(id) at \(position) is lost")
-                }
-            }
+    /// The backup is whole, with all that was acknowledged of it, and becomes a log that is clean.
+    private func checkBackup(end: UInt64) throws {
+        let restored = self.directory + "/restored.tidelog"
+        _ = try Restore.run(from: Appender.backup(of: self.log), to: restored)
+        defer { try? FileManager.default.removeItem(atPath: restored) }
+        guard try Verification.run(directory: restored, options: VerificationOptions()).isClean else {
+            throw Failure("the restored log is not clean")
         }
-    }
-
-    /// Everything, for hours.
-    static func runAll(cycles: Int, seed: UInt64, directory base: String) throws {
-        for maintains in [false, true] {
-            let directory = base + "/torture-\(getpid())-\(maintains)"
-            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-            var campaign = Campaign(directory: directory, seed: seed, maintains: maintains)
-            try campaign.run(cycles: cycles) { cycle in
-                if cycle % 10 == 9 { print("\(cycle + 1) of \(cycles) cycles, maintenance \(maintains)") }
-            }
-            print(
-                "\(cycles) kills, \(campaign.acknowledged) acknowledgements, maintenance \(maintains): fine"
-            )
-            try FileManager.default.removeItem(atPath: directory)
-        }
-        for isFresh in [true, false] {
-            let directory = base + "/torture-\(getpid())-race"
-            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-            try Self.race(directory: directory, seed: seed, rounds: cycles, isFresh: isFresh)
-            print("\(cycles) races of two that open \(isFresh ? "a new log" : "one log"): fine")
-            try FileManager.default.removeItem(atPath: directory)
+        let copy = try EventLog.openBlocking(at: FilePath(restored), configuration: Appender.configuration)
+        defer { copy.closeBlocking() }
+        for stored in try copy.eventsBlocking() { try Self.checkContents(stored) }
+        guard try copy.engine.currentView().end >= end else {
+            throw Failure("the restored log ends before \(end)")
         }
     }
 }

@@ -9,7 +9,11 @@ enum Command {
         usage: torture append LOG --seed N [--threads N] [--maintain] [--events N]
                torture once LOG --id ID
                torture hold LOG
+               torture tail LOG
+               torture fixture DIR
                torture fill LOG --limit BYTES
+               torture step DIR --scenario NAME --action NUMBER --step N [--error NUMBER]
+               torture steps [--scenario NAME] [--directory DIR]
                torture campaign [--cycles N] [--seed N] [--directory DIR]
         """
 
@@ -24,7 +28,17 @@ enum Command {
             ).run()
         case "once": try self.once(options)
         case "hold": try self.hold(options)
+        case "tail": try self.tail(options)
+        case "fixture": try Fixture.make(at: options.path())
         case "fill": try self.fill(options)
+        case "step": try self.step(options)
+        case "steps":
+            try StepCampaign.runAll(
+                directory: options.text("directory") ?? NSTemporaryDirectory(),
+                scenarios: options.text("scenario").map { name in
+                    Scenario.allCases.filter { $0.rawValue == name }
+                }
+                    ?? Scenario.allCases)
         case "campaign":
             let base = options.text("directory") ?? NSTemporaryDirectory()
             try Campaign.runAll(
@@ -33,6 +47,42 @@ enum Command {
         default:
             throw Failure("there is no such command\n\(self.usage)")
         }
+    }
+
+    /// Reads the log from its beginning, history and what comes, up to an event of type `end`.
+    private static func tail(_ options: Options) throws {
+        let log = try EventLog.openBlocking(
+            at: FilePath(options.path()), configuration: Appender.configuration)
+        let done = DispatchSemaphore(value: 0)
+        Task.detached {
+            do {
+                var next: UInt64 = 0
+                for try await stored in try log.tail(from: .beginning) {
+                    guard stored.position.rawValue == next else {
+                        throw Failure("\(stored.position) came for \(next)")
+                    }
+                    if next == 0 { acknowledge("TAILS") }
+                    if stored.event.type == "end" { break }
+                    next += 1
+                }
+                acknowledge("TAILED \(next)")
+            } catch {
+                acknowledge("FAILED \(error)")
+            }
+            done.signal()
+        }
+        done.wait()
+        log.closeBlocking()
+    }
+
+    /// Does a scenario with a fault at one of its calls.
+    private static func step(_ options: Options) throws {
+        guard let scenario = Scenario(rawValue: options.text("scenario") ?? ""),
+            let action = Fault.Action(rawValue: Int32(options.number("action") ?? 0))
+        else { throw Failure("there is no such scenario or action\n\(self.usage)") }
+        let fault = Fault(
+            action, at: Int(options.number("step") ?? 0), error: Int32(options.number("error") ?? 0))
+        try ScenarioRun(scenario: scenario, place: Workplace(options.path()), fault: fault).run()
     }
 
     /// Opens the log, appends one event, says so, closes.

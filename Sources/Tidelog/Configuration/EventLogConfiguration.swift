@@ -21,9 +21,17 @@ public struct EventLogConfiguration: Sendable {
     public var createsIfMissing = true
     /// Uncompressed bytes of events after which the active segment is sealed. Default: 64 MiB.
     public var segmentSizeBytes = 64 << 20
-    /// Uncompressed bytes of a sealed block: larger blocks compress better, smaller ones make reading a
-    /// single event faster. Default: 128 KiB.
-    public var blockSizeBytes = 128 << 10
+    /// How long after its first event was appended the active segment is sealed, however small it is; small
+    /// segments are merged by compaction. The time counts from when a process that has the log open for
+    /// writing saw the event, and needs `sealsInBackground`. Default: nil, any age.
+    public var maximumSegmentAge: Duration?
+    /// Full segments that may wait to be sealed in the background: past that, `append` waits, and so the
+    /// head's file and the memory for its index stay bounded however fast events come. Where sealing fails,
+    /// appends go on up to `headMapSizeBytes`; see ``LogStatistics/sealingProblem``. Default: 4.
+    public var maximumUnsealedSegments = 4
+    /// Uncompressed bytes of a sealed block: larger blocks take less room and are replayed faster, smaller ones
+    /// make reading a single event faster. Default: 16 KiB.
+    public var blockSizeBytes = 16 << 10
     /// Bytes of the zstd dictionary that sealing trains on the log's own events; 0 for none. Default: 32 KiB.
     public var dictionarySizeBytes = 32 << 10
     /// zstd's level for what is appended; 1 and below keep appending fast. Default: 1.
@@ -69,6 +77,11 @@ public struct EventLogConfiguration: Sendable {
     /// - Throws: ``EventLogError`` with code `invalidArgument`, naming the setting and its bounds.
     package func engineOptions() throws(EventLogError) -> EngineOptions {
         try Self.require("segmentSizeBytes", self.segmentSizeBytes, 4096...(4 << 30))
+        try Self.require("maximumUnsealedSegments", self.maximumUnsealedSegments, 1...10_000)
+        if let age = self.maximumSegmentAge, age <= .zero {
+            throw EventLogError(
+                .invalidArgument, "the setting maximumSegmentAge is \(age); give a time above zero, or nil")
+        }
         try Self.require("blockSizeBytes", self.blockSizeBytes, 1024...(8 << 20))
         try Self.require("dictionarySizeBytes", self.dictionarySizeBytes, 0...(1 << 20))
         try Self.require("appendCompressionLevel", self.appendCompressionLevel, -7...19)
@@ -84,6 +97,8 @@ public struct EventLogConfiguration: Sendable {
         options.isReadOnly = self.mode.isReadOnly
         options.createsIfMissing = self.createsIfMissing && !self.mode.isReadOnly
         options.segmentBytes = self.segmentSizeBytes
+        options.sealAge = self.maximumSegmentAge
+        options.maximumUnsealedSegments = self.maximumUnsealedSegments
         options.blockBytes = self.blockSizeBytes
         options.dictionaryBytes = self.dictionarySizeBytes
         options.headLevel = Int32(self.appendCompressionLevel)

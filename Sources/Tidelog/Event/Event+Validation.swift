@@ -24,41 +24,72 @@ extension Event {
     ///
     /// - Throws: ``EventLogError`` with code `invalidEvent` that names the field, the limit and the way out.
     public func validate(limits: EventLimits = .init()) throws(EventLogError) {
+        try withUnsafePointer(to: self.record) { record throws(EventLogError) in
+            try Self.validate(record, limits)
+        }
+    }
+
+    /// Checks events as ``validate(limits:)`` does, where they stand: a copy of each would count references
+    /// of all its fields.
+    static func validate(_ records: [EventRecord], limits: EventLimits) throws(EventLogError) {
+        try records.withUnsafeBufferPointer { records throws(EventLogError) in
+            guard let start = records.baseAddress else { return }
+            for index in records.indices { try Self.validate(start + index, limits) }
+        }
+    }
+
+    private static func validate(
+        _ record: UnsafePointer<EventRecord>, _ limits: EventLimits
+    ) throws(EventLogError) {
         let most = min(limits.maximumNameBytes, 255)
-        var bytes = self.record.metadata.count + self.record.payload.count
-        bytes += try self.check("type", self.record.type, most)
-        bytes += try self.check("id", self.record.id, most)
-        if let stream = self.record.stream { bytes += try self.check("stream", stream, most) }
-        if let source = self.record.source { bytes += try self.check("source", source, most) }
-        if let type = self.record.contentType { bytes += try self.check("content type", type, most) }
-        if let tenant = self.record.tenant { _ = try self.check("tenant", tenant, most) }
-        if let id = self.record.correlation { bytes += try self.check("correlation id", id, most) }
-        if let id = self.record.causation { bytes += try self.check("causation id", id, most) }
+        var bytes = record.pointee.metadata.count + record.pointee.payload.count
+        func check(_ field: StaticString, _ name: borrowing String) throws(EventLogError) {
+            let count = name.utf8.count
+            guard count > 0, count <= most, !NameRules.hasControlCharacter(name) else {
+                throw Self.refusal(field, copy name, most, record)
+            }
+            bytes += count
+        }
+        func check(_ field: StaticString, _ id: borrowing Identifier) throws(EventLogError) {
+            switch id {
+            case .uuid: bytes += 16
+            case .text(let text): try check(field, text)
+            }
+        }
+        try check("type", record.pointee.type)
+        try check("id", record.pointee.id)
+        if let stream = record.pointee.stream { try check("stream", stream) }
+        if let source = record.pointee.source { try check("source", source) }
+        if let type = record.pointee.contentType { try check("content type", type) }
+        if let tenant = record.pointee.tenant {
+            // The tenant stands in the metadata too, and is counted there.
+            try check("tenant", tenant)
+            bytes -= tenant.utf8.count
+        }
+        if let id = record.pointee.correlation { try check("correlation id", id) }
+        if let id = record.pointee.causation { try check("causation id", id) }
         guard bytes <= limits.maximumEventBytes else {
-            throw self.invalid(
+            throw Event(record: record.pointee).invalid(
                 "it has \(bytes) bytes, and \(limits.maximumEventBytes) is the most. Keep large contents"
                     + " elsewhere and refer to them, or raise the limit in the log's configuration.")
         }
     }
 
-    private func check(_ field: StaticString, _ id: Identifier, _ most: Int) throws(EventLogError) -> Int {
-        guard case .text(let text) = id else { return 16 }
-        return try self.check(field, text, most)
-    }
-
-    private func check(_ field: StaticString, _ name: String, _ most: Int) throws(EventLogError) -> Int {
+    /// Why a name is refused.
+    @inline(never)
+    private static func refusal(
+        _ field: StaticString, _ name: String, _ most: Int, _ record: UnsafePointer<EventRecord>
+    ) -> EventLogError {
+        let event = Event(record: record.pointee)
         let count = name.utf8.count
-        guard count > 0 else {
-            throw self.invalid("its \(field) is empty. Set it, or leave it out where it may be left out.")
+        if count == 0 {
+            return event.invalid("its \(field) is empty. Set it, or leave it out where it may be left out.")
         }
-        guard count <= most else {
-            throw self.invalid(
+        if count > most {
+            return event.invalid(
                 "its \(field) has \(count) bytes of UTF-8, and \(most) is the most. Shorten it.")
         }
-        guard !NameRules.hasControlCharacter(name) else {
-            throw self.invalid("its \(field) has a control character. Remove or replace it.")
-        }
-        return count
+        return event.invalid("its \(field) has a control character. Remove or replace it.")
     }
 
     private func invalid(_ reason: String) -> EventLogError {
@@ -72,18 +103,25 @@ extension Event {
 /// What names may not have in them.
 package enum NameRules {
     /// Whether there is a character of C0, DEL or C1.
-    package static func hasControlCharacter(_ name: String) -> Bool {
+    @inline(__always)
+    package static func hasControlCharacter(_ name: borrowing String) -> Bool {
         let answer = name.utf8.withContiguousStorageIfAvailable {
             Self.hasControlCharacter(UnsafeRawBufferPointer($0))
         }
         if let answer { return answer }
-        var copy = name
+        var copy = copy name
         return copy.withUTF8 { Self.hasControlCharacter(UnsafeRawBufferPointer($0)) }
     }
 
     private static func hasControlCharacter(_ name: UnsafeRawBufferPointer) -> Bool {
         guard let base = name.baseAddress else { return false }
         var at = 0
+        // Eight bytes at once, as long as they are printable ASCII, which most names are.
+        while at + 8 <= name.count {
+            let word = base.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+            if !Self.isPrintable(word) { break }
+            at += 8
+        }
         while at < name.count {
             let byte = base.load(fromByteOffset: at, as: UInt8.self)
             if byte < 0x20 || byte == 0x7F { return true }
@@ -92,5 +130,15 @@ package enum NameRules {
             at += 1
         }
         return false
+    }
+
+    /// Whether all eight bytes are from 20 to 7E: none has its top bit set, none borrows when 20 is taken
+    /// away, and none carries into the top bit when 1 is added.
+    @inline(__always)
+    private static func isPrintable(_ word: UInt64) -> Bool {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let tops = ones << 7
+        if word & tops != 0 { return false }
+        return ((word | tops) &- ones &* 0x20) & tops == tops && (word &+ ones) & tops == 0
     }
 }

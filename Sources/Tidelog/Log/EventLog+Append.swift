@@ -144,12 +144,8 @@ extension EventLog {
         var records = Event.records(of: events)
         if let stream {
             for index in records.indices { records[index].stream = stream }
-            if let event = records.first.map({ Event(record: $0) }) {
-                try event.validate(limits: self.configuration.limits)  // the stream's name
-            }
         }
-        let span = events.span  // lends each event, where a loop over the array would copy it
-        for index in span.indices { try span[index].validate(limits: self.configuration.limits) }
+        try Event.validate(records, limits: self.configuration.limits)
         return records
     }
 

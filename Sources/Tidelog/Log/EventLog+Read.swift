@@ -160,6 +160,21 @@ public struct EventView: ~Copyable {
         self.text(.contentType)
     }
 
+    /// The tenant that its metadata name.
+    public var tenantID: String? {
+        self.text(.tenant)
+    }
+    /// The version of its payload's schema.
+    public var schemaVersion: UInt32 { self.frame.schemaVersion(self.index) }
+    /// What ties together everything that one cause set off.
+    public var correlationID: EventID? {
+        self.identifier(.correlation)
+    }
+    /// The event or command that directly caused it.
+    public var causationID: EventID? {
+        self.identifier(.causation)
+    }
+
     /// Runs `body` with the payload's bytes.
     public func withPayload<Result>(_ body: (RawSpan) -> Result) throws(EventLogError) -> Result {
         try EventLogError.translating { () throws(StorageError) in
@@ -182,6 +197,10 @@ public struct EventView: ~Copyable {
                     position: self.frame.position(self.index), revision: self.frame.revision(self.index),
                     record: try self.frame.record(self.index)))
         }
+    }
+
+    private func identifier(_ column: FrameColumn) -> EventID? {
+        self.frame.distinctIdentifier(column, self.frame.code(column, self.index)).map { EventID($0) }
     }
 
     private func text(_ column: FrameColumn) -> String? {

@@ -91,16 +91,23 @@
         /// - Parameters:
         ///   - logID: which log; nil: the only one that there is.
         ///   - exporter: the name of the export.
+        ///   - acceptsPartial: whether an export that left events out may be imported. Streams whose last events
+        ///     are left out then go on at revisions that were used before.
         ///   - progress: is told how many events are done.
         /// - Throws: ``PostgresError``: `invalidConfiguration` if there is no such log or more than one to choose
         ///   from, `log` for a directory in use, `diverged` if the digests differ.
         public func `import`(
-            logID: String? = nil, exporter: String = "default", to directory: FilePath,
-            progress: (@Sendable (Int) -> Void)? = nil
+            logID: String? = nil, exporter: String = "default", acceptsPartial: Bool = false,
+            to directory: FilePath, progress: (@Sendable (Int) -> Void)? = nil
         ) async throws(PostgresError) -> PostgresImportReport {
             try await PlainThread.run("tidelog-import") { () throws(PostgresError) in
                 let connection = try self.connect()
                 let chosen = try self.choose(try self.logs(connection), logID, exporter)
+                guard !chosen.isFiltered || acceptsPartial else {
+                    throw PostgresError(
+                        .invalidConfiguration,
+                        "the export \"\(exporter)\" left events out by a filter; say that a partial log is wanted")
+                }
                 // One snapshot for events and digest, whoever exports meanwhile.
                 try connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 return try self.run(connection, chosen, to: directory, progress)

@@ -14,16 +14,19 @@ package final class CompressionDictionary: Sendable {
     /// The level that it compresses with.
     package let level: Int32
     // SAFETY: zstd changes neither after its creation and allows sharing; freed once, in `deinit`.
-    nonisolated(unsafe) let prepared: (forCompression: OpaquePointer, forDecompression: OpaquePointer)
+    nonisolated(unsafe) let prepared: (forCompression: OpaquePointer?, forDecompression: OpaquePointer)
 
     /// Prepares `bytes` for use.
     ///
     /// - Parameters:
     ///   - level: what it compresses with; decompressing does not depend on it.
     ///   - expectedHash: the hash that was stored with it, if one was.
+    ///   - isForReading: whether it will only decompress, which is prepared much quicker.
     /// - Throws: ``StorageError`` with code `corrupted` if `bytes` are no dictionary of zstd or do not have
     ///   the expected hash.
-    package init(bytes: [UInt8], level: Int32, expectedHash: UInt64? = nil) throws(StorageError) {
+    package init(
+        bytes: [UInt8], level: Int32, expectedHash: UInt64? = nil, isForReading: Bool = false
+    ) throws(StorageError) {
         let hash = bytes.withUnsafeBytes { XXH64.hash($0) }
         if let expectedHash, expectedHash != hash {
             throw StorageError(.corrupted, "a compression dictionary does not have the hash stored with it")
@@ -36,8 +39,10 @@ package final class CompressionDictionary: Sendable {
         guard let decompression else {
             throw StorageError(.corrupted, "the compression dictionary \(id) is damaged")
         }
-        let compression = bytes.withUnsafeBytes { ZSTD_createCDict($0.baseAddress, $0.count, level) }
-        guard let compression else {
+        let compression =
+            isForReading
+            ? nil : bytes.withUnsafeBytes { ZSTD_createCDict($0.baseAddress, $0.count, level) }
+        guard isForReading || compression != nil else {
             ZSTD_freeDDict(decompression)
             throw StorageError(.corrupted, "the compression dictionary \(id) is damaged")
         }

@@ -26,6 +26,9 @@ package final class Compressor {
         _ = try checkZstd(
             ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level), "setting the compression level")
         if let dictionary {
+            guard dictionary.prepared.forCompression != nil else {
+                throw StorageError(.invalidArgument, "the dictionary \(dictionary.id) is for reading only")
+            }
             _ = try checkZstd(
                 ZSTD_CCtx_refCDict(context, dictionary.prepared.forCompression), "setting the dictionary")
         }

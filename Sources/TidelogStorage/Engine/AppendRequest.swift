@@ -12,21 +12,61 @@ package struct AppendOutcome: Sendable, Hashable {
     package var firstPosition: UInt64
     /// How many events were appended.
     package var count: Int
-    /// The streams that got events, in order of their first one.
-    package var streams: [String]
-    /// The revision of the last event of each of `streams`.
-    package var lastRevisions: [UInt64]
     /// Whether the log had these events already and this is the answer that was given then.
     package var isRepeat: Bool
+    private var heads: Heads
+
+    /// Most appends concern one stream, which needs no array.
+    private enum Heads: Sendable, Hashable {
+        case none
+        case one(String, UInt64)
+        case several([String], [UInt64])
+    }
 
     package init(
-        firstPosition: UInt64, count: Int, streams: [String], lastRevisions: [UInt64], isRepeat: Bool
+        firstPosition: UInt64, count: Int, streams: [String] = [], lastRevisions: [UInt64] = [],
+        isRepeat: Bool = false
     ) {
         self.firstPosition = firstPosition
         self.count = count
-        self.streams = streams
-        self.lastRevisions = lastRevisions
         self.isRepeat = isRepeat
+        self.heads = streams.isEmpty ? .none : .several(streams, lastRevisions)
+    }
+
+    /// The streams that got events, in order of their first one.
+    package var streams: [String] {
+        switch self.heads {
+        case .none: []
+        case .one(let stream, _): [stream]
+        case .several(let streams, _): streams
+        }
+    }
+
+    /// The revision of the last event of each of `streams`.
+    package var lastRevisions: [UInt64] {
+        switch self.heads {
+        case .none: []
+        case .one(_, let revision): [revision]
+        case .several(_, let revisions): revisions
+        }
+    }
+
+    /// Takes note of another event of a stream.
+    mutating func note(_ stream: String, _ revision: UInt64) {
+        switch self.heads {
+        case .none: self.heads = .one(stream, revision)
+        case .one(let known, _) where known.isExactly(stream): self.heads = .one(known, revision)
+        case .one(let known, let last): self.heads = .several([known, stream], [last, revision])
+        case .several(var streams, var revisions):
+            self.heads = .none
+            if let known = streams.firstIndex(where: stream.isExactly) {
+                revisions[known] = revision
+            } else {
+                streams.append(stream)
+                revisions.append(revision)
+            }
+            self.heads = .several(streams, revisions)
+        }
     }
 }
 
@@ -53,35 +93,49 @@ package enum RecordChange: Sendable {
 
 /// One caller's append, on its way to the writer.
 final class AppendRequest: Sendable {
+    /// Who waits for the outcome.
+    enum Caller: Sendable {
+        case task(UnsafeContinuation<Result<AppendOutcome, StorageError>, Never>)
+        case thread(OutcomeBox<AppendOutcome>)
+    }
+
+    let events: PreparedEvents
+    let conditions: AppendConditions
+    let caller: Caller
+
+    init(_ events: PreparedEvents, _ conditions: AppendConditions, _ caller: Caller) {
+        self.events = events
+        self.conditions = conditions
+        self.caller = caller
+    }
+
+    func reply(_ result: Result<AppendOutcome, StorageError>) {
+        switch self.caller {
+        case .task(let continuation): continuation.resume(returning: result)
+        case .thread(let box): box.finish(result)
+        }
+    }
+}
+
+/// Events that were checked and, where they are many, encoded.
+struct PreparedEvents: Sendable {
     let records: [EventRecord]
     /// The events encoded by the caller, where they are many; the writer encodes few ones together.
     let draft: FrameDraft?
+    /// `Identifier.hash64` of the event's id if there is one event; of more, see `idHashes`.
+    let idHash: UInt64
     let idHashes: [UInt64]
     /// XXH64 of the names of the draft's streams, in their order.
     let streamHashes: [UInt64]
-    let expectations: [(stream: String, expectation: StreamExpectation)]
-    let changes: [RecordChange]
-    /// Looked at inside the transaction, before anything is changed; what it throws refuses the request.
-    let check: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Void)?
     let bytes: Int
-    let reply: @Sendable (Result<AppendOutcome, StorageError>) -> Void
+}
 
-    init(
-        records: [EventRecord], draft: FrameDraft?, idHashes: [UInt64],
-        expectations: [(stream: String, expectation: StreamExpectation)], changes: [RecordChange],
-        check: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Void)?, bytes: Int,
-        reply: @escaping @Sendable (Result<AppendOutcome, StorageError>) -> Void
-    ) {
-        self.records = records
-        self.draft = draft
-        self.idHashes = idHashes
-        self.streamHashes = draft?.summary.streams.map { XXH64.hash($0) } ?? []
-        self.expectations = expectations
-        self.changes = changes
-        self.check = check
-        self.bytes = bytes
-        self.reply = reply
-    }
+/// What must be true for an append to go ahead, and what becomes durable with it.
+struct AppendConditions: Sendable {
+    var expectations: [(stream: String, expectation: StreamExpectation)] = []
+    var changes: [RecordChange] = []
+    /// Looked at inside the transaction, before anything is changed; what it throws refuses the request.
+    var check: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Void)?
 }
 
 extension AppendRequest {

@@ -1,39 +1,54 @@
 /// Sealed segments that are open, the least recently used one closed first.
 final class SegmentCache: Sendable {
+    /// What a file's name is made of.
+    private struct Name: Hashable {
+        var first: UInt64
+        var generation: UInt32
+
+        init(_ info: SegmentInfo) {
+            self.first = info.positions.lowerBound
+            self.generation = info.generation
+        }
+    }
+
     private struct Entry {
         var segment: Segment
         var lastUse: UInt64
     }
 
     private struct State {
-        var entries: [String: Entry] = [:]
+        var entries: [Name: Entry] = [:]
         var clock: UInt64 = 0
     }
 
     private let directory: String
+    private let logID: (UInt64, UInt64)
     private let limit: Int
     private let state = Lock(State())
 
-    init(directory: String, limit: Int) {
+    init(directory: String, logID: (UInt64, UInt64), limit: Int) {
         self.directory = directory
+        self.logID = logID
         self.limit = max(1, limit)
     }
 
     /// The segment, opened and checked against its digest if it is not open yet.
     func segment(_ info: SegmentInfo) throws(StorageError) -> Segment {
+        let name = Name(info)
         let known = self.state.withLock { state -> Segment? in
             state.clock += 1
-            state.entries[info.fileName]?.lastUse = state.clock
-            return state.entries[info.fileName]?.segment
+            guard let index = state.entries.index(forKey: name) else { return nil }
+            state.entries.values[index].lastUse = state.clock
+            return state.entries.values[index].segment
         }
         if let known { return known }
-        let opened = try Segment.open(directory: self.directory, info: info)
+        let opened = try Segment.open(directory: self.directory, info: info, logID: self.logID)
         return self.state.withLock { state in
-            if let other = state.entries[info.fileName]?.segment { return other }
-            state.entries[info.fileName] = Entry(segment: opened, lastUse: state.clock)
+            if let other = state.entries[name]?.segment { return other }
+            state.entries[name] = Entry(segment: opened, lastUse: state.clock)
             if state.entries.count > self.limit {
                 let oldest = state.entries.min { $0.value.lastUse < $1.value.lastUse }
-                if let oldest, oldest.key != info.fileName { state.entries[oldest.key] = nil }
+                if let oldest, oldest.key != name { state.entries[oldest.key] = nil }
             }
             return opened
         }
@@ -41,7 +56,9 @@ final class SegmentCache: Sendable {
 
     /// Closes a segment that has been replaced or dropped; readers that use it finish first.
     func remove(_ fileName: String) {
-        self.state.withLock { $0.entries[fileName] = nil }
+        self.state.withLock { state in
+            state.entries = state.entries.filter { $0.value.segment.info.fileName != fileName }
+        }
     }
 
     func removeAll() {
@@ -49,17 +66,12 @@ final class SegmentCache: Sendable {
     }
 }
 
-/// Decoded frames for reads of single events and of streams, the least recently used one dropped first.
+/// Decoded frames of the head for reads of single events and of streams, the least recently used one dropped
+/// first, and decoders for sealed blocks.
 ///
 /// A frame is taken out while it is used, so that no lock is held then; whoever wants the same frame at the
 /// same time decodes it once more.
 final class FrameCache: Sendable {
-    private struct Key: Hashable {
-        /// The segment's file, or empty for the head.
-        var file: String
-        var first: UInt64
-    }
-
     // SAFETY: a decoder is reachable from one place at a time: the cache, or the one reader that took it.
     private struct Entry: @unchecked Sendable {
         var decoder: FrameDecoder
@@ -67,10 +79,13 @@ final class FrameCache: Sendable {
     }
 
     private struct State {
-        var entries: [Key: Entry] = [:]
+        var entries: [UInt64: Entry] = [:]
         var spare: [Entry] = []
         var clock: UInt64 = 0
     }
+
+    /// Decoders that are kept for the next frame: as many as threads read at once.
+    private static let spareLimit = 8
 
     private let limit: Int
     private let state = Lock(State())
@@ -83,24 +98,26 @@ final class FrameCache: Sendable {
         self.state.withLock { $0 = State() }
     }
 
-    /// Lends the frame of a sealed block.
+    /// Lends the frame of a sealed block, read where it stands in the file, with nothing unpacked yet.
+    ///
+    /// It is not kept: a single event of it costs less than a look-up in a cache that is large enough to hit.
     func withFrame(
         in segment: Segment, block: SegmentBlock, _ body: (FrameDecoder) throws(StorageError) -> Void
     ) throws(StorageError) {
-        let key = Key(file: segment.info.fileName, first: block.firstPosition)
-        let entry: Entry
-        if let known = self.take(key) {
-            entry = known
-        } else {
-            entry = self.spare()
-            try segment.withBlock(block.number) { bytes throws(StorageError) in
-                try entry.decoder.load(
-                    bytes, expectedFirstPosition: block.firstPosition, verifyBody: false, parts: [],
-                    dictionary: segment.dictionaryProvider)
+        let entry = self.spare()
+        defer {
+            entry.decoder.unload()
+            self.state.withLock { state in
+                if state.spare.count < Self.spareLimit { state.spare.append(entry) }
             }
         }
-        try body(entry.decoder)
-        self.put(key, entry)
+        try segment.withBlock(block.number) { bytes throws(StorageError) in
+            try entry.decoder.load(
+                bytes, expectedFirstPosition: block.firstPosition, copies: false, verifyBody: false,
+                parts: [],
+                dictionary: segment.dictionaryProvider)
+            try body(entry.decoder)
+        }
     }
 
     /// Lends the head's frame that holds `position`.
@@ -112,7 +129,7 @@ final class FrameCache: Sendable {
     ) throws(StorageError) {
         let entry: Entry
         if let first = engine.firstOfHeadFrame(containing: position),
-            let known = self.take(Key(file: "", first: first))
+            let known = self.take(first)
         {
             entry = known
         } else {
@@ -127,10 +144,10 @@ final class FrameCache: Sendable {
             }
         }
         try body(entry.decoder)
-        self.put(Key(file: "", first: entry.decoder.header.firstPosition), entry)
+        self.put(entry.decoder.header.firstPosition, entry)
     }
 
-    private func take(_ key: Key) -> Entry? {
+    private func take(_ key: UInt64) -> Entry? {
         self.state.withLock { $0.entries.removeValue(forKey: key) }
     }
 
@@ -138,19 +155,20 @@ final class FrameCache: Sendable {
         self.state.withLock { $0.spare.popLast() } ?? Entry(decoder: FrameDecoder(), lastUse: 0)
     }
 
-    private func put(_ key: Key, _ entry: consuming Entry) {
+    private func put(_ key: UInt64, _ entry: consuming Entry) {
         var entry = entry
         self.state.withLock { state in
             state.clock += 1
             entry.lastUse = state.clock
-            if let other = state.entries.updateValue(entry, forKey: key), state.spare.count < 4 {
+            if let other = state.entries.updateValue(entry, forKey: key), state.spare.count < Self.spareLimit
+            {
                 state.spare.append(other)
             }
             if state.entries.count > self.limit,
                 let oldest = state.entries.min(by: { $0.value.lastUse < $1.value.lastUse })
             {
                 state.entries[oldest.key] = nil
-                if state.spare.count < 4 { state.spare.append(oldest.value) }
+                if state.spare.count < Self.spareLimit { state.spare.append(oldest.value) }
             }
         }
     }

@@ -6,8 +6,14 @@ package struct EngineOptions: Sendable {
     package var mapSizeBytes = 64 << 30
     /// Uncompressed bytes after which the active segment is sealed.
     package var segmentBytes = 64 << 20
+    /// How old the active segment's first event may get before it is sealed; nil for any age.
+    package var sealAge: Duration?
+    /// Full segments that may wait to be sealed in the background before appends have to wait for that.
+    package var maximumUnsealedSegments = 4
+    /// How long appends wait for sealing that does not get on.
+    package var sealingPatience: Duration = .seconds(10)
     /// Uncompressed bytes of a sealed block.
-    package var blockBytes = 128 << 10
+    package var blockBytes = 16 << 10
     /// zstd's level for frames in the head.
     package var headLevel: Int32 = 1
     /// zstd's level for sealed blocks.
@@ -29,6 +35,8 @@ package struct EngineOptions: Sendable {
     package var sealsInBackground = true
     /// How often a waiting tail looks for other processes' appends.
     package var pollInterval: Duration = .milliseconds(20)
+    /// How often a log that is written to looks for readers that died, whose pages it could use again.
+    package var readerCheckInterval: Duration = .seconds(5)
     package var allowsNetworkFileSystem = false
     package var seam: CommitSeam = .durable
 

@@ -12,19 +12,17 @@ extension LogEngine {
         check: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Void)? = nil
     ) async throws(StorageError) -> AppendOutcome {
         let writer = try self.requireWriter()
-        let (draft, hashes, bytes) = try self.prepare(records)
+        let events = try self.prepare(records)
         try RecordChange.checkKeys(changes)
         if writer.isCongested { await writer.waitForRoom() }
         if Task.isCancelled {
             throw StorageError(.cancelled, "the task was cancelled before its events were accepted")
         }
+        let conditions = AppendConditions(expectations: expectations, changes: changes, check: check)
         let result = await withUnsafeContinuation {
             (reply: UnsafeContinuation<Result<AppendOutcome, StorageError>, Never>) in
-            let request = AppendRequest(
-                records: records, draft: draft, idHashes: hashes, expectations: expectations,
-                changes: changes, check: check, bytes: bytes
-            ) { reply.resume(returning: $0) }
-            if let refusal = writer.submit(request) { reply.resume(returning: .failure(refusal)) }
+            let refusal = writer.submit(AppendRequest(events, conditions, .task(reply)))
+            if let refusal { reply.resume(returning: .failure(refusal)) }
         }
         return try result.get()
     }
@@ -37,14 +35,11 @@ extension LogEngine {
         check: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Void)? = nil
     ) throws(StorageError) -> AppendOutcome {
         let writer = try self.requireWriter()
-        let (draft, hashes, bytes) = try self.prepare(records)
+        let events = try self.prepare(records)
         try RecordChange.checkKeys(changes)
+        let conditions = AppendConditions(expectations: expectations, changes: changes, check: check)
         let box = OutcomeBox<AppendOutcome>()
-        let request = AppendRequest(
-            records: records, draft: draft, idHashes: hashes, expectations: expectations,
-            changes: changes, check: check, bytes: bytes
-        ) { box.finish($0) }
-        if let refusal = writer.submit(request) { throw refusal }
+        if let refusal = writer.submit(AppendRequest(events, conditions, .thread(box))) { throw refusal }
         return try box.wait().get()
     }
 
@@ -54,42 +49,27 @@ extension LogEngine {
     }
 
     /// Checks sizes and ids, and encodes large batches on the caller's thread.
-    private func prepare(
-        _ records: [EventRecord]
-    ) throws(StorageError) -> (FrameDraft?, [UInt64], Int) {
-        var bytes = 0
-        let span = records.span
-        for index in span.indices {
-            let size = span[index].payload.count + span[index].metadata.count
-            if size > self.options.maximumEventBytes {
-                throw StorageError(
-                    .limitExceeded,
-                    "an event of type '\(records[index].type)' has \(size) bytes and the limit is "
-                        + "\(self.options.maximumEventBytes); store large data elsewhere and append a reference"
-                )
-            }
-            bytes += size + 96
-        }
-        if bytes > self.options.maximumBatchBytes {
-            throw StorageError(
-                .limitExceeded,
-                "a batch has \(bytes) bytes and the limit is \(self.options.maximumBatchBytes); append it in "
-                    + "several calls")
-        }
+    private func prepare(_ records: [EventRecord]) throws(StorageError) -> PreparedEvents {
+        let bytes = try self.checkedSize(of: records)
         var draft: FrameDraft?
-        let hashes: [UInt64]
+        var hashes: [UInt64] = []
+        var hash: UInt64 = 0
         if records.count >= Self.encodedByCaller || bytes >= 64 << 10 {
             let encoded = try self.encoders.use { encoder throws(StorageError) in
-                let span = records.span  // lends each record, where a loop over the array would copy it
-                for index in span.indices { try encoder.append(span[index]) }
+                try encoder.append(contentsOf: records)
                 return try encoder.finish()
             }
             draft = encoded
             hashes = encoded.summary.idHashes
+            hash = hashes[0]
         } else {
             // The writer encodes them with other callers' events: it must not find fault with one half-way.
-            for index in span.indices { try EncoderState.checkNames(span[index]) }
-            hashes = records.map(\.id.hash64)
+            try records.withUnsafeBufferPointer { records throws(StorageError) in
+                guard let start = records.baseAddress else { return }
+                for index in records.indices { try EncoderState.checkNames(start + index) }
+                hash = start.pointee.id.hash64
+                if records.count > 1 { hashes = records.map(\.id.hash64) }
+            }
         }
         if AppendRequest.hasRepeatedHash(hashes) {
             let ids = Set(records.map(\.id))
@@ -98,7 +78,37 @@ extension LogEngine {
                     .invalidArgument, "a batch holds the same event id twice; give each event its own")
             }
         }
-        return (draft, hashes, bytes)
+        return PreparedEvents(
+            records: records, draft: draft, idHash: hash, idHashes: hashes,
+            streamHashes: draft?.summary.streams.map { XXH64.hash($0) } ?? [], bytes: bytes)
+    }
+
+    /// The bytes that the events count for; refuses an event or a batch that is over the limits.
+    private func checkedSize(of records: [EventRecord]) throws(StorageError) -> Int {
+        var bytes = 0
+        // Through a pointer, for a loop over the array copies each record and counts its references.
+        try records.withUnsafeBufferPointer { records throws(StorageError) in
+            guard let start = records.baseAddress else { return }
+            for index in records.indices {
+                let record = start + index
+                let size = record.pointee.payload.count + record.pointee.metadata.count
+                if size > self.options.maximumEventBytes {
+                    throw StorageError(
+                        .limitExceeded,
+                        "an event of type '\(record.pointee.type)' has \(size) bytes and the limit is "
+                            + "\(self.options.maximumEventBytes); store large data elsewhere and append a "
+                            + "reference")
+                }
+                bytes += size + 96
+            }
+        }
+        if bytes > self.options.maximumBatchBytes {
+            throw StorageError(
+                .limitExceeded,
+                "a batch has \(bytes) bytes and the limit is \(self.options.maximumBatchBytes); append it in "
+                    + "several calls")
+        }
+        return bytes
     }
 }
 

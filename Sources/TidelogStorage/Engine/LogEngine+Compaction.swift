@@ -26,18 +26,20 @@ extension LogEngine {
         guard self.writer != nil else { throw self.readOnlyError() }
         return try self.maintenance.exclusively(self) { () throws(StorageError) in
             let view = try self.currentView()
+            let finished = self.withoutActiveEvents(view.hidden)
             var outcome = CompactionOutcome()
             outcome.segmentsBefore = view.catalogue.segments.count
             outcome.bytesBefore = view.catalogue.segments.reduce(0) { $0 + $1.fileBytes }
+            let sieve = EventSieve(engine: self, view: view, keepsLatestOnly: policy.keepsLatestOnly)
             for group in Self.groups(view.catalogue.segments, policy) {
-                if group.count == 1, !policy.keepsLatestOnly {
-                    guard try self.hasHidden(group[0], view) else { continue }
-                }
-                let replacement = try self.rewrite(group, policy, view)
+                try self.sealIfPressed()
+                // A segment of which nothing goes, and that nothing joins, stays as it is.
+                if group.count == 1, try !sieve.drops(from: group[0]) { continue }
+                let replacement = try self.rewrite(group, sieve, view)
                 try self.swap(group, for: replacement)
                 outcome.eventsRemoved += group.reduce(0) { $0 + $1.count } - (replacement?.count ?? 0)
             }
-            try self.forgetCompacted(view)
+            try self.forget(finished, view)
             let after = try self.currentView().catalogue.segments
             outcome.segmentsAfter = after.count
             outcome.bytesAfter = after.reduce(0) { $0 + $1.fileBytes }
@@ -64,17 +66,8 @@ extension LogEngine {
         return groups
     }
 
-    private func hasHidden(_ info: SegmentInfo, _ view: ReadView) throws(StorageError) -> Bool {
-        guard !view.hidden.lowestVisible.isEmpty else { return false }
-        let segment = try self.segments.segment(info)
-        for stream in view.hidden.lowestVisible.keys {
-            if try !segment.streamPostings(stream.text).isEmpty { return true }
-        }
-        return false
-    }
-
     private func rewrite(
-        _ group: [SegmentInfo], _ policy: CompactionPolicy, _ view: ReadView
+        _ group: [SegmentInfo], _ sieve: EventSieve, _ view: ReadView
     ) throws(StorageError) -> SegmentInfo? {
         let positions = group[0].positions.lowerBound..<group[group.count - 1].positions.upperBound
         let generation = (group.map(\.generation).max() ?? 0) + 1
@@ -85,20 +78,19 @@ extension LogEngine {
             dictionaryBytes: try self.segments.segment(group[0]).dictionary?.bytes,
             logID: view.state.logID, level: self.options.sealedLevel, blockBytes: self.options.blockBytes)
         do throws(StorageError) {
-            var query = RecordQuery()
-            query.positions = positions
+            let decoder = FrameDecoder()
             var kept = 0
-            var scan = Scan(engine: self, query: query, view: view)
-            try scan.run { (frame, selection) throws(StorageError) in
-                let isLatest = policy.keepsLatestOnly ? try self.latest(frame) : nil
-                try frame.require(.all)
-                return try selection.forEach(backwards: false) { (index) throws(StorageError) in
-                    if let isLatest, !isLatest(index) { return true }
-                    kept += 1
-                    try writer.append(
-                        PlacedRecord(
-                            position: frame.position(index), revision: frame.revision(index),
-                            record: try frame.record(index)))
+            for info in group {
+                let segment = try self.segments.segment(info)
+                try segment.forEachBlock(from: info.positions.lowerBound) {
+                    bytes, first throws(StorageError) in
+                    try decoder.load(
+                        bytes, expectedFirstPosition: first, verifyBody: false, parts: [],
+                        dictionary: segment.dictionaryProvider)
+                    let keeps = try sieve.selection(decoder)
+                    kept += keeps.map { (0..<decoder.count).count(where: $0) } ?? decoder.count
+                    try writer.append(contentsOf: decoder) { keeps?($0) ?? true }
+                    self.maintenance.noteStep()
                     return true
                 }
             }
@@ -110,24 +102,6 @@ extension LogEngine {
         } catch {
             writer.abandon()
             throw error
-        }
-    }
-
-    /// Tells which events of the frame are the latest of their stream.
-    private func latest(_ frame: FrameDecoder) throws(StorageError) -> (Int) -> Bool {
-        try frame.require(.all)
-        let distinct = frame.distinctCount(.stream)
-        var lastPositions = ContiguousArray<UInt64?>(repeating: nil, count: distinct)
-        for entry in 0..<distinct {
-            guard let name = frame.distinctText(.stream, entry) else { continue }
-            lastPositions[entry] = try self.stream(name)?.lastPosition
-        }
-        var codes = ContiguousArray<Int>()
-        for index in 0..<frame.count { codes.append(frame.code(.stream, index)) }
-        let positions = ContiguousArray((0..<frame.count).map { frame.position($0) })
-        return { index in
-            guard let last = lastPositions[codes[index]] else { return true }
-            return positions[index] == last
         }
     }
 
@@ -147,11 +121,16 @@ extension LogEngine {
         try self.removeFiles(group)
     }
 
-    /// Takes streams off the list of hidden ones where nothing hidden is left.
-    private func forgetCompacted(_ view: ReadView) throws(StorageError) {
-        let finished = view.hidden.lowestVisible.filter { name, _ in
-            self.shared.withLock { shared in shared.active.nextRevision(of: name.text) == nil }
+    /// The hidden streams of which the active segment holds nothing: all that is hidden of them is in the
+    /// sealed segments. (What is appended to a truncated stream from now on is visible.)
+    private func withoutActiveEvents(_ hidden: HiddenStreams) -> [ExactText: UInt64] {
+        self.shared.withLock { shared in
+            hidden.lowestVisible.filter { name, _ in shared.active.nextRevision(of: name.text) == nil }
         }
+    }
+
+    /// Takes streams off the list of hidden ones, after the segments were rewritten without what was hidden.
+    private func forget(_ finished: [ExactText: UInt64], _ view: ReadView) throws(StorageError) {
         guard !finished.isEmpty, view.state.firstPosition <= view.state.sealedEnd else { return }
         try self.writer?.perform { [self] transaction throws(StorageError) in
             for (name, lowest) in finished {

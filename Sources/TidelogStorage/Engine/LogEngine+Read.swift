@@ -182,9 +182,7 @@ extension LogEngine {
     ) throws(StorageError) -> PlacedRecord? {
         let index = frame.firstIndex(atOrAfterPosition: position)
         guard index < frame.count, frame.position(index) == position else { return nil }
-        try frame.require(.all)
-        return PlacedRecord(
-            position: position, revision: frame.revision(index), record: try frame.record(index))
+        return try frame.single(index)
     }
 
     /// Calls `body` with the hash of each event's id in `range`, in order, as the writer's transaction sees it.

@@ -14,9 +14,9 @@ extension LogEngine {
         return self.shared.withLock { $0.view }
     }
 
-    /// Brings the cache up to date; costs two small reads of the file when nothing has changed.
+    /// Brings the cache up to date; costs two small reads of the mapped file when nothing has changed.
     package func refresh() throws(StorageError) {
-        let newest = try self.head.newestTransactionID()
+        let newest = try self.head.environment.newestMappedTransactionID()
         let isCurrent = self.shared.withLock { shared in
             shared.view.transactionID >= newest && shared.active.end >= shared.view.end
         }
@@ -74,9 +74,7 @@ extension LogEngine {
             let summary = try decoder.summary()
             let bases = Self.baseRevisions(summary, decoder)
             self.shared.withLock { shared in
-                guard first == shared.active.end else { return }
-                shared.active.append(summary, first: first, baseRevisions: bases)
-                if shared.active.growingBytes >= self.options.segmentBytes { shared.active.rotate() }
+                shared.add(FrameForIndex(summary: summary, first: first, baseRevisions: bases))
             }
             return true
         }

@@ -89,6 +89,9 @@ extension LogEngine {
         }
     }
 
+    /// Up to one event in so many is read for itself, without unpacking its frame.
+    private static let singleReadShare = 32
+
     /// Reads owned events into an array: the next batch of a longer read.
     package func records(_ query: RecordQuery, maximumBytes: Int = .max) throws(StorageError)
         -> [PlacedRecord]
@@ -96,14 +99,21 @@ extension LogEngine {
         var result: [PlacedRecord] = []
         var bytes = 0
         try self.scan(query) { (frame, selection) throws(StorageError) in
-            try frame.require(.all)
-            result.reserveCapacity(result.count + selection.count)
+            // A few events are read in place, each for itself.
+            let isSparse = selection.count * Self.singleReadShare <= frame.count
+            if !isSparse {
+                try frame.require(.all)
+                result.reserveCapacity(result.count + selection.count)
+            }
             return try selection.forEach(backwards: query.isBackwards) { (index) throws(StorageError) in
-                let record = try frame.record(index)
-                bytes += record.payload.count + record.metadata.count + 128
-                result.append(
-                    PlacedRecord(
-                        position: frame.position(index), revision: frame.revision(index), record: record))
+                let placed =
+                    isSparse
+                    ? try frame.single(index)
+                    : PlacedRecord(
+                        position: frame.position(index), revision: frame.revision(index),
+                        record: try frame.record(index))
+                bytes += placed.record.payload.count + placed.record.metadata.count + 128
+                result.append(placed)
                 return bytes < maximumBytes
             }
         }
@@ -223,32 +233,29 @@ struct Scan {
         ) { bytes, first throws(StorageError) in
             if !backwards, first >= part.upperBound { return false }
             try self.decoder.load(
-                bytes, expectedFirstPosition: first, verifyBody: false, parts: [], dictionary: dictionary)
+                bytes, expectedFirstPosition: first, copies: false, verifyBody: false, parts: [],
+                dictionary: dictionary)
             goesOn = try self.visitFrame(self.decoder, part, visit)
             return goesOn && (backwards ? first > part.lowerBound : true)
         }
         return goesOn
     }
 
-    /// Visits the blocks that an index proposes. Few ones stay decoded, for the next read of the same stream.
+    /// The most blocks of a segment that the kernel is asked to read ahead, all at once.
+    private static let prefetchedBlocks = 256
+
+    /// Visits the blocks that an index proposes.
     private mutating func visitBlocks(
         _ blocks: [Int], _ segment: Segment, _ part: Range<UInt64>, _ visit: Visit
     ) throws(StorageError) -> Bool {
-        let isCached = !self.query.filter.streams.isEmpty || self.query.filter.correlation != nil
         let dictionary = segment.dictionaryProvider
         var goesOn = true
+        if blocks.count > 1, blocks.count <= Self.prefetchedBlocks { segment.prefetch(blocks) }
         for number in self.query.isBackwards ? blocks.reversed() : blocks where goesOn {
-            if isCached {
-                try self.engine.frames.withFrame(in: segment, block: segment.blocks[number]) {
-                    frame throws(StorageError) in
-                    goesOn = try self.visitFrame(frame, part, visit)
-                }
-            } else {
-                try segment.withBlock(number) { bytes throws(StorageError) in
-                    try self.decoder.load(
-                        bytes, expectedFirstPosition: segment.blocks[number].firstPosition,
-                        verifyBody: false, parts: [], dictionary: dictionary)
-                }
+            try segment.withBlock(number) { bytes throws(StorageError) in
+                try self.decoder.load(
+                    bytes, expectedFirstPosition: segment.blocks[number].firstPosition, copies: false,
+                    verifyBody: false, parts: [], dictionary: dictionary)
                 goesOn = try self.visitFrame(self.decoder, part, visit)
             }
         }

@@ -8,9 +8,6 @@
 // 3. one transaction registers the segment and moves `sealedEnd`: from here on readers use the segment;
 // 4. the frames below `sealedEnd` are deleted in slices; what is left over is deleted later.
 extension LogEngine {
-    /// Streams written to the head in one transaction.
-    private static let streamSlice = 4000
-
     /// Seals everything that was committed before the call; answers what was sealed.
     package func seal() throws(StorageError) -> [SegmentInfo] {
         guard let writer = self.writer else { throw self.readOnlyError() }
@@ -69,6 +66,7 @@ extension LogEngine {
                 } else {
                     try segment.append(contentsOf: frame, at: selection.range)
                 }
+                self.maintenance.noteStep()
                 wasCancelled = isCancelled()
                 return !wasCancelled
             }
@@ -117,16 +115,15 @@ extension LogEngine {
     private func writeStreamHeads(of chunk: ActiveChunk) throws(StorageError) {
         guard let writer = self.writer else { return }
         let streams = chunk.streams
-        // In the order of keys: neighbours share pages.
-        let order = streams.entries.indices.map { ($0, streams.name($0)) }.sorted {
-            $0.1.utf8.lexicographicallyPrecedes($1.1.utf8)
-        }
+        let order = streams.entriesInOrder()
+        var slice = SliceSize(500, in: 50...4000)
         var start = 0
         while start < order.count {
-            let slice = order[start..<min(start + Self.streamSlice, order.count)]
-            try writer.perform { [self] transaction throws(StorageError) in
-                for (index, name) in slice {
+            let part = order[start..<min(start + slice.count, order.count)]
+            let elapsed = try writer.performTimed { [self] transaction throws(StorageError) in
+                for index in part {
                     let entry = streams.entries[index]
+                    let name = streams.name(index)
                     var head =
                         try self.head.databases.stream(name, in: transaction.transaction)
                         ?? StreamHead(
@@ -138,7 +135,9 @@ extension LogEngine {
                     try transaction.setStream(name, head)
                 }
             }
-            start += slice.count
+            start += part.count
+            slice.adapt(to: elapsed)
+            self.maintenance.noteStep()
         }
     }
 

@@ -45,12 +45,10 @@ extension LogEngine {
         var found: PlacedRecord?
         let hash = id.hash64
         try self.scan(query) { (frame, selection) throws(StorageError) in
-            try frame.require(.all)
+            try frame.require(.ids)
             return try selection.forEach(backwards: true) { (index) throws(StorageError) in
                 guard frame.idHash(index) == hash, frame.id(index) == id else { return true }
-                found = PlacedRecord(
-                    position: frame.position(index), revision: frame.revision(index),
-                    record: try frame.record(index))
+                found = try frame.single(index)
                 return false
             }
         }

@@ -5,16 +5,10 @@ import Glibc
 /// Everything in `shared` is a cache of the head. It is brought up to date from the head when a transaction
 /// id says that somebody, here or in another process, has committed since (see `LogEngine+Refresh.swift`).
 package final class LogEngine: Sendable {
-    /// What is known of the head as of `transactionID`.
-    struct Shared {
-        var view: ReadView
-        var active: ActiveIndex
-    }
-
     package let directory: String
     package let options: EngineOptions
     let head: Head
-    let shared: Lock<Shared>
+    let shared: Lock<SharedState>
     /// Held while the cache is brought up to date, so that it is done once.
     let refreshing = Lock(())
     let segments: SegmentCache
@@ -40,10 +34,11 @@ package final class LogEngine: Sendable {
             try databases.state(in: transaction)
         }
         self.shared = Lock(
-            Shared(
+            SharedState(
                 view: ReadView(state: state, transactionID: 0, end: state.sealedEnd),
-                active: ActiveIndex(first: state.sealedEnd)))
-        self.segments = SegmentCache(directory: directory + "/segments", limit: options.openSegments)
+                active: ActiveIndex(first: state.sealedEnd), segmentBytes: options.segmentBytes))
+        self.segments = SegmentCache(
+            directory: directory + "/segments", logID: state.logID, limit: options.openSegments)
         self.frames = FrameCache(limit: options.cachedFrames)
         self.pool = WorkerPool(name: "tidelog-read", size: 4)
         self.encoders = EncoderPool(level: options.headLevel)

@@ -31,6 +31,7 @@ package final class LogWriter: Sendable {
     private let state = Lock(State())
     private let signal = WakeSignal()
     private let congestion = Atomic<Bool>(false)
+    private let holding = Atomic<Bool>(false)
 
     init(options: EngineOptions) {
         self.options = options
@@ -42,7 +43,7 @@ package final class LogWriter: Sendable {
     func start(_ engine: LogEngine) throws(StorageError) {
         let thread = try WorkerThread(name: "tidelog-write", stackBytes: 4 << 20) { [self] in
             var batch = WriteBatch(engine: engine)
-            while let (requests, commands) = self.take() {
+            while let (requests, commands) = self.take(engine) {
                 for command in commands { command.reply(self.run(command, &batch)) }
                 if !requests.isEmpty { self.commit(requests, &batch) }
             }
@@ -62,13 +63,21 @@ package final class LogWriter: Sendable {
         thread?.join()
     }
 
+    /// Lets the thread look anew at whether appends have to wait.
+    func wake() {
+        self.signal.wake()
+    }
+
+    /// Whether appends wait for sealing at the moment.
+    var isHoldingAppends: Bool { self.holding.load(ordering: .relaxed) }
+
     // MARK: Callers' side
 
     /// Hands a request to the writer; answers why not, if it was not accepted.
     func submit(_ request: AppendRequest) -> StorageError? {
         self.enqueue { state in
             state.requests.append(request)
-            state.waitingBytes += request.bytes
+            state.waitingBytes += request.events.bytes
             if state.waitingBytes > self.options.maximumWaitingBytes {
                 self.congestion.store(true, ordering: .relaxed)
             }
@@ -121,8 +130,24 @@ package final class LogWriter: Sendable {
     // MARK: The thread's side
 
     /// Sleeps until there is work; nil once everything accepted is done and the log closes.
-    private func take() -> ([AppendRequest], [Command])? {
+    ///
+    /// While the head is full of segments that wait to be sealed, appends stay where they are, and so does
+    /// whoever finds the queue full; commands go on, sealing's own among them.
+    private func take(_ engine: LogEngine) -> ([AppendRequest], [Command])? {
         while true {
+            let isHolding = engine.maintenance.holdsAppends(engine)
+            self.holding.store(isHolding, ordering: .relaxed)
+            if isHolding {
+                let (commands, isOver) = self.state.withLock { state in
+                    defer { state.commands = [] }
+                    return (state.commands, state.isStopping)
+                }
+                if !commands.isEmpty { return ([], commands) }
+                if !isOver {
+                    self.signal.wait(timeout: .milliseconds(200))
+                    continue
+                }
+            }
             let (requests, commands, backlog, isOver) = self.state.withLock { state in
                 let taken = (state.requests, state.commands, state.backlog)
                 (state.requests, state.commands, state.backlog) = ([], [], [])
@@ -146,6 +171,7 @@ package final class LogWriter: Sendable {
         let result = batch.commit(requests)
         if case .failure(let error) = result { self.failStop(error) }
         batch.answer(requests, result)
+        batch.settle()
     }
 
     private func run(_ command: Command, _ batch: inout WriteBatch) -> Result<Void, StorageError> {

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// The thread that seals in the background, and the lock under which everything that swaps segments runs.
 ///
 /// Sealing, compaction, retention, and backup exclude each other, between processes too (a lock on a file).
@@ -9,9 +11,21 @@ final class Maintenance: Sendable {
         var thread: WorkerThread?
         var isStopping = false
         var lastError: StorageError?
+        /// What there was of progress when appends were last asked to wait, and when that was first seen.
+        var seen: (progress: Progress, since: ContinuousClock.Instant)?
+        /// The growing chunk's first position, and when it was first seen to have events.
+        var growing: (first: UInt64, since: ContinuousClock.Instant)?
+    }
+
+    /// What changes for as long as maintenance gets on, here or in another process.
+    private struct Progress: Equatable {
+        var steps: UInt64
+        var sealedEnd: UInt64
     }
 
     private let state = Lock(State())
+    /// Counts the frames that maintenance has gone through.
+    private let steps = Atomic<UInt64>(0)
     private let signal = WakeSignal()
     /// One maintenance job at a time in this process.
     private let turn = Lock(())
@@ -19,8 +33,9 @@ final class Maintenance: Sendable {
     func start(_ engine: LogEngine) throws(StorageError) {
         guard engine.options.sealsInBackground else { return }
         let thread = try WorkerThread(name: "tidelog-seal", stackBytes: 4 << 20) { [self] in
-            while self.sleep() {
+            while self.sleep(engine.options) {
                 do throws(StorageError) {
+                    try self.endAgedChunk(engine)
                     try self.exclusively(engine, waiting: false) { () throws(StorageError) in
                         try engine.deleteSealedFrames()
                         try engine.sealFullChunks { self.isStopping }
@@ -28,6 +43,8 @@ final class Maintenance: Sendable {
                     self.state.withLock { $0.lastError = nil }
                 } catch {
                     self.state.withLock { $0.lastError = error }
+                    // Appends that wait for sealing are told that it is not going on.
+                    engine.writer?.wake()
                 }
             }
         }
@@ -72,16 +89,96 @@ final class Maintenance: Sendable {
         }
     }
 
-    private func sleep() -> Bool {
+    private func sleep(_ options: EngineOptions) -> Bool {
         if self.isStopping { return false }
         // After an error (a full disk, another process at work) try again after a while.
-        let delay: Duration? = self.lastError == nil ? nil : .milliseconds(500)
+        var delay: Duration? = self.lastError.map { error in
+            error.code == .locked ? .milliseconds(100) : .milliseconds(500)
+        }
+        if let age = options.sealAge {
+            delay = min(delay ?? age, max(.milliseconds(1), min(age / 4, .seconds(10))))
+        }
         self.signal.wait(timeout: delay)
         return !self.isStopping
+    }
+
+    // MARK: Sealing by age
+
+    /// Ends the growing chunk if its first event was committed longer ago than the log allows.
+    private func endAgedChunk(_ engine: LogEngine) throws(StorageError) {
+        guard let age = engine.options.sealAge, let writer = engine.writer else { return }
+        try engine.refresh()
+        let now = ContinuousClock.now
+        let growing = engine.shared.withLock { shared -> UInt64? in
+            // What is in the chunk may be in flight; it is sealed only once it is committed.
+            shared.active.growing.count > 0 ? shared.active.growing.first : nil
+        }
+        let isAged = self.state.withLock { state -> Bool in
+            guard let growing else {
+                state.growing = nil
+                return false
+            }
+            guard let known = state.growing, known.first == growing else {
+                state.growing = (growing, now)
+                return false
+            }
+            return now - known.since >= age
+        }
+        if isAged {
+            try writer.perform { _ in engine.shared.withLock { $0.active.rotate() } }
+        }
+    }
+
+    // MARK: Keeping the head bounded
+
+    /// Says that maintenance has got on by a frame.
+    func noteStep() {
+        self.steps.wrappingAdd(1, ordering: .relaxed)
+    }
+
+    /// Whether appends have to wait because more full segments wait to be sealed than the log allows.
+    ///
+    /// They wait only for as long as that helps: not while sealing fails (then the head grows up to its map's
+    /// limit, and the error is in the statistics), and not once nothing has moved for a while.
+    func holdsAppends(_ engine: LogEngine) -> Bool {
+        let limit = engine.options.maximumUnsealedSegments
+        guard engine.options.sealsInBackground else { return false }
+        // Another process may have sealed them.
+        if engine.fullChunks > limit { try? engine.refresh() }
+        guard engine.fullChunks > limit else {
+            self.state.withLock { $0.seen = nil }
+            return false
+        }
+        let now = ContinuousClock.now
+        let progress = Progress(
+            steps: self.steps.load(ordering: .relaxed),
+            sealedEnd: engine.shared.withLock { $0.view.state.sealedEnd })
+        return self.state.withLock { state in
+            guard state.thread != nil, !state.isStopping else { return false }
+            if let error = state.lastError, error.code != .locked { return false }
+            self.signal.wake()
+            if let seen = state.seen, seen.progress == progress {
+                return now - seen.since < engine.options.sealingPatience
+            }
+            state.seen = (progress, now)
+            return true
+        }
     }
 }
 
 extension LogEngine {
+    /// Segments that take no more events and wait to be sealed.
+    var fullChunks: Int { self.shared.withLock { $0.active.chunks.count - 1 } }
+
+    /// Seals full segments where so many wait that appends may be waiting for them: long maintenance calls
+    /// this from time to time. To be called under the maintenance lock.
+    func sealIfPressed() throws(StorageError) {
+        guard self.options.sealsInBackground, self.writer != nil else { return }
+        try self.refresh()
+        guard self.fullChunks > self.options.maximumUnsealedSegments else { return }
+        try self.sealFullChunks { self.maintenance.isStopping }
+    }
+
     /// Why sealing in the background fails, if it does: appends go on meanwhile.
     package var sealingError: StorageError? { self.maintenance.lastError }
 
@@ -111,6 +208,7 @@ extension LogEngine {
     /// Deletes frames of the head that have been sealed, in slices, so that the writer never waits long.
     func deleteSealedFrames() throws(StorageError) {
         guard let writer = self.writer else { return }
+        var slice = SliceSize(250, in: 50...4000)
         while true {
             let sealedEnd = try self.currentView().state.sealedEnd
             let first = try self.head.environment.read { transaction throws(StorageError) in
@@ -122,9 +220,12 @@ extension LogEngine {
                 return first
             }
             guard let first, first < sealedEnd else { return }
-            try writer.perform { transaction throws(StorageError) in
-                _ = try transaction.deleteFrames(below: sealedEnd, limit: 1000)
+            let limit = slice.count
+            let elapsed = try writer.performTimed { transaction throws(StorageError) in
+                _ = try transaction.deleteFrames(below: sealedEnd, limit: limit)
             }
+            slice.adapt(to: elapsed)
+            self.maintenance.noteStep()
         }
     }
 }

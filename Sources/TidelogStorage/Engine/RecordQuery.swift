@@ -92,8 +92,15 @@ struct FrameMatcher {
         let header = frame.header
         if let since = self.filter.since, header.maxTimestamp < since { return [] }
         if let until = self.filter.until, header.minTimestamp >= until { return [] }
+        var isStreamChecked = false
         if let candidates {
             self.selected = candidates
+        } else if self.streams.count == 1, let stream = self.streams.first, !frame.has(.streams) {
+            isStreamChecked = true
+            for index in try frame.events(ofStream: stream.text) where range.contains(index) {
+                self.selected.append(Int32(truncatingIfNeeded: index))
+            }
+            if self.selected.isEmpty { return [] }
         } else {
             self.selected.reserveCapacity(range.count)
             for index in range { self.selected.append(Int32(index)) }
@@ -102,7 +109,8 @@ struct FrameMatcher {
             let matches = self.filter.types!.matches
             try self.keep(frame, .type) { matches($0 ?? "") }
         }
-        if self.streams.count == 1, let stream = self.streams.first {
+        if isStreamChecked {
+        } else if self.streams.count == 1, let stream = self.streams.first {
             try self.keepStream(frame, stream.text)
         } else if !self.streams.isEmpty {
             let streams = self.streams

@@ -16,11 +16,12 @@ struct Repeats {
     ///
     /// - Throws: ``StorageError`` with code `duplicate` if only some are known, or if the log's differ.
     func outcome(
-        of request: AppendRequest, _ transaction: borrowing HeadTransaction
+        of request: PreparedEvents, _ transaction: borrowing HeadTransaction
     ) throws(StorageError) -> AppendOutcome? {
         var places: [PlacedRecord] = []
         for (index, record) in request.records.enumerated() {
-            guard let place = try self.stored(record, hash: request.idHashes[index], transaction) else {
+            guard let place = try self.stored(record, hash: request.records.count == 1 ? request.idHash : request.idHashes[index],
+                    transaction) else {
                 continue
             }
             places.append(place)
@@ -46,16 +47,10 @@ struct Repeats {
                 throw self.refusal(place, "stands in the log already, with other contents")
             }
         }
-        var outcome = AppendOutcome(
-            firstPosition: first.position, count: places.count, streams: [], lastRevisions: [], isRepeat: true
-        )
+        var outcome = AppendOutcome(firstPosition: first.position, count: places.count, isRepeat: true)
         for place in places {
-            guard let stream = place.record.stream, let revision = place.revision else { continue }
-            if let known = outcome.streams.firstIndex(where: stream.isExactly) {
-                outcome.lastRevisions[known] = revision
-            } else {
-                outcome.streams.append(stream)
-                outcome.lastRevisions.append(revision)
+            if let stream = place.record.stream, let revision = place.revision {
+                outcome.note(stream, revision)
             }
         }
         return outcome

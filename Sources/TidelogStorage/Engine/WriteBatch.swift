@@ -2,24 +2,23 @@
 ///
 /// Small requests are encoded together, so that a thousand callers with one event each give one frame; large
 /// ones arrive encoded. The index and the window of ids are changed as requests are accepted, ahead of the
-/// commit, and emptied if it fails (they are rebuilt from the head).
+/// commit, and emptied if it fails (they are rebuilt from the head). Only the frame that a turn writes last
+/// enters them after the callers have been answered: nothing in the turn asks for it any more.
 struct WriteBatch {
-    private let engine: LogEngine
-    private let encoder: FrameEncoder?
-    private var window: IdentifierWindow?
+    let engine: LogEngine
+    let encoder: FrameEncoder?
+    var window: IdentifierWindow?
     private var outcomes: [Result<AppendOutcome, StorageError>] = []
 
     /// Small requests of the frame that is being gathered, and what they do to their streams.
-    private var gathered = 0
-    private var gatheredBytes = 0
-    private var gatheredStreams: [ExactText: UInt64] = [:]
-    private var hasWritten = false
-    /// The position after the last event that the index knows, the gathered ones left aside.
-    private var end: UInt64 = 0
-
-    /// Events after which a gathered frame is written.
-    private static let gatheredLimit = 4096
-    private static let gatheredBytesLimit = 1 << 20
+    var gathered = GatheredFrame()
+    var hasWritten = false
+    /// The position after the last event that was written, the gathered ones left aside.
+    var end: UInt64 = 0
+    /// The frame that was written last and is not in the index yet.
+    private var unindexed: FrameForIndex?
+    /// Whether the ids of `unindexed` are to be added to the window too.
+    private var isUnlisted = false
 
     init(engine: LogEngine) {
         self.engine = engine
@@ -48,6 +47,7 @@ struct WriteBatch {
             return .success(())
         } catch {
             self.forgetGathered()
+            self.unindexed = nil
             self.window = nil
             self.engine.invalidate()
             return .failure(error)
@@ -58,16 +58,27 @@ struct WriteBatch {
     mutating func answer(_ requests: [AppendRequest], _ result: Result<Void, StorageError>) {
         switch result {
         case .success:
-            for (request, outcome) in zip(requests, self.outcomes) { request.reply(outcome) }
+            for index in requests.indices { requests[index].reply(self.outcomes[index]) }
         case .failure(let error):
             for request in requests { request.reply(.failure(error)) }
         }
         self.outcomes.removeAll(keepingCapacity: true)
     }
 
+    /// Does what was put off until the callers were answered.
+    mutating func settle() {
+        if let frame = self.unindexed {
+            self.list(frame)
+            self.unindexed = nil
+        }
+        // Whoever looks at the index completes it.
+        let mustSeal = self.engine.shared.withLock { $0.active.chunks.count > 1 }
+        if mustSeal { self.engine.maintenance.wake() }
+    }
+
     private mutating func attempt(_ requests: [AppendRequest]) throws(StorageError) {
         let engine = self.engine
-        let bytes = requests.reduce(0) { $0 + $1.bytes }
+        let bytes = requests.reduce(0) { $0 + $1.events.bytes }
         try engine.head.ensureRoom(for: bytes)
         let transaction = try engine.head.beginWrite()
         let id = transaction.id
@@ -81,7 +92,7 @@ struct WriteBatch {
         }
         guard self.hasWritten else { return }  // nothing to make durable: the transaction is dropped
         try transaction.commit(through: engine.options.seam)
-        engine.committed(transaction: id)
+        engine.committed(transaction: id, end: self.end, last: self.unindexed)
     }
 
     private mutating func fill(
@@ -89,15 +100,13 @@ struct WriteBatch {
     ) throws(StorageError) {
         self.end = self.engine.shared.withLock { $0.active.end }
         try self.catchUpWindow(transaction)
-        for request in requests {
-            let outcome: Result<AppendOutcome, StorageError>
+        for index in requests.indices {
             do throws(StorageError) {
-                outcome = .success(try self.accept(request, transaction))
+                self.outcomes.append(.success(try self.accept(requests[index], transaction)))
             } catch {
                 if Self.endsTransaction(error) { throw error }
-                outcome = .failure(error)
+                self.outcomes.append(.failure(error))
             }
-            self.outcomes.append(outcome)
         }
         try self.flush(transaction)
     }
@@ -110,224 +119,48 @@ struct WriteBatch {
         }
     }
 
-    // MARK: Requests
+    // MARK: Frames
 
-    private mutating func accept(
-        _ request: AppendRequest, _ transaction: borrowing HeadTransaction
-    ) throws(StorageError) -> AppendOutcome {
-        if self.window!.containsAny(request.idHashes) {
-            try self.flush(transaction)
-            let repeats = Repeats(engine: self.engine, window: self.window!)
-            if let earlier = try repeats.outcome(of: request, transaction) { return earlier }
-        }
-        if request.draft != nil || request.check != nil { try self.flush(transaction) }
-        for (stream, expectation) in request.expectations {
-            try self.check(expectation, of: stream, transaction)
-        }
-        if let check = request.check { try check(transaction) }
-
-        let first = self.nextPosition
-        var outcome = AppendOutcome(
-            firstPosition: first, count: request.records.count, streams: [], lastRevisions: [],
-            isRepeat: false)
-        if let draft = request.draft {
-            try self.append(draft, hashes: request.streamHashes, transaction, &outcome)
-        } else if !request.records.isEmpty {
-            try self.gather(request, transaction, &outcome)
-        }
-        for change in request.changes {
-            self.hasWritten = true
-            switch change {
-            case .set(let space, let key, let value):
-                try transaction.setRecord(space, key: key, value: value)
-            case .remove(let space, let key):
-                try transaction.removeRecord(space, key: key)
-            }
-        }
-        return outcome
-    }
-
-    private var nextPosition: UInt64 { self.end + UInt64(self.gathered) }
-
-    /// Writes a frame that the caller encoded.
-    private mutating func append(
-        _ draft: FrameDraft, hashes: [UInt64], _ transaction: borrowing HeadTransaction,
-        _ outcome: inout AppendOutcome
-    ) throws(StorageError) {
-        let streams = draft.summary.streams
-        var (places, hidesSome) = self.engine.shared.withLock {
-            ($0.active.growing.places(of: streams, hashes: hashes), !$0.view.hidden.lowestVisible.isEmpty)
-        }
-        for index in streams.indices where places.entries[index] < 0 || hidesSome {
-            places.nextRevisions[index] = try self.nextRevision(of: streams[index], transaction)
-        }
-        let bases = places.nextRevisions
-        try self.write(draft, bases, places: places, transaction)
-
-        var last = bases
-        for code in draft.summary.streamCodes where code > 0 { last[Int(code) - 1] += 1 }
-        outcome.streams = draft.summary.streams
-        outcome.lastRevisions = last.map { $0 - 1 }
-        self.window!.insert(draft.summary.idHashes, first: outcome.firstPosition)
-    }
-
-    /// Adds a small request to the frame that is being gathered.
-    private mutating func gather(
-        _ request: AppendRequest, _ transaction: borrowing HeadTransaction, _ outcome: inout AppendOutcome
-    ) throws(StorageError) {
-        guard let encoder = self.encoder else {
-            throw StorageError(.library, "there is no compression context; the system is out of memory")
-        }
-        if request.records.count == 1 { return try self.gatherOne(request, transaction, &outcome) }
-        var next: [UInt64] = []
-        var touched: [ExactText: UInt64] = [:]
-        for record in request.records {
-            guard let name = record.stream else {
-                next.append(0)
-                continue
-            }
-            let stream = ExactText(name)
-            let revision: UInt64
-            if let known = touched[stream] {
-                revision = known
-            } else {
-                revision = try self.nextRevision(of: name, transaction)
-            }
-            next.append(revision)
-            touched[stream] = revision + 1
-        }
-        self.gatheredStreams.merge(touched) { $1 }
-        for (index, record) in request.records.enumerated() {
-            try encoder.append(record)
-            self.window!.insert(
-                request.idHashes[index], position: outcome.firstPosition + UInt64(index))
-            guard let stream = record.stream else { continue }
-            if let known = outcome.streams.firstIndex(where: stream.isExactly) {
-                outcome.lastRevisions[known] = next[index]
-            } else {
-                outcome.streams.append(stream)
-                outcome.lastRevisions.append(next[index])
-            }
-        }
-        try self.countGathered(request, transaction)
-    }
-
-    /// The same for a request of one event, the most frequent one.
-    private mutating func gatherOne(
-        _ request: AppendRequest, _ transaction: borrowing HeadTransaction, _ outcome: inout AppendOutcome
-    ) throws(StorageError) {
-        guard let encoder = self.encoder else { return }
-        let record = request.records[0]
-        if let stream = record.stream {
-            let revision = try self.nextRevision(of: stream, transaction)
-            self.gatheredStreams[ExactText(stream)] = revision + 1
-            outcome.streams = [stream]
-            outcome.lastRevisions = [revision]
-        }
-        try encoder.append(record)
-        self.window!.insert(request.idHashes[0], position: outcome.firstPosition)
-        try self.countGathered(request, transaction)
-    }
-
-    private mutating func countGathered(
-        _ request: AppendRequest, _ transaction: borrowing HeadTransaction
-    ) throws(StorageError) {
-        self.gathered += request.records.count
-        self.gatheredBytes += request.bytes
-        if self.gathered >= Self.gatheredLimit || self.gatheredBytes >= Self.gatheredBytesLimit {
-            try self.flush(transaction)
-        }
-    }
-
-    /// Writes the gathered frame, if there is one.
-    private mutating func flush(_ transaction: borrowing HeadTransaction) throws(StorageError) {
-        guard self.gathered > 0, let encoder = self.encoder else { return }
-        let draft = try encoder.finish()
-        var occurrences = [UInt64](repeating: 0, count: draft.summary.streams.count)
-        for code in draft.summary.streamCodes where code > 0 { occurrences[Int(code) - 1] += 1 }
-        var bases: [UInt64] = []
-        bases.reserveCapacity(occurrences.count)
-        for (index, stream) in draft.summary.streams.enumerated() {
-            bases.append((self.gatheredStreams[ExactText(stream)] ?? 0) - occurrences[index])
-        }
-        self.gathered = 0
-        self.gatheredBytes = 0
-        self.gatheredStreams.removeAll(keepingCapacity: true)
-        try self.write(draft, bases, transaction)
-    }
-
-    private mutating func write(
-        _ draft: FrameDraft, _ bases: [UInt64], places: StreamPlaces? = nil,
+    /// Writes a frame; it enters the index, and its ids the window, when that is needed or the turn is over.
+    ///
+    /// - Parameter isListed: whether the window has its ids already.
+    mutating func write(
+        _ draft: FrameDraft, _ bases: [UInt64], places: StreamPlaces?, isListed: Bool,
         _ transaction: borrowing HeadTransaction
     ) throws(StorageError) {
-        let engine = self.engine
+        self.index()
         let first = self.end
-        self.end += UInt64(draft.summary.count)
         self.hasWritten = true
         try transaction.appendFrame(draft, first: first, baseRevisions: bases)
-        engine.shared.withLock { shared in
-            shared.active.append(draft.summary, first: first, baseRevisions: bases, places: places)
-            if shared.active.growingBytes >= engine.options.segmentBytes { shared.active.rotate() }
-        }
+        self.end += UInt64(draft.summary.count)
+        self.unindexed = FrameForIndex(
+            summary: draft.summary, first: first, baseRevisions: bases, places: places)
+        self.isUnlisted = !isListed
     }
 
-    private mutating func forgetGathered() {
-        if self.gathered > 0 { _ = try? self.encoder?.finish() }
-        self.gathered = 0
-        self.gatheredBytes = 0
-        self.gatheredStreams.removeAll()
+    /// Adds the frame that was written last to index and window, if it is not there yet.
+    mutating func index() {
+        guard let frame = self.unindexed else { return }
+        self.list(frame)
+        self.unindexed = nil
+        self.engine.shared.withLock { $0.add(frame) }
     }
 
-    // MARK: Streams
-
-    private func nextRevision(
-        of stream: String, _ transaction: borrowing HeadTransaction
-    ) throws(StorageError) -> UInt64 {
-        if !self.gatheredStreams.isEmpty, let gathered = self.gatheredStreams[ExactText(stream)] {
-            return gathered
-        }
-        let (active, isDeleted) = self.engine.shared.withLock { shared in
-            let hidden = shared.view.hidden.lowestVisible
-            return (
-                shared.active.nextRevision(of: stream), !hidden.isEmpty && hidden[ExactText(stream)] == .max
-            )
-        }
-        if !isDeleted, let active { return active }
-        let head = try self.engine.head.databases.stream(stream, in: transaction.transaction)
-        if isDeleted || head?.isDeleted == true {
-            throw StorageError(
-                .streamDeleted,
-                "stream '\(stream)' was deleted and takes no more events; append to a stream of another name")
-        }
-        return head?.nextRevision ?? 0
-    }
-
-    private func check(
-        _ expectation: StreamExpectation, of stream: String, _ transaction: borrowing HeadTransaction
-    ) throws(StorageError) {
-        if expectation == .any { return }
-        let next = try self.nextRevision(of: stream, transaction)
-        let problem: String
-        switch expectation {
-        case .any: return
-        case .noStream:
-            if next == 0 { return }
-            problem = "expected no such stream"
-        case .exists:
-            if next > 0 { return }
-            problem = "expected it to exist"
-        case .exact(let revision):
-            if next > 0, next - 1 == revision { return }
-            problem = "expected revision \(revision)"
-        }
-        throw StorageError(
-            .conflict,
-            "stream '\(stream)' \(next == 0 ? "has no events" : "is at revision \(next - 1)"), \(problem); "
-                + "load it again and decide anew",
-            actualRevision: next == 0 ? nil : next - 1)
+    private mutating func list(_ frame: FrameForIndex) {
+        guard self.isUnlisted else { return }
+        self.isUnlisted = false
+        self.window?.insert(frame.summary.idHashes, first: frame.first)
     }
 
     // MARK: The window of ids
+
+    /// The window with everything that was written.
+    var windowWithAll: IdentifierWindow {
+        mutating _read {
+            if let frame = self.unindexed { self.list(frame) }
+            yield self.window!
+        }
+    }
 
     /// Brings the window up to what other processes appended, or fills it after opening.
     private mutating func catchUpWindow(_ transaction: borrowing HeadTransaction) throws(StorageError) {
@@ -347,14 +180,15 @@ struct WriteBatch {
 }
 
 extension LogEngine {
-    /// Makes what transaction `id` appended visible to readers, and starts sealing when it is time.
-    func committed(transaction id: UInt64) {
-        let (end, mustSeal) = self.shared.withLock { shared in
+    /// Makes what transaction `id` appended visible to readers.
+    ///
+    /// - Parameter last: the frame before `end` that the index lacks, if it does.
+    func committed(transaction id: UInt64, end: UInt64, last: FrameForIndex?) {
+        self.shared.withLock { shared in
             shared.view.transactionID = max(shared.view.transactionID, id)
-            shared.view.end = shared.active.end
-            return (shared.view.end, shared.active.chunks.count > 1)
+            shared.view.end = max(shared.view.end, end)
+            shared.leave(last)
         }
         self.notifier.changed(end: end)
-        if mustSeal { self.maintenance.wake() }
     }
 }

@@ -172,7 +172,7 @@ struct ColumnPacker: ~Copyable {
     /// A list of texts: how many bytes each shares with the one before, how many follow, and those.
     @inline(__always)
     mutating func texts(_ count: Int, _ byteCount: Int, _ text: (Int) -> UnsafeRawBufferPointer) {
-        self.isCompressible = true
+        let start = self.plain.count
         self.plain.reserve(self.plain.count &+ count &* 2 &+ byteCount)
         let prefixes = self.plain.base + self.plain.count
         let suffixes = prefixes + count
@@ -193,6 +193,7 @@ struct ColumnPacker: ~Copyable {
             previous = current
         }
         self.plain.count = cursor - UnsafeMutableRawPointer(self.plain.base)
+        if !self.packTexts(count, from: start) { self.isCompressible = true }
     }
 
     /// The codes of a column; nothing if all are the same.

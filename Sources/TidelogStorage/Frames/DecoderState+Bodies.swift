@@ -23,11 +23,12 @@ extension DecoderState {
         let count = reader.size(atMost: FrameFormat.maximumTypes + 2)
         guard
             count == self.header.groupCount,
-            layout == FrameFormat.Layout.together && count == 1
-                || layout == FrameFormat.Layout.apart && count > 1
+            layout <= FrameFormat.Layout.consecutive, (layout == FrameFormat.Layout.together) == (count == 1),
+            count > 0, layout != FrameFormat.Layout.consecutive || count <= self.count
         else {
             throw self.damaged("it has other groups than its header claims")
         }
+        self.layout = layout
         self.groups.resize(count)
         var stored = self.header.prefixBytes + self.header.envelopeBytes
         var plain = 0
@@ -63,7 +64,7 @@ extension DecoderState {
         let group = self.groups[index]
         if group.isVerified { return }
         let stored = UnsafeRawBufferPointer(
-            start: self.frame.base + group.storedStart, count: group.storedCount)
+            start: self.source + group.storedStart, count: group.storedCount)
         guard XXH64.hash(stored) == group.checksum else {
             throw self.damaged("the checksum of its group \(index) is wrong")
         }
@@ -85,6 +86,7 @@ extension DecoderState {
             NumberList.read(&reader, count, into: target)
             guard reader.isComplete else { throw self.damaged("its \(chunk) do not add up") }
         }
+        if self.layout == FrameFormat.Layout.consecutive { return try self.placeConsecutive() }
         try self.readGroupMap()
         self.cursors.resize(self.groups.count)
         let cursors = self.cursors.base
@@ -134,7 +136,7 @@ extension DecoderState {
 
     /// Reads which type is in which group.
     private mutating func readGroupMap() throws(StorageError) {
-        guard var reader = self.groupMap, self.groups.count > 2 else {
+        guard var reader = self.groupMap, self.hasGroupsByType else {
             guard self.groupMap?.isComplete == true else {
                 throw self.damaged("its chunk of groups is too long")
             }
@@ -150,12 +152,46 @@ extension DecoderState {
         guard reader.isComplete else { throw self.damaged("its types are not all in a group") }
     }
 
-    /// The group that an event's payload is in; its metadata are in group 0.
+    /// Whether the group of a payload depends on the event's type.
+    @inline(__always)
+    var hasGroupsByType: Bool { self.layout == FrameFormat.Layout.apart && self.groups.count > 2 }
+
+    /// The group that an event's metadata are in.
+    @inline(__always)
+    func metadataGroup(_ index: Int) -> Int {
+        self.layout == FrameFormat.Layout.consecutive ? Int(self.groupOfEvent[index]) : 0
+    }
+
+    /// The group that an event's payload is in.
     @inline(__always)
     func payloadGroup(_ index: Int) -> Int {
+        if self.layout == FrameFormat.Layout.consecutive { return Int(self.groupOfEvent[index]) }
         guard self.groups.count > 2 else { return self.groups.count &- 1 }
         let type = (self.columns + FrameColumn.type.rawValue).pointee.codes[index]
         return Int(self.groupOfType[Int(type) &- 1])
+    }
+
+    /// Places the metadata and payloads of groups of consecutive events.
+    private mutating func placeConsecutive() throws(StorageError) {
+        guard var reader = self.groupMap else { throw self.damaged("it has no groups") }
+        self.groupOfEvent.resize(self.count)
+        var first = 0
+        for index in 0..<self.groups.count {
+            let group = self.groups[index]
+            let left = self.count - first
+            let count = index < self.groups.count - 1 ? reader.size(atMost: left) : left
+            guard count > 0 else { throw self.damaged("group \(index) has no events") }
+            (self.groupOfEvent.base + first).update(
+                repeating: UInt32(truncatingIfNeeded: index), count: count)
+            var cursor = group.plainStart
+            Self.place(self.metadataLengths.base + first, count, self.metadataStarts.base + first, &cursor)
+            Self.place(self.payloadLengths.base + first, count, self.payloadStarts.base + first, &cursor)
+            guard cursor == group.plainStart + group.plainCount else {
+                throw self.damaged("group \(index) is not as long as its events")
+            }
+            first += count
+        }
+        guard reader.isComplete else { throw self.damaged("its chunk of groups is too long") }
     }
 
     /// Unpacks a group: checks its checksum, and decompresses it into its place.
@@ -167,7 +203,7 @@ extension DecoderState {
         }
         try self.verify(index)
         let stored = UnsafeRawBufferPointer(
-            start: self.frame.base + group.storedStart, count: group.storedCount)
+            start: self.source + group.storedStart, count: group.storedCount)
         let target = UnsafeMutableRawBufferPointer(
             start: self.body.base + group.plainStart, count: group.plainCount)
         if group.codec == FrameFormat.GroupCodec.plain {

@@ -1,6 +1,6 @@
 extension DecoderState {
     /// The chunks of a column: values (or the identifiers' shapes), their bytes, codes.
-    private static func chunks(
+    static func chunks(
         _ column: FrameColumn
     ) -> (values: FrameFormat.Chunk, bytes: FrameFormat.Chunk?, codes: FrameFormat.Chunk) {
         switch column {
@@ -110,9 +110,11 @@ extension DecoderState {
     ) throws(StorageError) {
         texts.ranges.resize(count)
         texts.strings.removeAll(keepingCapacity: true)
-        guard let prefixes = reader.bytes(count), let suffixes = reader.bytes(count) else {
-            throw self.damaged("a list of texts is cut off")
+        if count == 0 { return }
+        guard let list = TextList(&reader, count, scratch: &self.textNumbers) else {
+            throw self.damaged("a list of texts is cut off, or of an unknown kind")
         }
+        let (prefixes, suffixes) = (list.prefixes, list.suffixes)
         var total = 0
         var stored = 0
         for index in 0..<count {
@@ -123,7 +125,9 @@ extension DecoderState {
         guard self.textBytes <= FrameFormat.maximumTextBytes else {
             throw self.damaged("its texts exceed \(FrameFormat.maximumTextBytes) bytes")
         }
-        guard let source = reader.bytes(stored) else { throw self.damaged("a list of texts is cut off") }
+        guard let source = list.suffixBytes(stored, scratch: &self.textScratch) else {
+            throw self.damaged("a list of texts uses a character that it does not have")
+        }
         texts.bytes.resize(total)
         guard Self.rebuild(texts, count, prefixes, suffixes, source) else {
             throw self.damaged("a text shares more than there is, or exceeds 255 bytes")

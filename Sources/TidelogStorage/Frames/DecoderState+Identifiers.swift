@@ -99,6 +99,21 @@ extension DecoderState {
         return tally
     }
 
+    /// Puts one UUID of version 7 together again: number `slot` of the `count` whose bits `planes` holds.
+    @inline(__always)
+    static func timeOrdered(
+        _ milliseconds: Int64, planes: UnsafeRawPointer, count: Int, slot: Int
+    ) -> IdentifierEntry {
+        let low = planes.littleEndian(UInt64.self, at: slot &* 8)
+        let middle = planes.littleEndian(UInt8.self, at: count &* 8 &+ slot)
+        let last = planes.littleEndian(UInt8.self, at: count &* 9 &+ slot &>> 2)
+        let bits = last &>> UInt8(truncatingIfNeeded: (slot & 3) &* 2)
+        let high = low &>> 62 | UInt64(middle) &<< 2 | UInt64(bits & 3) &<< 10
+        return IdentifierEntry(
+            high: UInt64(bitPattern: milliseconds) &<< 16 | 0x7000 | high,
+            low: low & (1 &<< 62 &- 1) | 1 &<< 63)
+    }
+
     /// Puts UUIDs of version 7 together again; false if a time is out of range.
     @inline(__always)
     private static func readTimeOrdered(
@@ -109,8 +124,6 @@ extension DecoderState {
     ) -> Bool {
         let mode = reader.byte()
         guard mode <= 1 else { return false }
-        let middle = planes + timeOrdered &* 8
-        let last = middle + timeOrdered
         NumberList.read(&reader, timeOrdered, into: differences)
         var previous: Int64 = 0
         var slot = 0
@@ -122,13 +135,7 @@ extension DecoderState {
             let milliseconds = anchor &+ difference
             previous = milliseconds
             union |= milliseconds
-            let low = planes.littleEndian(UInt64.self, at: slot &* 8)
-            let bits = last.littleEndian(UInt8.self, at: slot &>> 2) &>> UInt8((slot & 3) &* 2)
-            let high =
-                low &>> 62 | UInt64(middle.littleEndian(UInt8.self, at: slot)) &<< 2 | UInt64(bits & 3) &<< 10
-            entries[index] = IdentifierEntry(
-                high: UInt64(bitPattern: milliseconds) &<< 16 | 0x7000 | high,
-                low: low & (1 &<< 62 &- 1) | 1 &<< 63)
+            entries[index] = Self.timeOrdered(milliseconds, planes: planes, count: timeOrdered, slot: slot)
             slot &+= 1
         }
         return !reader.isBroken && union >= 0 && union < 1 &<< 48

@@ -80,7 +80,7 @@ extension DecoderState {
     }
 
     private mutating func readRevisionTable(_ streams: Int) {
-        let table = UnsafeRawPointer(self.frame.base + FrameFormat.headerBytes)
+        let table = UnsafeRawPointer(self.source + FrameFormat.headerBytes)
         let target = self.nextRevisions.base + 1
         switch self.header.revisionWidth {
         case 1: for index in 0..<streams { target[index] = UInt64(table.littleEndian(UInt8.self, at: index)) }

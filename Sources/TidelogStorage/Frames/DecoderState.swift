@@ -19,18 +19,21 @@ struct DecoderState: ~Copyable {
     var count = 0
     /// The parts that are unpacked and checked.
     var parts: FrameParts = []
-    /// The frame's bytes, up to the end of the envelope or of the bodies.
+    /// Where the frame's bytes stand: in `frame`, or where the caller lends them.
+    var source: UnsafePointer<UInt8>
+    /// A copy of the frame's bytes, up to the end of the envelope or of the bodies.
     var frame = Numbers<UInt8>(capacity: 1 << 12)
     var hasBodies = false
     /// Chunks that were compressed.
     var plain = Numbers<UInt8>(capacity: 1 << 12)
     var chunks = Numbers<ChunkEntry>()
-    let columns: UnsafeMutablePointer<DecodedColumn>
+    // Never changed; `let` here makes Swift 6.3 fail under Thread Sanitizer (an invalid bitcast).
+    private(set) var columns: UnsafeMutablePointer<DecodedColumn>
     var positions = Numbers<UInt64>()
     var timestamps = Numbers<Int64>()
     var revisions = Numbers<UInt64>()
     /// The distinct correlation ids, the distinct causation ids, the event ids.
-    let identifiers: UnsafeMutablePointer<DecodedIdentifiers>
+    private(set) var identifiers: UnsafeMutablePointer<DecodedIdentifiers>
     /// The event ids.
     var ids: UnsafeMutablePointer<DecodedIdentifiers> { self.identifiers + 2 }
     var schemaVersions = Numbers<UInt32>()
@@ -41,12 +44,19 @@ struct DecoderState: ~Copyable {
     /// Where each event's payload begins in `body`.
     var payloadStarts = Numbers<UInt32>()
     var groups = Numbers<GroupEntry>()
+    /// How metadata and payloads are laid out, as `FrameFormat.Layout` says.
+    var layout = FrameFormat.Layout.together
+    /// For each event its group, if groups hold consecutive events.
+    var groupOfEvent = Numbers<UInt32>()
     /// For each distinct type its group, if there are several.
     var groupOfType = Numbers<UInt32>()
     /// The rest of the groups' chunk: which type is in which.
     var groupMap: ByteReader?
     /// Room for where the next event of each group begins.
     var cursors = Numbers<Int>()
+    /// Room for the lengths, and for the bytes, of a packed list of texts.
+    var textNumbers = Numbers<UInt8>()
+    var textScratch = Numbers<UInt8>()
     /// Room for a list of numbers.
     var values = Numbers<UInt64>()
     /// Room for the next revision of each stream.
@@ -63,6 +73,7 @@ struct DecoderState: ~Copyable {
     let decompressor = Decompressor()
 
     init() {
+        self.source = UnsafePointer(self.frame.base)
         let count = FrameColumn.allCases.count
         self.columns = .allocate(capacity: count)
         for index in 0..<count { (self.columns + index).initialize(to: DecodedColumn()) }
@@ -107,16 +118,21 @@ struct DecoderState: ~Copyable {
         self.payloadLengths.clear(keeping: 1 << 16)
         self.metadataStarts.clear(keeping: 1 << 16)
         self.payloadStarts.clear(keeping: 1 << 16)
+        self.groupOfEvent.clear(keeping: 1 << 16)
         self.values.clear(keeping: 1 << 16)
         self.nextRevisions.clear(keeping: 1 << 16)
+        self.textNumbers.clear(keeping: 1 << 16)
+        self.textScratch.clear(keeping: 1 << 18)
         self.frame.clear(keeping: 1 << 20)
+        self.source = UnsafePointer(self.frame.base)
         self.plain.clear(keeping: 1 << 20)
         self.body.clear(keeping: 1 << 21)
     }
 
     /// Takes over the frame in `bytes`: checks the envelope's checksum and reads the directory.
     mutating func load(
-        _ bytes: UnsafeRawBufferPointer, header: FrameHeader, withBodies: Bool, maximumBodyBytes: Int
+        _ bytes: UnsafeRawBufferPointer, header: FrameHeader, withBodies: Bool, copies: Bool,
+        maximumBodyBytes: Int
     ) throws(StorageError) {
         self.header = header
         guard header.bodyPlainBytes <= maximumBodyBytes else {
@@ -128,10 +144,15 @@ struct DecoderState: ~Copyable {
             throw self.damaged("it claims an envelope of \(header.envelopePlainBytes) bytes")
         }
         let envelopeEnd = header.prefixBytes + header.envelopeBytes
-        let kept = withBodies ? bytes.count : envelopeEnd
-        self.frame.append(UnsafeRawBufferPointer(rebasing: bytes[0..<kept]))
+        if copies {
+            let kept = withBodies ? bytes.count : envelopeEnd
+            self.frame.append(UnsafeRawBufferPointer(rebasing: bytes[0..<kept]))
+            self.source = UnsafePointer(self.frame.base)
+        } else if let start = bytes.baseAddress {
+            self.source = start.assumingMemoryBound(to: UInt8.self)
+        }
         let envelope = UnsafeRawBufferPointer(
-            rebasing: self.frame.bytes[header.prefixBytes..<envelopeEnd])
+            start: self.source + header.prefixBytes, count: header.envelopeBytes)
         guard XXH64.hash(envelope) == header.envelopeChecksum else {
             throw self.damaged("the checksum of its envelope is wrong")
         }
@@ -183,7 +204,7 @@ struct DecoderState: ~Copyable {
         let index = chunk.rawValue
         let entry = self.chunks[index]
         let stored = UnsafeRawBufferPointer(
-            start: self.frame.base + entry.storedStart, count: entry.storedCount)
+            start: self.source + entry.storedStart, count: entry.storedCount)
         guard entry.isCompressed else { return stored }
         let target = UnsafeMutableRawBufferPointer(
             start: self.plain.base + entry.plainStart, count: entry.plainCount)
@@ -201,7 +222,7 @@ struct DecoderState: ~Copyable {
     /// A reader over a chunk.
     mutating func reader(_ chunk: FrameFormat.Chunk) throws(StorageError) -> ByteReader {
         let bytes = try self.chunk(chunk)
-        let start = bytes.baseAddress ?? UnsafeRawPointer(self.frame.base)
+        let start = bytes.baseAddress ?? UnsafeRawPointer(self.source)
         return ByteReader(start.assumingMemoryBound(to: UInt8.self), count: bytes.count)
     }
 
@@ -214,7 +235,7 @@ struct DecoderState: ~Copyable {
         {
             wanted.formUnion([.timestamps, .ids])
         }
-        if wanted.contains(.bodies), self.header.groupCount > 2 { wanted.insert(.types) }
+        if wanted.contains(.bodies), self.hasGroupsByType { wanted.insert(.types) }
         wanted.subtract(self.parts)
         if wanted.contains(.timestamps) { try self.readTimestamps() }
         if wanted.contains(.ids) { try self.readIDs() }

@@ -88,14 +88,8 @@ struct EncoderState: ~Copyable {
     }
 
     /// Refuses names and ids that no frame takes.
-    static func checkNames(_ record: borrowing EventRecord) throws(StorageError) {
-        try withUnsafePointer(to: record) { record throws(StorageError) in
-            try Self.checkNames(record)
-        }
-    }
-
     @inline(__always)
-    private static func checkNames(_ record: UnsafePointer<EventRecord>) throws(StorageError) {
+    static func checkNames(_ record: UnsafePointer<EventRecord>) throws(StorageError) {
         let limit = FrameFormat.maximumNameBytes
         let type = record.pointee.type.utf8.count
         if type == 0 || type > limit { throw Self.invalidName("type", type) }

@@ -23,7 +23,8 @@ extension FrameDecoder {
     ) throws(StorageError) -> Result {
         let state = self.state
         try self.prepare(index)
-        if !state.pointee.groups[0].isUnpacked { try state.pointee.unpackGroup(0) }
+        let group = state.pointee.metadataGroup(index)
+        if !state.pointee.groups[group].isUnpacked { try state.pointee.unpackGroup(group) }
         return try body(
             UnsafeRawBufferPointer(
                 start: state.pointee.body.base + Int(state.pointee.metadataStarts[index]),
@@ -38,9 +39,11 @@ extension FrameDecoder {
         let state = self.state
         precondition(index >= 0 && index < state.pointee.count, "the event is in the frame")
         let group = state.pointee.payloadGroup(index)
-        if !state.pointee.groups[0].isShared { try state.pointee.share(0) }
+        let metadataGroup = state.pointee.metadataGroup(index)
+        if !state.pointee.groups[metadataGroup].isShared { try state.pointee.share(metadataGroup) }
         if !state.pointee.groups[group].isShared { try state.pointee.share(group) }
-        let metadataStart = Int(state.pointee.metadataStarts[index])
+        let metadataStart =
+            Int(state.pointee.metadataStarts[index]) &- state.pointee.groups[metadataGroup].plainStart
         let metadataEnd = metadataStart &+ Int(state.pointee.metadataLengths[index])
         let payloadStart =
             Int(state.pointee.payloadStarts[index]) &- state.pointee.groups[group].plainStart
@@ -56,7 +59,7 @@ extension FrameDecoder {
             correlation: state.pointee.identifier(.correlation, index),
             causation: state.pointee.identifier(.causation, index),
             schemaVersion: state.pointee.schemaVersions[index],
-            metadata: state.pointee.sharedGroups[0][metadataStart..<metadataEnd],
+            metadata: state.pointee.sharedGroups[metadataGroup][metadataStart..<metadataEnd],
             payload: state.pointee.sharedGroups[group][payloadStart..<payloadEnd])
     }
 

@@ -2,8 +2,8 @@
 ///
 /// `load` checks the envelope and unpacks the parts that are asked for; metadata and payloads are
 /// decompressed, group by group, at the first use. The frame's bytes are copied, so that they may vanish
-/// once `load` has returned. Memory is reused from frame to frame, and nothing is allocated per event as
-/// long as no owned values are asked for. Not for several threads at once.
+/// once `load` has returned, unless the caller says that they stay. Memory is reused from frame to frame, and
+/// nothing is allocated per event as long as no owned values are asked for. Not for several threads at once.
 ///
 /// Accessors of parts that were not asked for end the process: that is a mistake in the program. Everything
 /// that a damaged frame can cause is thrown by `load` and `require`, and by what unpacks a group.
@@ -28,8 +28,10 @@ package final class FrameDecoder {
     /// Loads a frame in place of the one before.
     ///
     /// - Parameters:
-    ///   - bytes: exactly the frame; they are not needed after the call.
+    ///   - bytes: exactly the frame.
     ///   - expectedFirstPosition: where the frame was found, if known.
+    ///   - copies: whether the bytes are copied. Otherwise they must stay until the next load, and 32 bytes
+    ///     behind them must be readable, though they are never believed.
     ///   - verifyBody: whether the checksums of metadata and payloads are checked now; otherwise each group's
     ///     is checked before the group is decompressed.
     ///   - withBodies: whether metadata and payloads are taken over at all. Without them only the envelope is
@@ -39,8 +41,8 @@ package final class FrameDecoder {
     /// - Throws: ``StorageError`` with code `corrupted` or `unsupportedFormat`, or what `dictionary` throws;
     ///   no frame is loaded then.
     package func load(
-        _ bytes: UnsafeRawBufferPointer, expectedFirstPosition: UInt64?, verifyBody: Bool = true,
-        withBodies: Bool = true, parts: FrameParts = .all,
+        _ bytes: UnsafeRawBufferPointer, expectedFirstPosition: UInt64?, copies: Bool = true,
+        verifyBody: Bool = true, withBodies: Bool = true, parts: FrameParts = .all,
         dictionary: (UInt32) throws(StorageError) -> CompressionDictionary
     ) throws(StorageError) {
         let state = self.state
@@ -48,7 +50,7 @@ package final class FrameDecoder {
         do {
             let header = try FrameHeader.parse(bytes, expectedFirstPosition: expectedFirstPosition)
             try state.pointee.load(
-                bytes, header: header, withBodies: withBodies,
+                bytes, header: header, withBodies: withBodies, copies: copies,
                 maximumBodyBytes: self.maximumUncompressedBytes)
             if withBodies {
                 if verifyBody { try state.pointee.verifyGroups() }
@@ -62,6 +64,12 @@ package final class FrameDecoder {
             throw error
         }
     }
+
+    /// Forgets the frame, and where its bytes stand.
+    func unload() { self.state.pointee.unload() }
+
+    /// Whether `parts` are unpacked.
+    func has(_ parts: FrameParts) -> Bool { self.state.pointee.parts.isSuperset(of: parts) }
 
     /// Unpacks further parts of the loaded frame.
     ///

@@ -115,7 +115,7 @@ extension FrameEncoder {
 
     // MARK: Groups
 
-    private struct Groups {
+    struct Groups {
         var count: Int
         var usesDictionary: Bool
     }
@@ -123,6 +123,7 @@ extension FrameEncoder {
     /// Compresses metadata and payloads in groups into `output`, and writes the groups' chunk.
     private func packGroups() throws(StorageError) -> Groups {
         let state = self.state
+        if self.groupBytes > 0 { return try self.packConsecutiveGroups() }
         let groupOfType =
             self.groupsByType ? state.pointee.planGroups(self.groupThresholdBytes) : []
         let payloadGroups = Int(groupOfType.max() ?? 0) + 1
@@ -158,7 +159,7 @@ extension FrameEncoder {
     }
 
     /// Appends one group to `output` and its entry to the groups' chunk.
-    private func packGroup(_ bytes: UnsafeRawBufferPointer) throws(StorageError) -> Bool {
+    func packGroup(_ bytes: UnsafeRawBufferPointer) throws(StorageError) -> Bool {
         let state = self.state
         let start = state.pointee.output.count
         let minimum =

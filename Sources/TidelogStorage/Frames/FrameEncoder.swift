@@ -9,6 +9,7 @@ package final class FrameEncoder {
     let dictionaryID: UInt32
     let groupsByType: Bool
     let groupThresholdBytes: Int
+    let groupBytes: Int
     var isPlaced = false
 
     /// Creates an encoder.
@@ -20,9 +21,11 @@ package final class FrameEncoder {
     ///     reader of other types need not decompress.
     ///   - groupThresholdBytes: how many bytes of payloads in a frame are much data. Small groups compress
     ///     less well.
+    ///   - groupBytes: about how many bytes of metadata and payloads a group of consecutive events has, so
+    ///     that a reader of one event decompresses no more than those; 0 for one group, or groups by type.
     package init(
         level: Int32 = 1, dictionary: CompressionDictionary? = nil, groupsByType: Bool = false,
-        groupThresholdBytes: Int = 4096
+        groupThresholdBytes: Int = 4096, groupBytes: Int = 0
     ) throws(StorageError) {
         self.columnCompressor = try Compressor(level: level)
         self.bodyCompressor =
@@ -31,6 +34,7 @@ package final class FrameEncoder {
         self.dictionaryID = dictionary?.id ?? 0
         self.groupsByType = groupsByType
         self.groupThresholdBytes = groupThresholdBytes
+        self.groupBytes = groupBytes
         self.state = .allocate(capacity: 1)
         self.state.initialize(to: EncoderState())
     }
@@ -70,6 +74,20 @@ package final class FrameEncoder {
             for index in 0..<records.count { try state.pointee.append(start + index) }
         }
     }
+
+    /// Adds an event that has no place in the log yet, and gives the code of its stream: 0 for none, or the
+    /// number, from 1 on, of the distinct streams so far.
+    ///
+    /// - Throws: as ``append(_:)``.
+    func append(at record: UnsafePointer<EventRecord>) throws(StorageError) -> Int {
+        precondition(!self.isPlaced || self.count == 0, "a frame's events are all placed or all not")
+        self.isPlaced = false
+        try self.state.pointee.append(record)
+        return Int(self.state.pointee.streams.codes[self.count - 1])
+    }
+
+    /// The code of a stream that an event added so far has; nil if none has.
+    func streamCode(of stream: String) -> Int? { self.state.pointee.streams.find(stream).map { Int($0) } }
 
     /// Adds an event whose place is known; for frames that are sealed or compacted.
     ///

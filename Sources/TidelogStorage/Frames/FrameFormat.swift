@@ -91,6 +91,8 @@ package enum FrameFormat {
         static let together: UInt8 = 0
         /// The first group holds the metadata of all events, the others the payloads.
         static let apart: UInt8 = 1
+        /// Each group holds the metadata and then the payloads of some consecutive events.
+        static let consecutive: UInt8 = 2
     }
 
     /// How a group of metadata and payloads is kept.

@@ -116,6 +116,28 @@ struct TextInterner: ~Copyable {
         }
     }
 
+    /// The code of a text, if there is one.
+    func find(_ text: String) -> UInt32? {
+        if self.isEmpty { return nil }
+        func find(_ text: UnsafeRawBufferPointer) -> UInt32? {
+            guard let start = text.baseAddress else { return nil }
+            let bytes = UnsafeRawPointer(self.bytes.base)
+            let entries = self.entries.base
+            let finding = self.table.find(self.hasher.hash(start, text.count)) { code in
+                let entry = entries[Int(code)]
+                return Int(entry.length) == text.count
+                    && BytesHash.areEqual(bytes + Int(entry.start), start, text.count)
+            }
+            guard case .code(let index) = finding else { return nil }
+            return index &+ 1
+        }
+        if let code = text.utf8.withContiguousStorageIfAvailable({ find(UnsafeRawBufferPointer($0)) }) {
+            return code
+        }
+        var copy = text
+        return copy.withUTF8 { find(UnsafeRawBufferPointer($0)) }
+    }
+
     /// Forgets texts and codes; keeps memory of an ordinary size.
     mutating func reset() {
         self.table.reset()

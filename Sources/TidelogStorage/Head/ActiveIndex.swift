@@ -47,10 +47,22 @@ package struct ActiveIndex {
 
     /// The revision that the stream's next event gets, where the active segment has events of it.
     package func nextRevision(of stream: String) -> UInt64? {
-        for chunk in self.chunks.reversed() {
-            if let entry = chunk.streams.find(stream) { return chunk.streams.entries[entry].nextRevision }
+        self.place(of: stream, hash: XXH64.hash(stream)).nextRevision
+    }
+
+    /// The stream's entry in the growing chunk, or -1, and the revision that its next event gets, where the
+    /// active segment has events of it.
+    ///
+    /// - Parameter hash: XXH64 of the name.
+    func place(of stream: String, hash: UInt64) -> (entry: Int32, nextRevision: UInt64?) {
+        var number = self.chunks.count - 1
+        while number >= 0 {
+            if let found = self.chunks[number].place(of: stream, hash: hash) {
+                return (number == self.chunks.count - 1 ? found.entry : -1, found.nextRevision)
+            }
+            number -= 1
         }
-        return nil
+        return (-1, nil)
     }
 
     /// The first position of the frame that holds `position`.
@@ -130,9 +142,20 @@ package final class ActiveChunk: @unchecked Sendable {
     package var end: UInt64 { self.first + UInt64(self.count) }
     var hasUnnamedTypes: Bool { self.types.count >= Int(Self.unnamedType) }
 
+    /// The stream's entry and the revision that its next event gets; nil if the chunk has none of it.
+    @inline(__always)
+    fileprivate func place(of stream: String, hash: UInt64) -> (entry: Int32, nextRevision: UInt64)? {
+        guard let entry = self.streams.find(stream, hash: hash) else { return nil }
+        return (Int32(entry), self.streams.entries[entry].nextRevision)
+    }
+
     /// Where the chunk has these streams.
+    ///
+    /// - Parameter hashes: XXH64 of their names.
     func places(of streams: [String], hashes: [UInt64]) -> StreamPlaces {
-        self.streams.places(of: streams, hashes: hashes)
+        var places = StreamPlaces(chunk: ObjectIdentifier(self))
+        self.streams.find(streams, hashes: hashes, into: &places)
+        return places
     }
 
     fileprivate func append(
@@ -150,7 +173,12 @@ package final class ActiveChunk: @unchecked Sendable {
         let codes = summary.types.map { self.code(ofType: $0) }
         for code in summary.typeCodes { self.typeCodes.append(codes[Int(code)]) }
 
-        var entries = places?.entries ?? ContiguousArray(repeating: -1, count: summary.streams.count)
+        var entries: ContiguousArray<Int32>
+        if let places, places.chunk == ObjectIdentifier(self) {
+            entries = places.entries
+        } else {
+            entries = ContiguousArray(repeating: -1, count: summary.streams.count)
+        }
         for index in entries.indices where entries[index] < 0 {
             entries[index] = Int32(
                 self.streams.findOrInsert(summary.streams[index], nextRevision: baseRevisions[index]))

@@ -13,6 +13,8 @@ package final class Head: Sendable {
     private let path: String
     /// The end of what the file system has set aside for the head's file.
     private let allocatedEnd: Lock<Int>
+    /// When dead readers were looked for last.
+    private let readersChecked = Lock(ContinuousClock.now)
 
     /// Names in a log's directory.
     package enum Names {
@@ -156,7 +158,21 @@ package final class Head: Sendable {
     }
 
     func beginWrite() throws(StorageError) -> HeadTransaction {
-        HeadTransaction(transaction: try self.environment.beginWrite(), databases: self.databases)
+        self.clearDeadReadersNowAndThen()
+        return HeadTransaction(
+            transaction: try self.environment.beginWrite(), databases: self.databases)
+    }
+
+    /// A process that died in a read transaction keeps the pages of its snapshot from being used again; only
+    /// writing makes that grow, so whoever writes looks for it.
+    private func clearDeadReadersNowAndThen() {
+        let now = ContinuousClock.now
+        let isDue = self.readersChecked.withLock { last in
+            guard now - last >= self.options.readerCheckInterval else { return false }
+            last = now
+            return true
+        }
+        if isDue { _ = try? self.environment.clearDeadReaders() }
     }
 
     // MARK: Room

@@ -2,7 +2,8 @@
 ///
 /// It holds 64-bit hashes only; what it finds is a candidate that the caller compares with the stored event.
 /// Two generations of a fixed size give a window of at least `minimum` and at most twice as many events, in
-/// bounded memory (about 24 bytes an event), without ever deleting single entries.
+/// bounded memory (20 to 28 bytes an event), without ever deleting single entries. A generation that has had
+/// its day gives its memory to the next one.
 struct IdentifierWindow {
     /// Events that are covered at the least, once as many have been appended.
     let minimum: Int
@@ -13,7 +14,7 @@ struct IdentifierWindow {
 
     init(minimum: Int, start: UInt64) {
         self.minimum = max(1, minimum)
-        self.current = Table(base: start)
+        self.current = Table(base: start, limit: self.minimum)
         self.previous = nil
         self.end = start
     }
@@ -28,26 +29,35 @@ struct IdentifierWindow {
 
     /// Whether any event in the window has an id of one of these hashes.
     func containsAny(_ hashes: [UInt64]) -> Bool {
-        self.current.containsAny(hashes) || (self.previous?.containsAny(hashes) ?? false)
+        hashes.withUnsafeBufferPointer { hashes in
+            self.current.containsAny(hashes) || (self.previous?.containsAny(hashes) ?? false)
+        }
+    }
+
+    /// Whether any event in the window has an id of this hash.
+    func contains(_ hash: UInt64) -> Bool {
+        withUnsafePointer(to: hash) { hash in
+            let hashes = UnsafeBufferPointer(start: hash, count: 1)
+            return self.current.containsAny(hashes) || (self.previous?.containsAny(hashes) ?? false)
+        }
     }
 
     /// Adds the ids of events that follow each other, the first at `first`.
     mutating func insert(_ hashes: [UInt64], first: UInt64) {
-        if self.current.count + hashes.count > self.minimum {
-            for (index, hash) in hashes.enumerated() { self.insert(hash, position: first + UInt64(index)) }
-        } else {
-            self.current.insert(hashes, first: first)
-            self.end = first + UInt64(hashes.count)
+        var next = 0
+        while next < hashes.count {
+            if self.current.count >= self.minimum { self.begin(at: first + UInt64(next)) }
+            let count = min(hashes.count - next, self.minimum - self.current.count)
+            self.current.insert(hashes[next..<next + count], first: first + UInt64(next))
+            next += count
         }
+        self.end = first + UInt64(hashes.count)
     }
 
     /// Adds the id of the event at `position`, which is the next one.
     mutating func insert(_ hash: UInt64, position: UInt64) {
-        if self.current.count >= self.minimum {
-            self.previous = self.current
-            self.current = Table(base: position)
-        }
-        self.current.insert(hash, position: position)
+        if self.current.count >= self.minimum { self.begin(at: position) }
+        self.current.insert(CollectionOfOne(hash), first: position)
         self.end = position + 1
     }
 
@@ -56,82 +66,128 @@ struct IdentifierWindow {
         self.end = max(self.end, end)
     }
 
+    /// Begins another generation with the event at `position`.
+    private mutating func begin(at position: UInt64) {
+        var next = self.previous ?? Table(base: position, limit: self.minimum)
+        self.previous = nil
+        next.reset(base: position)
+        swap(&self.current, &next)
+        self.previous = next
+    }
+
+    /// One generation: hashes and places in the order in which they came, and slots that find them.
+    ///
+    /// A slot has four bytes, the number of an entry and in the upper bits a piece of its hash, so that a
+    /// search hardly ever touches the entries themselves and most of the slots stay in the processor's cache.
     private struct Table {
-        let base: UInt64
-        private(set) var count = 0
-        private var hashes = ContiguousArray<UInt64>(repeating: 0, count: 1024)
-        private var offsets = ContiguousArray<UInt32>(repeating: 0, count: 1024)
+        private var base: UInt64
+        private var hashes: ContiguousArray<UInt64> = []
+        private var offsets: ContiguousArray<UInt32> = []
+        /// The entry's number plus one below `tagShift`, a piece of its hash above; 0 is free.
+        private var slots = ContiguousArray<UInt32>(repeating: 0, count: 1024)
+        private let tagShift: UInt32
 
-        init(base: UInt64) {
+        var count: Int { self.hashes.count }
+
+        init(base: UInt64, limit: Int) {
             self.base = base
+            // As many bits as the number of the last entry, plus one, needs; of 32 none is left for a tag.
+            self.tagShift = UInt32(min(32, Int.bitWidth - limit.leadingZeroBitCount))
         }
 
-        func containsAny(_ wanted: [UInt64]) -> Bool {
-            self.hashes.withUnsafeBufferPointer { hashes in
-                let mask = hashes.count - 1
-                for hash in wanted {
-                    let hash = hash == 0 ? 1 : hash
-                    var slot = Int(truncatingIfNeeded: hash &* 0x9E37_79B9_7F4A_7C15 >> 20) & mask
-                    while hashes[slot] != 0 {
-                        if hashes[slot] == hash { return true }
-                        slot = (slot + 1) & mask
-                    }
-                }
-                return false
-            }
+        mutating func reset(base: UInt64) {
+            self.base = base
+            self.hashes.removeAll(keepingCapacity: true)
+            self.offsets.removeAll(keepingCapacity: true)
+            self.slots.withUnsafeMutableBufferPointer { $0.update(repeating: 0) }
         }
 
-        mutating func insert(_ added: [UInt64], first: UInt64) {
-            while (self.count + added.count) * 2 > self.hashes.count { self.grow() }
-            let start = UInt32(first - self.base)
-            self.hashes.withUnsafeMutableBufferPointer { hashes in
-                self.offsets.withUnsafeMutableBufferPointer { offsets in
-                    let mask = hashes.count - 1
-                    for index in added.indices {
-                        let hash = added[index] == 0 ? 1 : added[index]
-                        var slot = Int(truncatingIfNeeded: hash &* 0x9E37_79B9_7F4A_7C15 >> 20) & mask
-                        while hashes[slot] != 0 { slot = (slot + 1) & mask }
-                        hashes[slot] = hash
-                        offsets[slot] = start + UInt32(index)
+        @inline(__always)
+        private static func mix(_ hash: UInt64) -> UInt64 { hash &* 0x9E37_79B9_7F4A_7C15 }
+
+        @inline(__always)
+        private static func slot(_ mixed: UInt64, _ mask: Int) -> Int {
+            Int(truncatingIfNeeded: mixed &>> 20) & mask
+        }
+
+        /// The piece of a hash that stands in a slot.
+        @inline(__always)
+        private static func tag(_ mixed: UInt64, _ shift: UInt32) -> UInt32 {
+            shift >= 32 ? 0 : UInt32(truncatingIfNeeded: mixed >> 32) & ~(1 << shift &- 1)
+        }
+
+        func containsAny(_ wanted: UnsafeBufferPointer<UInt64>) -> Bool {
+            var isFound = false
+            self.slots.withUnsafeBufferPointer { slots in
+                self.hashes.withUnsafeBufferPointer { hashes in
+                    for hash in wanted {
+                        self.search(hash, slots, hashes) { _ in isFound = true }
+                        if isFound { return }
                     }
                 }
             }
-            self.count += added.count
+            return isFound
         }
 
         func forEach(_ hash: UInt64, _ body: (UInt64) -> Void) {
-            let hash = hash == 0 ? 1 : hash
-            let mask = self.hashes.count - 1
-            var slot = Int(truncatingIfNeeded: hash &* 0x9E37_79B9_7F4A_7C15 >> 20) & mask
-            while self.hashes[slot] != 0 {
-                if self.hashes[slot] == hash { body(self.base + UInt64(self.offsets[slot])) }
-                slot = (slot + 1) & mask
+            self.slots.withUnsafeBufferPointer { slots in
+                self.hashes.withUnsafeBufferPointer { hashes in
+                    self.search(hash, slots, hashes) { body(self.base + UInt64(self.offsets[$0])) }
+                }
             }
         }
 
-        mutating func insert(_ hash: UInt64, position: UInt64) {
-            if (self.count + 1) * 2 > self.hashes.count { self.grow() }
-            self.place(hash == 0 ? 1 : hash, offset: UInt32(position - self.base))
-            self.count += 1
+        @inline(__always)
+        private func search(
+            _ hash: UInt64, _ slots: UnsafeBufferPointer<UInt32>, _ hashes: UnsafeBufferPointer<UInt64>,
+            _ found: (Int) -> Void
+        ) {
+            let mixed = Self.mix(hash)
+            let tag = Self.tag(mixed, self.tagShift)
+            let numbers: UInt32 = self.tagShift >= 32 ? .max : 1 << self.tagShift &- 1
+            var slot = Self.slot(mixed, slots.count - 1)
+            while slots[slot] != 0 {
+                if slots[slot] & ~numbers == tag {
+                    let entry = Int(slots[slot] & numbers) - 1
+                    if hashes[entry] == hash { found(entry) }
+                }
+                slot = (slot + 1) & (slots.count - 1)
+            }
         }
 
-        private mutating func place(_ hash: UInt64, offset: UInt32) {
-            self.hashes.withUnsafeMutableBufferPointer { hashes in
-                let mask = hashes.count - 1
-                var slot = Int(truncatingIfNeeded: hash &* 0x9E37_79B9_7F4A_7C15 >> 20) & mask
-                while hashes[slot] != 0 { slot = (slot + 1) & mask }
-                hashes[slot] = hash
-                self.offsets[slot] = offset
+        /// Adds events that follow each other, the first at `first`.
+        @inline(__always)
+        mutating func insert(_ added: some Collection<UInt64>, first: UInt64) {
+            while (self.count + added.count) * 2 > self.slots.count { self.grow() }
+            let start = self.count
+            self.hashes.append(contentsOf: added)
+            var offset = UInt32(first - self.base)
+            for _ in start..<self.count {
+                self.offsets.append(offset)
+                offset += 1
+            }
+            self.place(start..<self.count)
+        }
+
+        /// Gives the entries their slots.
+        private mutating func place(_ entries: Range<Int>) {
+            let shift = self.tagShift
+            self.slots.withUnsafeMutableBufferPointer { slots in
+                self.hashes.withUnsafeBufferPointer { hashes in
+                    let mask = slots.count - 1
+                    for entry in entries {
+                        let mixed = Self.mix(hashes[entry])
+                        var slot = Self.slot(mixed, mask)
+                        while slots[slot] != 0 { slot = (slot + 1) & mask }
+                        slots[slot] = Self.tag(mixed, shift) | UInt32(truncatingIfNeeded: entry + 1)
+                    }
+                }
             }
         }
 
         private mutating func grow() {
-            let (oldHashes, oldOffsets) = (self.hashes, self.offsets)
-            self.hashes = ContiguousArray(repeating: 0, count: oldHashes.count * 2)
-            self.offsets = ContiguousArray(repeating: 0, count: oldHashes.count * 2)
-            for slot in oldHashes.indices where oldHashes[slot] != 0 {
-                self.place(oldHashes[slot], offset: oldOffsets[slot])
-            }
+            self.slots = ContiguousArray(repeating: 0, count: self.slots.count * 2)
+            self.place(0..<self.count)
         }
     }
 }

@@ -2,58 +2,104 @@ import Glibc
 
 /// Where a chunk has the streams of a frame: entries of its table, or -1, and the revisions that come next.
 package struct StreamPlaces {
-    var entries: ContiguousArray<Int32>
-    var nextRevisions: [UInt64]
+    /// The chunk that was asked; in another one the entries mean nothing.
+    let chunk: ObjectIdentifier
+    var entries: ContiguousArray<Int32> = []
+    var nextRevisions: [UInt64] = []
 }
 
 /// The streams of a chunk: an open-addressing table over their names' UTF-8, without an allocation a stream.
+///
+/// A lookup touches two places of memory: a slot, and the entry with the name's first bytes, which is most
+/// names' all. With a hundred thousand streams each touch is a cache miss, and that is what a lookup costs.
 package struct StreamTable {
-    package struct Entry {
+    package struct Entry: BitwiseCopyable {
         fileprivate var hash: UInt64
-        fileprivate var nameStart: Int
-        fileprivate var nameCount: Int
+        fileprivate(set) var start: NameStart
+        /// The revision after the last one in the chunk.
+        package var nextRevision: UInt64
         /// Offset of the stream's last event in the chunk.
         package var lastOffset: UInt32
         /// Offset of the stream's first event in the chunk.
         package var firstOffset: UInt32
         /// Events of the stream in the chunk.
         package var count: UInt32
-        /// The revision after the last one in the chunk.
-        package var nextRevision: UInt64
+        /// Where the bytes of the name after its start are, all of them together being under 4 GiB.
+        fileprivate(set) var restStart: UInt32
+    }
+
+    /// The first bytes of a name, filled up with zeros, and how many bytes the name has.
+    struct NameStart: BitwiseCopyable {
+        static let capacity = 24
+        var bytes: (UInt64, UInt64, UInt64) = (0, 0, 0)
+        var nameCount: UInt32
+
+        @inline(__always)
+        init(_ name: UnsafeRawBufferPointer) {
+            self.nameCount = UInt32(truncatingIfNeeded: name.count)
+            let count = min(name.count, Self.capacity)
+            guard let base = name.baseAddress else { return }
+            withUnsafeMutableBytes(of: &self.bytes) { target in
+                target.copyMemory(from: UnsafeRawBufferPointer(start: base, count: count))
+            }
+        }
+
+        @inline(__always)
+        static func == (left: Self, right: Self) -> Bool {
+            left.bytes.0 == right.bytes.0 && left.bytes.1 == right.bytes.1 && left.bytes.2 == right.bytes.2
+                && left.nameCount == right.nameCount
+        }
     }
 
     package private(set) var entries: ContiguousArray<Entry> = []
     /// The upper half of a name's hash and, in the lower half, its entry's index plus one; 0 is free.
     private var slots: ContiguousArray<UInt64> = ContiguousArray(repeating: 0, count: 64)
-    private var names: ContiguousArray<UInt8> = []
+    /// Of long names what follows their starts.
+    private(set) var rests: ContiguousArray<UInt8> = []
 
     package init() {}
 
     package func name(_ entry: Int) -> String {
         let found = self.entries[entry]
-        return String(
-            decoding: self.names[found.nameStart..<found.nameStart + found.nameCount], as: UTF8.self)
-    }
-
-    package func find(_ name: String) -> Int? {
-        var name = name
-        return name.withUTF8 { bytes in
-            let slot = self.slots[self.slot(of: bytes, hash: XXH64.hash(UnsafeRawBufferPointer(bytes)))]
-            return slot == 0 ? nil : Int(UInt32(truncatingIfNeeded: slot)) - 1
+        let count = Int(found.start.nameCount)
+        return String(unsafeUninitializedCapacity: count) { target in
+            let whole = UnsafeMutableRawBufferPointer(target)
+            withUnsafeBytes(of: found.start.bytes) { start in
+                whole.copyMemory(
+                    from: UnsafeRawBufferPointer(rebasing: start[..<min(count, NameStart.capacity)]))
+            }
+            if count > NameStart.capacity {
+                let rest = Int(found.restStart)..<Int(found.restStart) + count - NameStart.capacity
+                UnsafeMutableRawBufferPointer(rebasing: whole[NameStart.capacity...]).copyBytes(
+                    from: self.rests[rest])
+            }
+            return count
         }
     }
 
+    package func find(_ name: String) -> Int? {
+        Self.withBytes(of: name) { self.entry(of: $0, hash: XXH64.hash($0)) }
+    }
+
+    /// The same where the XXH64 of the name is known.
+    @inline(__always)
+    func find(_ name: String, hash: UInt64) -> Int? {
+        Self.withBytes(of: name) { self.entry(of: $0, hash: hash) }
+    }
+
     mutating func findOrInsert(_ name: String, nextRevision: UInt64) -> Int {
-        var name = name
-        return name.withUTF8 { bytes in
-            let hash = XXH64.hash(UnsafeRawBufferPointer(bytes))
-            let slot = self.slot(of: bytes, hash: hash)
+        Self.withBytes(of: name) { bytes in
+            let hash = XXH64.hash(bytes)
+            let start = NameStart(bytes)
+            let slot = self.slot(of: bytes, start, hash: hash)
             if self.slots[slot] != 0 { return Int(UInt32(truncatingIfNeeded: self.slots[slot])) - 1 }
             self.entries.append(
                 Entry(
-                    hash: hash, nameStart: self.names.count, nameCount: bytes.count,
-                    lastOffset: .max, firstOffset: .max, count: 0, nextRevision: nextRevision))
-            self.names.append(contentsOf: bytes)
+                    hash: hash, start: start, nextRevision: nextRevision, lastOffset: .max,
+                    firstOffset: .max, count: 0, restStart: UInt32(self.rests.count)))
+            if bytes.count > NameStart.capacity {
+                self.rests.append(contentsOf: bytes[NameStart.capacity...])
+            }
             self.slots[slot] = Self.slot(hash, self.entries.count)
             if self.entries.count * 2 > self.slots.count { self.grow() }
             return self.entries.count - 1
@@ -69,9 +115,11 @@ package struct StreamTable {
         _ codes: [UInt32], entries numbers: ContiguousArray<Int32>, start: UInt32,
         into links: inout ContiguousArray<UInt32>
     ) {
-        links.reserveCapacity(links.count + codes.count)
+        let codes = codes.span
+        let numbers = numbers.span
         self.entries.withUnsafeMutableBufferPointer { entries in
-            for (index, code) in codes.enumerated() {
+            for index in codes.indices {
+                let code = codes[index]
                 if code == 0 {
                     links.append(0)
                     continue
@@ -88,31 +136,35 @@ package struct StreamTable {
         }
     }
 
-    /// Looks many names up at once.
-    func places(of names: [String], hashes: [UInt64]) -> StreamPlaces {
-        var places = StreamPlaces(
-            entries: ContiguousArray(repeating: -1, count: names.count),
-            nextRevisions: [UInt64](repeating: 0, count: names.count))
+    /// Looks many names up at once: for each its entry or -1, and the revision that comes next or 0.
+    func find(_ names: [String], hashes: [UInt64], into places: inout StreamPlaces) {
+        places.entries = ContiguousArray(repeating: -1, count: names.count)
+        places.nextRevisions = [UInt64](repeating: 0, count: names.count)
         let names = names.span
         for index in names.indices {
-            guard let slot = self.slot(of: names[index], hash: hashes[index]) else { continue }
-            let entry = Int(UInt32(truncatingIfNeeded: slot)) - 1
+            guard let entry = self.find(names[index], hash: hashes[index]) else { continue }
             places.entries[index] = Int32(entry)
             places.nextRevisions[index] = self.entries[entry].nextRevision
         }
-        return places
     }
 
-    /// What the name's slot holds; nil if it is not there.
+    // MARK: Slots
+
     @inline(__always)
-    private func slot(of name: borrowing String, hash: UInt64) -> UInt64? {
-        let found = name.utf8.withContiguousStorageIfAvailable { bytes in
-            self.slots[self.slot(of: bytes, hash: hash)]
+    private static func withBytes<Result>(
+        of name: String, _ body: (UnsafeRawBufferPointer) -> Result
+    ) -> Result {
+        if let result = name.utf8.withContiguousStorageIfAvailable({ body(UnsafeRawBufferPointer($0)) }) {
+            return result
         }
-        if let found { return found == 0 ? nil : found }
-        var copy = copy name
-        let slot = copy.withUTF8 { self.slots[self.slot(of: $0, hash: hash)] }
-        return slot == 0 ? nil : slot
+        var copy = name
+        return copy.withUTF8 { body(UnsafeRawBufferPointer($0)) }
+    }
+
+    @inline(__always)
+    private func entry(of name: UnsafeRawBufferPointer, hash: UInt64) -> Int? {
+        let found = self.slots[self.slot(of: name, NameStart(name), hash: hash)]
+        return found == 0 ? nil : Int(UInt32(truncatingIfNeeded: found)) - 1
     }
 
     @inline(__always)
@@ -121,13 +173,14 @@ package struct StreamTable {
     }
 
     /// The slot that holds the name, or the free one where it belongs.
-    private func slot(of name: UnsafeBufferPointer<UInt8>, hash: UInt64) -> Int {
+    @inline(__always)
+    private func slot(of name: UnsafeRawBufferPointer, _ start: NameStart, hash: UInt64) -> Int {
         self.slots.withUnsafeBufferPointer { slots in
             let mask = slots.count - 1
             var slot = Int(truncatingIfNeeded: hash) & mask
             while slots[slot] != 0 {
                 if (slots[slot] ^ hash) >> 32 == 0,
-                    self.isNamed(Int(UInt32(truncatingIfNeeded: slots[slot])) - 1, name)
+                    self.isNamed(Int(UInt32(truncatingIfNeeded: slots[slot])) - 1, name, start)
                 {
                     return slot
                 }
@@ -138,13 +191,16 @@ package struct StreamTable {
     }
 
     @inline(__always)
-    private func isNamed(_ entry: Int, _ name: UnsafeBufferPointer<UInt8>) -> Bool {
-        let (start, count) = self.entries.withUnsafeBufferPointer {
-            ($0[entry].nameStart, $0[entry].nameCount)
+    private func isNamed(_ entry: Int, _ name: UnsafeRawBufferPointer, _ start: NameStart) -> Bool {
+        let (found, restStart) = self.entries.withUnsafeBufferPointer {
+            ($0[entry].start, Int($0[entry].restStart))
         }
-        guard count == name.count, let wanted = name.baseAddress else { return false }
-        return self.names.withUnsafeBufferPointer { names in
-            names.baseAddress.map { memcmp($0 + start, wanted, count) == 0 } ?? false
+        guard found == start else { return false }
+        let restCount = name.count - NameStart.capacity
+        guard restCount > 0, let base = name.baseAddress else { return true }
+        return self.rests.withUnsafeBufferPointer { rests in
+            rests.baseAddress.map { memcmp($0 + restStart, base + NameStart.capacity, restCount) == 0 }
+                ?? false
         }
     }
 

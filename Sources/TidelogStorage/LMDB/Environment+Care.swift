@@ -15,6 +15,15 @@ extension Environment {
             maxReaders: Int(info.me_maxreaders), readersInUse: Int(info.me_numreaders))
     }
 
+    /// The number of the newest commit of any process, as the mapped meta pages say it; no system call.
+    package func newestMappedTransactionID() throws(StorageError) -> UInt64 {
+        try self.enter()
+        defer { self.leave() }
+        var info = MDB_envinfo()
+        try checkLMDB(mdb_env_info(self.handle, &info), "asking for the environment's state", path: self.path)
+        return UInt64(info.me_last_txnid)
+    }
+
     /// The number of the newest commit, as the meta pages in the file say it, past the map and LMDB.
     package func newestMetaTransactionID() throws(StorageError) -> UInt64 {
         try self.enter()
@@ -34,16 +43,26 @@ extension Environment {
     /// Requires that a reader sees the newest commit.
     ///
     /// Another process may be committing: its meta page is in the file before its number is where readers
-    /// find it, for as long as the disk takes. So this looks again, for about two seconds unless said.
-    func requireNewestCommit(tries: Int = 1000) throws(StorageError) {
-        var triesLeft = tries
+    /// find it, for as long as the disk takes, and for ever if it was killed in between. So this looks again
+    /// a few times, and then takes the write lock, under which nobody commits and LMDB makes good what a
+    /// killed writer has left. Who opened for reading only cannot do that: he waits for a while, and may then
+    /// stand one commit back, one that nobody has been told of.
+    func requireNewestCommit() throws(StorageError) {
+        var triesLeft = self.options.readOnly ? 100 : 5
         while true {
             let before = try self.newestMetaTransactionID()
             let seen = try self.read { $0.id }
             let after = try self.newestMetaTransactionID()
             if seen >= before && seen <= after { return }
             triesLeft -= 1
-            if triesLeft <= 0 { throw self.wrongMeta(seen, after) }
+            if triesLeft <= 0 {
+                if !self.options.readOnly {
+                    _ = try self.beginWrite()  // throws if it does not follow the newest commit
+                    return
+                }
+                if seen + 1 == after { return }
+                throw self.wrongMeta(seen, after)
+            }
             usleep(2000)
         }
     }

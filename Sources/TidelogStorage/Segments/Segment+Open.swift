@@ -1,12 +1,10 @@
 import Glibc
 
 extension Segment {
-    /// Opens a sealed segment and checks its file before LMDB sees it: that it is a regular file and no
-    /// symbolic link, that it has the length and the digest that the catalogue keeps, and then that it says
-    /// of itself what the catalogue says. LMDB is given the descriptor that was checked, so nothing can come
-    /// in between.
-    ///
-    /// A file that the process has open already is shared and not checked again.
+    /// Opens a sealed segment and checks that it is a regular file and no symbolic link, that it has the
+    /// length that the catalogue keeps and a table of pages with the digest that the catalogue keeps, and that
+    /// it says of itself what the catalogue says. Each page is checked against the table before it is looked
+    /// at, and each frame against its own checksums.
     ///
     /// - Parameters:
     ///   - directory: where segments are kept.
@@ -14,7 +12,8 @@ extension Segment {
     ///   - logID: the two halves of the log's UUID; nil if a segment of any log will do.
     /// - Throws: ``StorageError`` that names the file, with code `notFound`, `permission` (also for a
     ///   symbolic link), `corrupted`, or `unsupportedFormat` (also for what is no regular file).
-    /// - Complexity: O(*n*) in the length of the file, which is read once.
+    /// - Complexity: some pages are read: the table (a five hundredth of the file), the directory of blocks,
+    ///   the dictionary.
     package static func open(
         directory: String, info: SegmentInfo, logID: (UInt64, UInt64)? = nil
     ) throws(StorageError) -> Segment {
@@ -29,22 +28,24 @@ extension Segment {
                     + "lengthened or replaced; restore it from a backup", path: path,
                 positions: info.positions)
         }
-        let digest = try Self.digest(descriptor, status, path)
-        guard digest == info.digest else {
+        let file: SegmentReader
+        let meta: SegmentMeta
+        do throws(StorageError) {
+            let pages = try SegmentPages(
+                path: path, descriptor: descriptor, fileBytes: size, expected: info.pagesDigest)
+            file = try SegmentReader(pages)
+            meta = try file.segmentMeta()
+        } catch {
             throw StorageError(
-                .corrupted,
-                "the segment's file does not have the digest that the catalogue keeps: it was damaged or "
-                    + "replaced; run `tidelog verify`, then restore a backup or run `tidelog repair`",
-                path: path,
-                positions: info.positions)
+                error.code, error.message, number: error.number, path: path, positions: info.positions)
         }
-        let file = try SegmentReader(path: path, descriptor: descriptor, status: status, digest: digest)
-        let meta = try file.segmentMeta()
         guard meta.logID == logID ?? meta.logID else {
             throw StorageError(
                 .corrupted, "the segment belongs to another log", path: path, positions: info.positions)
         }
-        guard SegmentInfo(meta, fileBytes: size, digest: digest) == info else {
+        let stated = SegmentInfo(
+            meta, fileBytes: size, digest: info.digest, pagesDigest: info.pagesDigest)
+        guard stated == info else {
             throw StorageError(
                 .corrupted, "the segment says of itself something else than the catalogue", path: path,
                 positions: info.positions)
@@ -54,8 +55,8 @@ extension Segment {
 
     /// Opens a file that no catalogue knows, to make the catalogue's record anew.
     ///
-    /// There is no digest to check it against, so a damaged page may end the process: use this in a child
-    /// process, and believe the result only after ``verify(deep:)`` has found nothing.
+    /// There is no digest from elsewhere to check it against: believe the result only after
+    /// ``verify(deep:)`` has found nothing.
     ///
     /// - Throws: as ``open(directory:info:logID:)``.
     package static func openUnknown(
@@ -65,25 +66,20 @@ extension Segment {
         let descriptor = try Files.openReadOnlyNoFollow(path)
         let status = try Files.status(descriptor: descriptor.number, path: path)
         let size = status.size
-        let digest = try Self.digest(descriptor, status, path)
-        let file = try SegmentReader(path: path, descriptor: descriptor, status: status, digest: digest)
+        let digest = try Files.digest(descriptor: descriptor.number, length: size, path: path)
+        let pages = try SegmentPages(path: path, descriptor: descriptor, fileBytes: size, expected: nil)
+        let file = try SegmentReader(pages)
         let meta = try file.segmentMeta()
         guard meta.logID == logID ?? meta.logID else {
             throw StorageError(.corrupted, "the segment belongs to another log", path: path)
         }
-        let info = SegmentInfo(meta, fileBytes: size, digest: digest)
+        let info = SegmentInfo(
+            meta, fileBytes: size, digest: digest, pagesDigest: pages.tableDigest)
         guard info.fileName == fileName else {
             throw StorageError(
                 .corrupted, "the segment's file should be called \(info.fileName)", path: path,
                 positions: info.positions)
         }
         return try Segment(info: info, meta: meta, file: file)
-    }
-
-    private static func digest(
-        _ descriptor: borrowing FileDescriptor, _ status: FileStatus, _ path: String
-    ) throws(StorageError) -> UInt64 {
-        if let known = SegmentMapping.digest(of: status.identity) { return known }
-        return try Files.digest(descriptor: descriptor.number, length: status.size, path: path)
     }
 }

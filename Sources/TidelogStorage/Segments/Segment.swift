@@ -1,9 +1,8 @@
 /// An open sealed segment: its blocks and what finds them.
 ///
-/// The file has been checked whole when this exists, and nothing changes it, so what is read is what was
-/// written; frames and pages carry checksums besides. Any number of threads may read at once. Bytes are lent
-/// inside closures, each within one short read transaction. The file is closed with the last reference, also
-/// when its name was removed before.
+/// Nothing changes the file. What is read of it is checked first: its pages against a table of digests, frames
+/// and pages of indexes against checksums of their own. Any number of threads may read at once. Bytes are lent
+/// inside closures. The file is closed with the last reference, also when its name was removed before.
 package final class Segment: Sendable {
     /// The catalogue's record that this was opened by.
     package let info: SegmentInfo
@@ -13,6 +12,8 @@ package final class Segment: Sendable {
     package let dictionary: CompressionDictionary?
     let meta: SegmentMeta
     let directory: BlockDirectory
+    /// Where each block begins in the file, if it is there.
+    private let starts: [Int?]
     let file: SegmentReader
 
     init(info: SegmentInfo, meta: SegmentMeta, file: SegmentReader) throws(StorageError) {
@@ -22,6 +23,7 @@ package final class Segment: Sendable {
         self.meta = meta
         self.dictionary = try file.dictionary(meta)
         self.directory = try file.blockDirectory(meta)
+        self.starts = try file.blockStarts(self.directory)
     }
 
     // MARK: - Blocks
@@ -56,16 +58,18 @@ package final class Segment: Sendable {
     package func withBlock<Result>(
         _ number: Int, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
     ) throws(StorageError) -> Result {
-        let block = self.blocks[number]
-        return try self.file.withRun(block.run) { run throws(StorageError) in
-            try body(try self.frame(of: block, in: run))
+        do throws(StorageError) {
+            let result = try body(try self.frame(number))
+            withExtendedLifetime(self) {}
+            return result
+        } catch {
+            throw SegmentReader.located(error, self.path)
         }
     }
 
     /// Gives the frames of blocks to `body`, with the position of their first event, until it returns false.
     ///
-    /// The bytes are those of the mapped file and valid until `body` returns. A read transaction serves a run
-    /// of blocks, some 512 KiB.
+    /// The bytes are those of the mapped file and valid until `body` returns.
     ///
     /// - Parameters:
     ///   - position: begins at the block that holds it or, if none does, at the next one in `direction`.
@@ -79,27 +83,48 @@ package final class Segment: Sendable {
             direction == .forwards ? self.block(atOrAfter: position) : self.block(atOrBefore: position)
         guard var number = start?.number else { return }
         var goesOn = true
+        var ahead = 0..<0
         while goesOn, self.blocks.indices.contains(number) {
-            let key = self.blocks[number].run
-            try self.file.withRun(key) { run throws(StorageError) in
-                while goesOn, self.blocks.indices.contains(number), self.blocks[number].run == key {
-                    let block = self.blocks[number]
-                    goesOn = try body(try self.frame(of: block, in: run), block.firstPosition)
-                    number += step
-                }
+            self.readAhead(of: number, direction, &ahead)
+            goesOn = try self.withBlock(number) { frame throws(StorageError) in
+                try body(frame, self.blocks[number].firstPosition)
             }
+            number += step
         }
     }
 
-    private func frame(
-        of block: SegmentBlock, in run: UnsafeRawBufferPointer
-    ) throws(StorageError) -> UnsafeRawBufferPointer {
-        guard block.offset <= run.count, block.byteCount <= run.count - block.offset else {
-            throw StorageError(
-                .corrupted, "block \(block.number) lies outside of its run", path: self.path,
-                positions: block.firstPosition..<block.lastPosition + 1)
+    /// Bytes that are read ahead of a scan; the next ones are asked for once half of them have been used.
+    private static let aheadBytes = 1 << 20
+
+    private func readAhead(of number: Int, _ direction: ScanDirection, _ ahead: inout Range<Int>) {
+        guard let start = self.starts[number], !ahead.contains(start) else { return }
+        let end = start + self.blocks[number].byteCount
+        let half = Self.aheadBytes / 2
+        if direction == .forwards {
+            self.file.pages.prefetch(start..<end + Self.aheadBytes)
+            ahead = start..<start + half
+        } else {
+            self.file.pages.prefetch(max(0, start - Self.aheadBytes)..<end)
+            ahead = max(0, start - half)..<start + 1
         }
-        return UnsafeRawBufferPointer(rebasing: run[block.offset..<block.offset + block.byteCount])
+    }
+
+    private func frame(_ number: Int) throws(StorageError) -> UnsafeRawBufferPointer {
+        let block = self.blocks[number]
+        guard let start = self.starts[number] else {
+            throw StorageError(
+                .corrupted, "block \(block.number) lies outside of its run, or its run is missing",
+                path: self.path, positions: block.firstPosition..<block.lastPosition + 1)
+        }
+        return self.file.pages.bytes(start..<start + block.byteCount)
+    }
+
+    /// Asks the kernel to read blocks ahead, all at once; each once.
+    func prefetch(_ numbers: [Int]) {
+        for number in numbers {
+            guard let start = self.starts[number] else { continue }
+            self.file.pages.prefetchOnce(start..<start + self.blocks[number].byteCount)
+        }
     }
 
     /// The dictionary that a frame of this segment names: what `FrameDecoder.load` asks for.

@@ -103,11 +103,12 @@ final class SegmentFile {
 
     /// Syncs the file, gives it its name and makes that durable.
     ///
-    /// - Returns: the file's length and its digest.
-    func complete() throws(StorageError) -> (bytes: Int, digest: UInt64) {
+    /// - Returns: the file's length, its digest, and the digest of the table of its pages.
+    func complete() throws(StorageError) -> (bytes: Int, digest: UInt64, pagesDigest: UInt64) {
         try self.flush()
         self.environment?.close()
         let number = self.descriptor.number
+        let pagesDigest = try SegmentPages.writeTable(descriptor: number, path: self.temporaryPath)
         try Files.setMode(descriptor: number, 0o400, path: self.temporaryPath)
         try Files.syncFile(descriptor: number, path: self.temporaryPath)
         let bytes = try Files.status(descriptor: number, path: self.temporaryPath).size
@@ -119,7 +120,7 @@ final class SegmentFile {
         try Files.rename(self.temporaryPath, to: self.path)
         self.environment = nil
         try Files.syncDirectory(self.directory)
-        return (bytes, digest)
+        return (bytes, digest, pagesDigest)
     }
 
     /// Removes the temporary file. Not after `complete`.

@@ -26,8 +26,8 @@ enum SegmentKey {
     static let segment = Array("segment".utf8)
     /// In `meta`: the zstd dictionary, if there is one.
     static let dictionary = Array("dictionary".utf8)
-    /// In `index`: the directory of blocks.
-    static let blocks: [UInt8] = [0x62]
+    /// In `meta`: the directory of blocks.
+    static let blocks = Array("blocks".utf8)
     /// In `index`: the first byte of the pages of the table of types.
     static let types: UInt8 = 0x74
 

@@ -16,6 +16,8 @@ package struct SegmentInfo: Sendable, Hashable {
     package var uncompressedBytes: Int
     /// XXH64, seed 0, of the whole file.
     package var digest: UInt64
+    /// XXH64 of the table of pages at the file's end.
+    package var pagesDigest: UInt64
     /// The id of the zstd dictionary that its blocks need; 0 if they need none.
     package var dictionaryID: UInt32
     /// XXH64, seed 0, of that dictionary; 0 if there is none.
@@ -27,7 +29,7 @@ package struct SegmentInfo: Sendable, Hashable {
 
     package init(
         fileName: String, positions: Range<UInt64>, count: Int, minTimestamp: Int64, maxTimestamp: Int64,
-        fileBytes: Int, uncompressedBytes: Int, digest: UInt64, dictionaryID: UInt32,
+        fileBytes: Int, uncompressedBytes: Int, digest: UInt64, pagesDigest: UInt64, dictionaryID: UInt32,
         dictionaryHash: UInt64, generation: UInt32, createdAt: Int64
     ) {
         self.fileName = fileName
@@ -38,6 +40,7 @@ package struct SegmentInfo: Sendable, Hashable {
         self.fileBytes = fileBytes
         self.uncompressedBytes = uncompressedBytes
         self.digest = digest
+        self.pagesDigest = pagesDigest
         self.dictionaryID = dictionaryID
         self.dictionaryHash = dictionaryHash
         self.generation = generation
@@ -74,6 +77,7 @@ extension SegmentInfo {
         writer.append(fixed: self.dictionaryHash)
         writer.append(fixed: self.createdAt)
         writer.append(fixed: self.dictionaryID)
+        writer.append(fixed: self.pagesDigest)
         return writer.bytes
     }
 
@@ -106,6 +110,7 @@ extension SegmentInfo {
         self.dictionaryHash = reader.fixed(UInt64.self)
         self.createdAt = reader.fixed(Int64.self)
         self.dictionaryID = reader.fixed(UInt32.self)
+        self.pagesDigest = reader.fixed(UInt64.self)
         let limit = UInt64(1) << 62
         guard
             !reader.hasFailed, reader.remaining == 0, flags == 0, lower < upper, count <= upper - lower,

@@ -1,34 +1,23 @@
-/// The file of a sealed segment as LMDB reads it: values come out with their checksums verified, errors with
-/// the file's name.
+/// The file of a sealed segment: values come out with their checksums verified, errors with the file's name.
 final class SegmentReader: Sendable {
-    /// Where the file was opened; messages name it and not the descriptor that LMDB was given.
-    let path: String
-    private let identity: FileIdentity
-    private let mapping: SegmentMapping
+    let pages: SegmentPages
+    private let meta: SegmentTree
+    private let blocks: SegmentTree
+    private let index: SegmentTree
+    /// Where the file was opened.
+    var path: String { self.pages.path }
 
-    /// Opens what `descriptor` stands for.
-    ///
-    /// - Parameter digest: of the whole file, checked or just computed.
-    init(
-        path: String, descriptor: borrowing FileDescriptor, status: FileStatus, digest: UInt64
-    ) throws(StorageError) {
-        self.path = path
-        self.identity = status.identity
-        do throws(StorageError) {
-            self.mapping = try SegmentMapping.acquire(
-                status.identity, descriptor: descriptor, fileBytes: status.size, digest: digest)
-        } catch {
-            throw Self.located(error, path)
-        }
-    }
-
-    deinit {
-        SegmentMapping.release(self.identity)
+    init(_ pages: SegmentPages) throws(StorageError) {
+        self.pages = pages
+        let main = try SegmentTree(mainOf: pages)
+        self.meta = try main.database(SegmentFile.Part.meta.rawValue)
+        self.blocks = try main.database(SegmentFile.Part.blocks.rawValue)
+        self.index = try main.database(SegmentFile.Part.index.rawValue)
     }
 
     /// What the segment says of itself.
     func segmentMeta() throws(StorageError) -> SegmentMeta {
-        try self.value(.meta, key: SegmentKey.segment) { bytes throws(StorageError) in
+        try self.value(key: SegmentKey.segment) { bytes throws(StorageError) in
             try SegmentMeta(decoding: bytes)
         }
     }
@@ -36,9 +25,9 @@ final class SegmentReader: Sendable {
     /// The dictionary that the blocks need, checked against its hash; nil if they need none.
     func dictionary(_ meta: SegmentMeta) throws(StorageError) -> CompressionDictionary? {
         if meta.dictionaryID == 0 { return nil }
-        return try self.value(.meta, key: SegmentKey.dictionary) { bytes throws(StorageError) in
+        return try self.value(key: SegmentKey.dictionary) { bytes throws(StorageError) in
             let dictionary = try CompressionDictionary(
-                bytes: Array(bytes), level: 1, expectedHash: meta.dictionaryHash)
+                bytes: Array(bytes), level: 1, expectedHash: meta.dictionaryHash, isForReading: true)
             guard dictionary.id == meta.dictionaryID else {
                 throw StorageError(.corrupted, "the segment's dictionary has another id than it says")
             }
@@ -48,7 +37,7 @@ final class SegmentReader: Sendable {
 
     /// The directory of blocks.
     func blockDirectory(_ meta: SegmentMeta) throws(StorageError) -> BlockDirectory {
-        try self.value(.index, key: SegmentKey.blocks) { bytes throws(StorageError) in
+        try self.value(key: SegmentKey.blocks) { bytes throws(StorageError) in
             let directory = try BlockDirectory(decoding: bytes, positions: meta.positions)
             let count = directory.blocks.reduce(0) { $0 + $1.count }
             guard directory.blocks.count == meta.blockCount, count == meta.count else {
@@ -58,21 +47,22 @@ final class SegmentReader: Sendable {
         }
     }
 
-    /// Runs `body` with a run of blocks.
-    @inline(__always)
-    func withRun<Result>(
-        _ key: UInt64, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
-    ) throws(StorageError) -> Result {
-        do throws(StorageError) {
-            let result = try self.mapping.environment.read { transaction throws(StorageError) in
-                try transaction.get(self.mapping.blocks, key: key, body)
+    /// Where each block begins in the file; nil for one that lies outside of its run, or whose run is missing.
+    func blockStarts(_ directory: BlockDirectory) throws(StorageError) -> [Int?] {
+        var runs: [UInt64: Range<Int>] = [:]
+        try self.located { () throws(StorageError) in
+            try self.blocks.forEach(atOrAfter: []) { key, node, page throws(StorageError) in
+                guard key.count == 8 else { return true }
+                runs[key.loadUnaligned(as: UInt64.self)] = try self.blocks.range(node, page)
+                return true
             }
-            if let result { return result }
-        } catch {
-            throw Self.located(error, self.path)
         }
-        throw StorageError(
-            .corrupted, "the run of blocks from position \(key) on is missing", path: self.path)
+        return directory.blocks.map { block in
+            guard let run = runs[block.run], block.offset <= run.count,
+                block.byteCount <= run.count - block.offset
+            else { return nil }
+            return run.lowerBound + block.offset
+        }
     }
 
     /// Gives the page of `index` whose key is `key`, or else the one before it, to `body` with its key; does
@@ -81,9 +71,11 @@ final class SegmentReader: Sendable {
         atOrBefore key: [UInt8],
         _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws(StorageError) -> Void
     ) throws(StorageError) {
-        try self.scan(.index, from: .atOrBefore(key)) { key, value throws(StorageError) in
-            try body(key, try CheckedValue.unwrap(value, key: key, part: .index))
-            return false
+        try self.located { () throws(StorageError) in
+            _ = try self.index.entry(atOrBefore: key) { key, node, page throws(StorageError) -> Void? in
+                try body(
+                    key, try CheckedValue.unwrap(try self.index.value(node, page), key: key, part: .index))
+            }
         }
     }
 
@@ -91,58 +83,41 @@ final class SegmentReader: Sendable {
     func forEachPage(
         of kind: UInt8, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws(StorageError) -> Void
     ) throws(StorageError) {
-        try self.scan(.index, from: .atOrAfter([kind])) { key, value throws(StorageError) in
-            guard key.first == kind else { return false }
-            try body(key, try CheckedValue.unwrap(value, key: key, part: .index))
-            return true
-        }
-    }
-
-    /// Goes through a database as it is stored: values of `meta` and `index` still have their checksums.
-    func scan(
-        _ part: SegmentFile.Part, from start: CursorStart,
-        _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws(StorageError) -> Bool
-    ) throws(StorageError) {
-        do throws(StorageError) {
-            try self.mapping.environment.read { transaction throws(StorageError) in
-                try transaction.scan(self.database(part), from: start, body)
+        try self.located { () throws(StorageError) in
+            try self.index.forEach(atOrAfter: [kind]) { key, node, page throws(StorageError) in
+                guard key.first == kind else { return false }
+                try body(
+                    key, try CheckedValue.unwrap(try self.index.value(node, page), key: key, part: .index))
+                return true
             }
-        } catch {
-            throw Self.located(error, self.path)
         }
     }
 
+    /// Gives a value of `meta` to `body`.
     private func value<Result>(
-        _ part: SegmentFile.Part, key: [UInt8],
-        _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
+        key: [UInt8], _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
     ) throws(StorageError) -> Result {
-        do throws(StorageError) {
-            let result = try self.mapping.environment.read { transaction throws(StorageError) in
-                try transaction.get(self.database(part), key: key) { stored throws(StorageError) in
-                    try key.span.bytes.withUnsafeBytes { key throws(StorageError) in
-                        try body(try CheckedValue.unwrap(stored, key: key, part: part))
-                    }
-                }
+        let result = try self.located { () throws(StorageError) in
+            try self.meta.entry(atOrBefore: key) { found, node, page throws(StorageError) -> Result? in
+                guard found.elementsEqual(key) else { return nil }
+                return try body(
+                    try CheckedValue.unwrap(try self.meta.value(node, page), key: found, part: .meta))
             }
-            if let result { return result }
-        } catch {
-            throw Self.located(error, self.path)
         }
+        if let result { return result }
         let name = String(decoding: key, as: UTF8.self)
         throw StorageError(.corrupted, "the segment has no value \"\(name)\"", path: self.path)
     }
 
-    private func database(_ part: SegmentFile.Part) -> Database {
-        switch part {
-        case .meta: self.mapping.meta
-        case .blocks: self.mapping.blocks
-        case .index: self.mapping.index
-        }
+    private func located<Result>(
+        _ body: () throws(StorageError) -> Result
+    ) throws(StorageError) -> Result {
+        do throws(StorageError) { return try body() } catch { throw Self.located(error, self.path) }
     }
 
     /// `error` with the name of the segment's file, unless it names another file already.
     static func located(_ error: StorageError, _ path: String) -> StorageError {
-        if let known = error.path, !known.hasPrefix("/proc/self/fd/") { return error }
+        if error.path != nil { return error }
         return StorageError(
             error.code, error.message, number: error.number, path: path, positions: error.positions,
             actualRevision: error.actualRevision)

@@ -14,6 +14,9 @@ package final class SegmentWriter {
     /// The most events in a block, so that small ones do not make blocks that take long to search.
     private static let blockEvents = 8_192
 
+    /// Bytes of metadata and payloads that reading a single event decompresses.
+    private static let groupBytes = 2 << 10
+
     private let firstPosition: UInt64
     private let generation: UInt32
     private let logID: (UInt64, UInt64)
@@ -66,7 +69,7 @@ package final class SegmentWriter {
     /// - Throws: ``StorageError`` with code `alreadyExists` if there is a file of that name.
     package init(
         directory: String, firstPosition: UInt64, generation: UInt32, dictionaryBytes: [UInt8]?,
-        logID: (UInt64, UInt64), level: Int32, blockBytes: Int = 128 << 10
+        logID: (UInt64, UInt64), level: Int32, blockBytes: Int = 16 << 10
     ) throws(StorageError) {
         self.firstPosition = firstPosition
         self.generation = generation
@@ -81,7 +84,8 @@ package final class SegmentWriter {
         } else {
             self.dictionary = nil
         }
-        self.encoder = try FrameEncoder(level: level, dictionary: self.dictionary, groupsByType: true)
+        self.encoder = try FrameEncoder(
+            level: level, dictionary: self.dictionary, groupBytes: Self.groupBytes)
         self.fileName = SegmentInfo.fileName(firstPosition: firstPosition, generation: generation)
         self.file = try SegmentFile(directory: directory, fileName: self.fileName)
         self.run.reserveCapacity(Self.runBytes + Self.runBytes / 4)
@@ -189,14 +193,18 @@ package final class SegmentWriter {
             if self.encoder.count > 0 { try self.endBlock() }
             try self.flushRun()
             let meta = try self.writeIndexes(endPosition: endPosition)
+            // What opening needs stands together at the end of the file.
+            let directory = self.directory.encode(from: self.firstPosition)
+            self.sizes.directory = directory.count
+            try self.file.put(.meta, key: SegmentKey.blocks, value: directory)
             if let dictionary {
                 try self.file.put(.meta, key: SegmentKey.dictionary, value: dictionary.bytes)
                 self.sizes.dictionary = dictionary.bytes.count
             }
             try self.file.put(.meta, key: SegmentKey.segment, value: meta.encode())
-            let (bytes, digest) = try self.file.complete()
+            let (bytes, digest, pagesDigest) = try self.file.complete()
             self.isEnded = true
-            info = SegmentInfo(meta, fileBytes: bytes, digest: digest)
+            info = SegmentInfo(meta, fileBytes: bytes, digest: digest, pagesDigest: pagesDigest)
         }
         guard let info else { throw StorageError(.closed, "the segment was given up") }
         return info
@@ -262,9 +270,6 @@ extension SegmentWriter {
     /// Writes everything in the database `index`, in the order of its keys.
     private func writeIndexes(endPosition: UInt64) throws(StorageError) -> SegmentMeta {
         let blockCount = self.directory.blocks.count
-        let directory = self.directory.encode(from: self.firstPosition)
-        self.sizes.directory = directory.count
-        try self.file.put(.index, key: SegmentKey.blocks, value: directory)
         let correlations = try self.writeIndex(.correlation, &self.correlations, &self.sizes.correlations)
         let ids = try self.writeIndex(.id, &self.ids, &self.sizes.ids)
         let streams = try self.writeIndex(.stream, &self.streams, &self.sizes.streams)
@@ -301,12 +306,13 @@ extension SegmentWriter {
 
 extension SegmentInfo {
     /// What the catalogue keeps, from what the segment says of itself and what its file turned out to be.
-    init(_ meta: SegmentMeta, fileBytes: Int, digest: UInt64) {
+    init(_ meta: SegmentMeta, fileBytes: Int, digest: UInt64, pagesDigest: UInt64) {
         self.init(
             fileName: Self.fileName(firstPosition: meta.positions.lowerBound, generation: meta.generation),
             positions: meta.positions, count: meta.count, minTimestamp: meta.minTimestamp,
             maxTimestamp: meta.maxTimestamp, fileBytes: fileBytes,
-            uncompressedBytes: meta.uncompressedBytes, digest: digest, dictionaryID: meta.dictionaryID,
+            uncompressedBytes: meta.uncompressedBytes, digest: digest, pagesDigest: pagesDigest,
+            dictionaryID: meta.dictionaryID,
             dictionaryHash: meta.dictionaryHash, generation: meta.generation, createdAt: meta.createdAt)
     }
 }

@@ -90,7 +90,9 @@ struct ConcurrencyTests {
         #expect(observation.wrongSignals.isEmpty)
     }
 
-    @Test("a write over the file-size limit on a worker thread is a full disk, not the end of the process")
+    @Test(
+        "a write over the file-size limit on a worker thread is a full disk, not the end of the process",
+        .startsProcesses)
     func fileSizeLimit() async throws {
         let directory = ScratchDirectory()
         let path = directory.file("a")

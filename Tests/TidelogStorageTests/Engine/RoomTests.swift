@@ -3,6 +3,30 @@ import Testing
 
 @testable import TidelogStorage
 
+/// A file system in memory with room for little.
+struct SmallDisk {
+    let directory: String
+
+    init(_ directory: String, _ options: String) throws {
+        mkdir(directory, 0o700)
+        guard mount("tmpfs", directory, "tmpfs", 0, options) == 0 else {
+            throw StorageError.system(errno, doing: "mounting a small disk", path: directory)
+        }
+        self.directory = directory
+    }
+
+    func remove() { umount2(self.directory, 2 /* MNT_DETACH */) }
+
+    /// Whether this process may mount. Where it may not, the tests of interrupted processes still fill the disk,
+    /// by failing the calls.
+    static let isPossible: Bool = {
+        let scratch = ScratchDirectory()
+        guard let disk = try? SmallDisk(scratch.file("disk"), "size=1m") else { return false }
+        disk.remove()
+        return true
+    }()
+}
+
 @Suite("Room in the map and on the disk")
 struct RoomTests {
     let scratch = EngineScratch()
@@ -61,12 +85,11 @@ struct RoomTests {
 
     @Test(
         "a full disk is a typed error; all that was acknowledged stays, and appending goes on with more room",
-        .enabled(if: geteuid() == 0, "mounting a small file system needs root"))
+        .enabled(if: SmallDisk.isPossible, "mounting a small file system needs root"))
     func diskFull() throws {
-        let directory = self.scratch.scratch.file("disk")
-        mkdir(directory, 0o700)
-        guard mount("tmpfs", directory, "tmpfs", 0, "size=12m") == 0 else { return }
-        defer { umount2(directory, 2 /* MNT_DETACH */) }
+        let disk = try SmallDisk(self.scratch.scratch.file("disk"), "size=12m")
+        defer { disk.remove() }
+        let directory = disk.directory
         var options = self.scratch.options
         options.reserveBytes = 2 << 20
         options.segmentBytes = 256 << 10
@@ -98,12 +121,11 @@ struct RoomTests {
 
     @Test(
         "a disk too full to seal reports that, and loses nothing",
-        .enabled(if: geteuid() == 0, "mounting a small file system needs root"))
+        .enabled(if: SmallDisk.isPossible, "mounting a small file system needs root"))
     func diskFullWhileSealing() throws {
-        let directory = self.scratch.scratch.file("disk")
-        mkdir(directory, 0o700)
-        guard mount("tmpfs", directory, "tmpfs", 0, "size=12m") == 0 else { return }
-        defer { umount2(directory, 2 /* MNT_DETACH */) }
+        let disk = try SmallDisk(self.scratch.scratch.file("disk"), "size=12m")
+        defer { disk.remove() }
+        let directory = disk.directory
         var options = self.scratch.options
         options.reserveBytes = 64 << 10
         options.segmentBytes = 64 << 20

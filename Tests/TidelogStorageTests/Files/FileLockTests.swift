@@ -43,7 +43,7 @@ struct FileLockTests {
         thread.join()
     }
 
-    @Test("a lock lasts until its process dies, and no longer")
+    @Test("a lock lasts until its process dies, and no longer", .startsProcesses)
     func death() async throws {
         let path = self.path
         await #expect(processExitsWith: .signal(SIGKILL)) { [path = path as String] in

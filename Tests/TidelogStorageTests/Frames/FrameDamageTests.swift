@@ -4,7 +4,8 @@ import Testing
 
 @Suite("Damaged frames")
 struct FrameDamageTests {
-    /// Frames of the kinds that there are: tiny and plain, compressed, sparse, with a revision table.
+    /// Frames of the kinds that there are: tiny and plain, compressed, sparse, with a revision table,
+    /// with groups of consecutive events.
     static let frames: [SampleFrame] = {
         var frames: [SampleFrame] = []
         do {
@@ -15,6 +16,9 @@ struct FrameDamageTests {
                 var numbers = source.numbers
                 frames.append(
                     try .sealed(source.records(count), isSparse: true, numbers: &numbers))
+                frames.append(
+                    try .sealed(
+                        source.records(count), isSparse: false, numbers: &numbers, groupBytes: 300))
             }
         } catch {
             Issue.record(error)
@@ -22,7 +26,7 @@ struct FrameDamageTests {
         return frames
     }()
 
-    @Test("every flipped bit is noticed when a frame is loaded", arguments: 0..<8)
+    @Test("every flipped bit is noticed when a frame is loaded", arguments: 0..<12)
     func bits(number: Int) throws {
         let frame = Self.frames[number]
         let decoder = FrameDecoder()
@@ -43,7 +47,7 @@ struct FrameDamageTests {
         #expect(try decoder.everything() == frame.placed)
     }
 
-    @Test("a flipped bit in a body is noticed at the latest when its group is unpacked", arguments: 0..<8)
+    @Test("a flipped bit in a body is noticed at the latest when its group is unpacked", arguments: 0..<12)
     func lazily(number: Int) throws {
         let frame = Self.frames[number]
         let decoder = FrameDecoder()
@@ -60,7 +64,7 @@ struct FrameDamageTests {
         }
     }
 
-    @Test("every truncation and any addition is noticed", arguments: 0..<8)
+    @Test("every truncation and any addition is noticed", arguments: 0..<12)
     func truncations(number: Int) {
         let frame = Self.frames[number]
         let decoder = FrameDecoder()

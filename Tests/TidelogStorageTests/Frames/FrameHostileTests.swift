@@ -19,7 +19,8 @@ struct FrameHostileTests {
         let frame =
             seed % 2 == 0
             ? try SampleFrame.head(records)
-            : try SampleFrame.sealed(records, isSparse: seed % 3 == 0, numbers: &numbers)
+            : try SampleFrame.sealed(
+                records, isSparse: seed % 3 == 0, numbers: &numbers, groupBytes: seed % 4 == 1 ? 500 : 0)
         let decoder = FrameDecoder()
         let header = try frame.bytes.withUnsafeBytes {
             try FrameHeader.parse($0, expectedFirstPosition: nil)
@@ -36,14 +37,37 @@ struct FrameHostileTests {
                     // What is accepted holds together.
                     guard !event.record.type.isEmpty else { throw StorageError(.library, "no type") }
                 }
+                // And is the same when each event is read for itself.
+                let whole = try decoder.everything()
+                var singles: [PlacedRecord] = []
+                try decoder.inPlace(bytes) { () throws(StorageError) in singles = try decoder.singles() }
+                if singles != whole { throw StorageError(.library, "other events one by one") }
             } catch let error as StorageError {
                 refused += 1
+                try Self.readSingles(bytes, decoder)
                 // A changed id of the dictionary asks for one that there is not.
                 let isExpected = [.corrupted, .unsupportedFormat, .notFound].contains(error.code)
                 #expect(isExpected, "seed \(seed): \(error)")
             }
         }
         #expect(refused > Self.rounds / 20, "seed \(seed)")
+    }
+
+    /// Reads each event for itself: what is found damaged is a typed error here too, and nothing else happens.
+    private static func readSingles(_ bytes: [UInt8], _ decoder: FrameDecoder) throws {
+        do throws(StorageError) {
+            try decoder.inPlace(bytes) { () throws(StorageError) in
+                for index in 0..<decoder.count {
+                    do throws(StorageError) { _ = try decoder.single(index) } catch {
+                        guard [.corrupted, .notFound].contains(error.code) else { throw error }
+                    }
+                }
+                _ = try decoder.events(ofStream: "stream")
+            }
+        } catch {
+            let isExpected = [.corrupted, .unsupportedFormat, .notFound].contains(error.code)
+            #expect(isExpected, "\(error)")
+        }
     }
 
     static func mutate(_ bytes: inout [UInt8], _ header: FrameHeader, _ numbers: inout FrameNumbers) {

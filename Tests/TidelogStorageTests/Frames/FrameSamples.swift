@@ -159,12 +159,13 @@ struct SampleFrame {
         }
     }
 
-    /// The frame of events whose places are drawn at random, with gaps if `isSparse`.
+    /// The frame of events whose places are drawn at random, with gaps if `isSparse`; its groups are by type,
+    /// or of consecutive events and some `groupBytes`.
     static func sealed(
         _ records: [EventRecord], isSparse: Bool, numbers: inout FrameNumbers,
-        encoder: FrameEncoder? = nil
+        encoder: FrameEncoder? = nil, groupBytes: Int = 0
     ) throws -> SampleFrame {
-        let encoder = try encoder ?? FrameEncoder(groupsByType: true)
+        let encoder = try encoder ?? FrameEncoder(groupsByType: true, groupBytes: groupBytes)
         var position = numbers.next() >> 20
         var revisions: [String: UInt64] = [:]
         var placed: [PlacedRecord] = []
@@ -211,6 +212,37 @@ extension FrameDecoder {
             }
             return dictionary
         }
+    }
+
+    /// Loads a frame where it stands, runs `body`, and forgets it; behind it there is what must be readable.
+    func inPlace(
+        _ bytes: [UInt8], dictionary: CompressionDictionary? = nil,
+        _ body: () throws(StorageError) -> Void
+    ) throws(StorageError) {
+        let place = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count + 32, alignment: 1)
+        defer {
+            self.unload()
+            place.deallocate()
+        }
+        place.initializeMemory(as: UInt8.self, repeating: 0xff)
+        place.copyBytes(from: bytes)
+        try self.load(
+            UnsafeRawBufferPointer(rebasing: place[..<bytes.count]), expectedFirstPosition: nil,
+            copies: false, verifyBody: false, parts: []
+        ) { id throws(StorageError) in
+            guard let dictionary, dictionary.id == id else {
+                throw StorageError(.notFound, "there is no dictionary \(id)")
+            }
+            return dictionary
+        }
+        try body()
+    }
+
+    /// Everything that the loaded frame holds, each event read for itself.
+    func singles() throws(StorageError) -> [PlacedRecord] {
+        var all: [PlacedRecord] = []
+        for index in 0..<self.count { all.append(try self.single(index)) }
+        return all
     }
 
     /// Everything that the loaded frame holds, through the accessors for single events.

@@ -128,7 +128,9 @@ struct FailureTests {
         _ = try again.openDatabase("x", integerKeys: true, create: false)
     }
 
-    @Test("at the file-size limit a commit is a full disk, and there is more room once the limit is lifted")
+    @Test(
+        "at the file-size limit a commit is a full disk, and there is more room once the limit is lifted",
+        .startsProcesses)
     func fileSizeLimit() async throws {
         let path = self.directory.file("a.mdb")
         await #expect(processExitsWith: .exitCode(0)) { [path = path as String] in

@@ -26,7 +26,9 @@ private func inFork(_ body: () -> Int32) -> Int32 {
 struct ForkTests {
     let directory = ScratchDirectory()
 
-    @Test("a child made by fork is refused, and the parent's readers and writers are left alone")
+    @Test(
+        "a child made by fork is refused, and the parent's readers and writers are left alone",
+        .startsProcesses)
     func fork() async throws {
         let path = self.directory.file("a.mdb")
         await #expect(processExitsWith: .exitCode(0)) { [path = path as String] in

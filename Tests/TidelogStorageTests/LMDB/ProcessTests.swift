@@ -8,7 +8,9 @@ struct ProcessTests {
     let directory = ScratchDirectory()
     var path: String { self.directory.file("a.mdb") }
 
-    @Test("a process killed in a write transaction leaves nothing, and the next writer goes on")
+    @Test(
+        "a process killed in a write transaction leaves nothing, and the next writer goes on",
+        .startsProcesses)
     func killedWriter() async throws {
         let environment = try self.directory.open()
         let database = try environment.openDatabase("x", integerKeys: true, create: true)
@@ -35,7 +37,7 @@ struct ProcessTests {
         }
     }
 
-    @Test("what another process commits is seen at once, and both can write in turn")
+    @Test("what another process commits is seen at once, and both can write in turn", .startsProcesses)
     func otherWriter() async throws {
         let environment = try self.directory.open()
         let database = try environment.openDatabase("x", integerKeys: true, create: true)
@@ -61,7 +63,9 @@ struct ProcessTests {
         }
     }
 
-    @Test("a file that another process let grow beyond this one's map says to reopen with a larger one")
+    @Test(
+        "a file that another process let grow beyond this one's map says to reopen with a larger one",
+        .startsProcesses)
     func grownBeyondMap() async throws {
         let environment = try self.directory.open { $0.mapSizeBytes = 1 << 20 }
         _ = try environment.openDatabase("x", integerKeys: true, create: true)
@@ -102,7 +106,7 @@ struct ProcessTests {
         }
     }
 
-    @Test("without permission the error says so, and nothing is created")
+    @Test("without permission the error says so, and nothing is created", .startsProcesses)
     func permission() async throws {
         try self.directory.open().close()
         await #expect(processExitsWith: .exitCode(0)) {
@@ -128,7 +132,7 @@ struct ProcessTests {
 struct MisuseTests {
     let directory = ScratchDirectory()
 
-    @Test("a database used with another environment")
+    @Test("a database used with another environment", .startsProcesses)
     func otherEnvironment() async {
         await #expect(processExitsWith: .failure) { [path = self.directory.path as String] in
             let first = try Environment(path: path + "/a.mdb")
@@ -140,7 +144,7 @@ struct MisuseTests {
         }
     }
 
-    @Test("keys of the wrong kind")
+    @Test("keys of the wrong kind", .startsProcesses)
     func wrongKeys() async {
         await #expect(processExitsWith: .failure) { [path = self.directory.path as String] in
             let environment = try Environment(path: path + "/a.mdb")
@@ -152,7 +156,7 @@ struct MisuseTests {
         }
     }
 
-    @Test("a write transaction ended on another thread")
+    @Test("a write transaction ended on another thread", .startsProcesses)
     func otherThread() async {
         await #expect(processExitsWith: .failure) { [path = self.directory.path as String] in
             let environment = try Environment(path: path + "/a.mdb")

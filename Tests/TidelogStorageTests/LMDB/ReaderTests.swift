@@ -87,7 +87,9 @@ struct ReaderTests {
         #expect(try environment.oldestReaderTransactionID() == nil)
     }
 
-    @Test("the slot of a process killed while it read is cleared, and its pages are free again")
+    @Test(
+        "the slot of a process killed while it read is cleared, and its pages are free again",
+        .startsProcesses)
     func deadReader() async throws {
         let environment = try self.directory.open()
         let database = try environment.openDatabase("x", integerKeys: true, create: true)
@@ -100,7 +102,9 @@ struct ReaderTests {
         #expect(try environment.clearDeadReaders() == 0)
     }
 
-    @Test("a full table of dead readers does not keep a living one out")
+    @Test(
+        "a full table of dead readers does not keep a living one out",
+        .startsProcesses)
     func fullOfDead() async throws {
         let environment = try self.directory.open { $0.maxReaders = 2 }
         let first = try environment.beginRead()
@@ -112,7 +116,9 @@ struct ReaderTests {
         expectError(.readersFull) { _ = try environment.beginRead() }
     }
 
-    @Test("a dead reader holds pages back only until it is cleared")
+    @Test(
+        "a dead reader holds pages back only until it is cleared",
+        .startsProcesses)
     func growth() async throws {
         let environment = try self.directory.open { $0.noSync = true }
         let database = try environment.openDatabase("x", integerKeys: true, create: true)

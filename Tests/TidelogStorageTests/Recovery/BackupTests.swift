@@ -177,7 +177,8 @@ struct BackupTests {
     }
 
     @Test(
-        "a process killed in the middle of its first backup leaves a directory that the next one takes over")
+        "a process killed in the middle of its first backup leaves a directory that the next one takes over",
+        .startsProcesses)
     func killedProcess() async throws {
         let log = SampleLog(seed: 25)
         try log.make(steps: 12, isPlain: true)

@@ -73,7 +73,7 @@ struct RepairTests {
         }
     }
 
-    @Test("a log that somebody has open is not repaired")
+    @Test("a log that somebody has open is not repaired", .startsProcesses)
     func open() async throws {
         let log = SampleLog(seed: 41)
         try log.make(steps: 5, isPlain: true)

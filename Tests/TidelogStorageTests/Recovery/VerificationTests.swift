@@ -89,4 +89,22 @@ struct VerificationTests {
         outcome = try log.verify()
         #expect(outcome.findings.contains { $0.kind == .headFile && $0.message.contains("symbolic link") })
     }
+
+    @Test("streams whose names differ in bytes alone are told apart, and such a log is clean and backed up")
+    func equivalentNames() throws {
+        let log = SampleLog(seed: 40)
+        let engine = try log.open()
+        // One "é" of one code point, one of two: equal to Swift, and not to the log.
+        for (index, name) in ["caf\u{E9}", "cafe\u{301}", "caf\u{E9}", "caf\u{E9}", "cafe\u{301}"]
+            .enumerated()
+        {
+            if index == 2 { _ = try engine.seal() }
+            _ = try engine.appendBlocking([
+                EventRecord(id: .text("e\(index)"), type: "t", stream: name, timestamp: 1)
+            ])
+        }
+        _ = try engine.backUp(to: log.scratch.file("backup"))
+        engine.close()
+        #expect(try log.verify().findings.isEmpty)
+    }
 }

@@ -8,7 +8,8 @@ struct SegmentRecordTests {
     private static let info = SegmentInfo(
         fileName: "00000000000000001000-2.mdb", positions: 1_000..<5_000, count: 3_999, minTimestamp: -5,
         maxTimestamp: 1 << 60, fileBytes: 81_920, uncompressedBytes: 1 << 33, digest: 0xfeed_f00d_dead_beef,
-        dictionaryID: 7, dictionaryHash: 99, generation: 2, createdAt: 1_700_000_000_000_000_000)
+        pagesDigest: 0x0123_4567_89ab_cdef, dictionaryID: 7, dictionaryHash: 99, generation: 2,
+        createdAt: 1_700_000_000_000_000_000)
 
     @Test("a catalogue record comes back as it was")
     func infoRoundTrip() throws {
@@ -24,9 +25,9 @@ struct SegmentRecordTests {
     @Test("the bytes of a catalogue record are those of the format's description")
     func infoBytes() {
         let bytes = Self.info.encode()
-        #expect(bytes.count == 90)
+        #expect(bytes.count == 98)
         #expect(bytes.prefix(14) == [1, 0, 2, 0, 0, 0, 0xe8, 3, 0, 0, 0, 0, 0, 0])
-        #expect(bytes.suffix(4) == [7, 0, 0, 0])
+        #expect(bytes.suffix(12) == [7, 0, 0, 0, 0xef, 0xcd, 0xab, 0x89, 0x67, 0x45, 0x23, 0x01])
     }
 
     @Test("file names sort like positions and tell generations apart")

@@ -23,6 +23,8 @@ struct SegmentVerifyTests {
             part.rawValue, integerKeys: part == .blocks, create: false)
         try environment.write { transaction throws(StorageError) in try change(transaction, database) }
         environment.close()
+        let descriptor = try Files.open(scratch.file(info.fileName), flags: O_RDWR)
+        _ = try SegmentPages.writeTable(descriptor: descriptor.number, path: scratch.file(info.fileName))
         let segment = try Segment.openUnknown(directory: scratch.path, fileName: info.fileName)
         let findings = segment.verify(deep: deep)
         #expect(findings.allSatisfy { $0.path == scratch.file(info.fileName) && $0.positions != nil })
@@ -110,13 +112,10 @@ struct SegmentVerifyTests {
         arguments: SegmentIndex.allCases)
     func wrongIndex(kind: SegmentIndex) throws {
         let sample = SegmentSample(SegmentSample.shapes[4], seed: 21)
+        let scratch = ScratchDirectory()
+        let blocks = try Segment.open(directory: scratch.path, info: try sample.seal(in: scratch.path)).blocks
         let findings = try Self.verify(changing: .index) { transaction, index throws(StorageError) in
             // The same names, each a block further on.
-            var blocks: [SegmentBlock] = []
-            try transaction.get(index, key: SegmentKey.blocks) { stored throws(StorageError) in
-                let value = UnsafeRawBufferPointer(rebasing: stored[CheckedValue.checksumBytes...])
-                blocks = try BlockDirectory(decoding: value, positions: 0..<sample.end).blocks
-            }
             var builder = PostingsBuilder(isGrouped: kind.isGrouped)
             for event in sample.events {
                 let block = blocks.first { event.position <= $0.lastPosition }?.number ?? 0

@@ -47,20 +47,71 @@ struct BenchRunner: Sendable {
         }
     }
 
+    /// Fills the head and seals it while a task appends single events; measures that task's longest wait.
+    func sealStall(_ batches: [[Event]]) async throws -> BenchResult {
+        try await self.withFreshLog(sealsInBackground: false) { log in
+            for batch in batches { try await log.append(batch) }
+            let appending = Task {
+                var (longest, appends) = (0.0, 0)
+                let whole = Stopwatch()
+                while !Task.isCancelled {
+                    let watch = Stopwatch()
+                    do {
+                        try await log.append(Event(type: "bench.waiting"))
+                    } catch EventLogError.Code.cancelled {
+                        break
+                    }
+                    longest = max(longest, watch.seconds)
+                    appends += 1
+                }
+                return BenchResult(
+                    "seal-stall", events: appends, seconds: whole.seconds, .microseconds(longest * 1e6))
+            }
+            do {
+                try await log.seal()
+            } catch {
+                appending.cancel()
+                throw error
+            }
+            appending.cancel()
+            return try await appending.value
+        }
+    }
+
+    /// Makes a log of so many small segments, closes it, and opens it.
+    func reopenSegments(
+        _ name: String, count: Int, appending: Bool, _ batches: [[Event]]
+    ) async throws -> BenchResult {
+        let path = try self.freshDirectory()
+        defer { Self.remove(path) }
+        let log = try await EventLog.open(at: FilePath(path))
+        try await withLog(log) { log in
+            for index in 0..<count {
+                let events = batches[index % batches.count].prefix(200)
+                try await log.append(events.map { Event(type: $0.type, stream: $0.stream) })
+                try await log.seal()
+            }
+        }
+        return try await Self.timeToOpen(path, name, appending: appending)
+    }
+
     /// Fills the head in a child process, kills it, and opens what it left.
-    func reopen() async throws -> BenchResult {
+    func reopen(_ name: String, appending: Bool) async throws -> BenchResult {
         let path = try self.freshDirectory()
         defer { Self.remove(path) }
         let child = try FillingChild(log: path, input: self.input)
         try child.waitUntilFull()
         child.kill()
-        return try await Self.timeToOpen(path, "reopen")
+        return try await Self.timeToOpen(path, name, appending: appending)
     }
 
-    /// How long it takes until the first event can be read and appended.
-    static func timeToOpen(_ path: String, _ name: String) async throws -> BenchResult {
+    /// How long it takes until the first event can be read or, with `appending`, has been appended.
+    static func timeToOpen(
+        _ path: String, _ name: String, appending isAppending: Bool = false
+    ) async throws -> BenchResult {
         let watch = Stopwatch()
         let log = try await EventLog.open(at: FilePath(path))
+        if isAppending { try await log.append(Event(type: "bench.reopened")) }
         let seconds = watch.seconds
         let statistics = try await log.statistics()
         await log.close()

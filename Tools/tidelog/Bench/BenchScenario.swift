@@ -5,7 +5,13 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
     enum Kind: Hashable, Sendable {
         /// So many callers, each awaiting its own durable batch of so many events.
         case append(callers: Int, batch: Int)
-        case seal, reopen
+        case seal
+        /// Appending while a full head is sealed.
+        case sealStall
+        /// Opening a log of so many segments, perhaps up to the first append.
+        case reopenSegments(Int, appending: Bool)
+        /// Opening after a kill, perhaps up to the first append.
+        case reopen(appending: Bool)
         /// On one sealed log.
         case reading(Reading)
         /// All that the peers of Benchmarks/run are measured at on one sealed log.
@@ -38,7 +44,11 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
         self.description = name
         switch name {
         case "seal": self.kind = .seal
-        case "reopen": self.kind = .reopen
+        case "seal-stall": self.kind = .sealStall
+        case "reopen-segments": self.kind = .reopenSegments(1000, appending: false)
+        case "reopen-segments-append": self.kind = .reopenSegments(1000, appending: true)
+        case "reopen": self.kind = .reopen(appending: false)
+        case "reopen-append": self.kind = .reopen(appending: true)
         case "read": self.kind = .read
         default:
             if let reading = Reading(rawValue: name) {
@@ -58,8 +68,8 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
     static let standard: [BenchScenario] =
         [
             "append-1x1000", "append-4x1000", "append-4x100", "append-64x1", "append-1024x1", "append-1x1",
-            "seal",
-            "reopen",
+            "seal", "seal-stall", "reopen", "reopen-append", "reopen-segments",
+            "reopen-segments-append",
         ].compactMap { BenchScenario($0) } + Reading.allCases.compactMap { BenchScenario($0.rawValue) }
 
     static var allValueStrings: [String] {
@@ -72,7 +82,11 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
         case .append(1, let batch): "one task awaiting each batch of \(batch)"
         case .append(let callers, let batch): "\(callers) tasks, each awaiting its batches of \(batch)"
         case .seal: "sealing a full head"
-        case .reopen: "opening after kill -9 with a full head"
+        case .sealStall: "the longest wait of a caller appending while a full head is sealed"
+        case .reopenSegments(let count, false): "opening a log of \(count) sealed segments and an empty head"
+        case .reopenSegments(_, true): "the same, and the first append"
+        case .reopen(false): "opening after kill -9 with a full head"
+        case .reopen(true): "the same, and the first append"
         case .read: ""
         case .reading(let reading): Self.explain(reading)
         }
@@ -90,7 +104,7 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
         case .streamEvicted: "the same with nothing in the page cache"
         case .streamCold: "the same, with opening the log"
         case .reopenSealed: "opening the sealed log"
-        case .memory: "anonymous resident memory after a replay"
+        case .memory: "most anonymous memory of a process that replays it"
         case .bytesSealed: "sealed segments, indexes and all"
         case .bytes: "the whole directory"
         }

@@ -26,9 +26,9 @@ struct ReadRunner: Sendable {
         case .stream: return try await self.warmStream(name)
         case .streamEvicted: return try await self.evictedStream(name)
         case .memory:
-            _ = try await self.replay(name, parts: 1)
-            return BenchResult(
-                name, events: self.input.count, seconds: 0, .megabytes(Self.anonymousMegabytes()))
+            let path = self.path
+            let megabytes = try await onThread { try ReplayingChild.megabytes(path) }
+            return BenchResult(name, events: self.input.count, seconds: 0, .megabytes(megabytes))
         case .bytesSealed:
             let statistics = try await self.log.statistics()
             let bytes = Double(statistics.sealedBytes) / Double(max(1, statistics.sealedEvents))
@@ -151,18 +151,6 @@ struct ReadRunner: Sendable {
         guard seen == expected else {
             throw Failure(.unmet, "\(name) read \(seen) events, not the \(expected) that were written")
         }
-    }
-
-    private static func anonymousMegabytes() -> Double {
-        guard let file = fopen("/proc/self/status", "re") else { return 0 }
-        defer { fclose(file) }
-        var line = [CChar](repeating: 0, count: 256)
-        while fgets(&line, Int32(line.count), file) != nil {
-            let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            guard text.hasPrefix("RssAnon:") else { continue }
-            return Double(text.filter(\.isNumber)).map { $0 * 1024 / 1e6 } ?? 0
-        }
-        return 0
     }
 }
 

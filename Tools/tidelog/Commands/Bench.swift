@@ -66,6 +66,9 @@ struct Bench: AsyncParsableCommand {
     @Option(help: .hidden)
     var fill: String?
 
+    @Option(help: .hidden)
+    var replay: String?
+
     @OptionGroup var output: ReportOptions
 
     func validate() throws {
@@ -79,6 +82,7 @@ struct Bench: AsyncParsableCommand {
         if let chosen = self.streams { streams = chosen }
         let input = BenchInput(count: self.events, seed: self.seed, streams: streams, path: self.input)
         if let fill { return try await FillingChild.fill(fill, input) }
+        if let replay { return try await ReplayingChild.replay(replay) }
         if let writeInput { return try await onThread { try input.write(to: writeInput) } }
         let place = self.path ?? self.directory ?? "."
         let runner = BenchRunner(
@@ -113,7 +117,8 @@ struct Bench: AsyncParsableCommand {
             var size = 1000
             if case .append(_, let batch) = scenario.kind { size = batch }
             switch scenario.kind {
-            case .append, .seal: if made.size != size { made = (size, try runner.input.batches(of: size)) }
+            case .append, .seal, .sealStall, .reopenSegments:
+                if made.size != size { made = (size, try runner.input.batches(of: size)) }
             default: break
             }
             for _ in 0..<self.runs {
@@ -122,7 +127,14 @@ struct Bench: AsyncParsableCommand {
                     try results.add(
                         try await runner.append(scenario.description, callers: callers, made.batches))
                 case .seal: try results.add(try await runner.seal(made.batches))
-                case .reopen: try results.add(try await runner.reopen())
+                case .sealStall: try results.add(try await runner.sealStall(made.batches))
+                case .reopenSegments(let count, let isAppending):
+                    try results.add(
+                        try await runner.reopenSegments(
+                            scenario.description, count: count, appending: isAppending, made.batches))
+                case .reopen(let isAppending):
+                    try results.add(
+                        try await runner.reopen(scenario.description, appending: isAppending))
                 case .reading, .read: break
                 }
             }

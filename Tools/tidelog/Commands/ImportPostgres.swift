@@ -31,6 +31,9 @@
         @Option(help: .init("The log's UUID, where the database has several.", valueName: "uuid"))
         var logID: String?
 
+        @Flag(help: "Import an export that left events out by a filter.")
+        var partial = false
+
         @Flag(help: "List the logs that the database has, and import nothing.")
         var list = false
 
@@ -43,7 +46,8 @@
             defer { bar.finish() }
             let watch = Stopwatch()
             let result = try await importer.import(
-                logID: self.logID, exporter: self.postgres.name, to: FilePath(self.log.log)
+                logID: self.logID, exporter: self.postgres.name, acceptsPartial: self.partial,
+                to: FilePath(self.log.log)
             ) { bar.update($0) }
             bar.finish()
             let seconds = watch.seconds

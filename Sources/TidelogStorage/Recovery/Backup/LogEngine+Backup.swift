@@ -7,8 +7,9 @@
 // 3. the manifest is replaced in one step: from here on the new backup counts;
 // 4. what the new manifest does not name is removed.
 //
-// The maintenance lock is held meanwhile: nothing seals, compacts or retains, so the catalogue in the copy of
-// the head is the one whose files are copied. That is checked all the same. Appends go on: the copy of the
+// The maintenance lock is held meanwhile: nothing compacts or retains, and nothing seals but the backup itself
+// where appends wait for that, between two files; so the catalogue in the copy of the head is the one whose
+// files are copied. That is checked all the same. Appends go on: the copy of the
 // head has all that was committed before it was begun.
 import Glibc
 
@@ -53,7 +54,7 @@ extension LogEngine {
 
 private final class BackupJob {
     private let engine: LogEngine
-    private let segments: [SegmentInfo]
+    private var segments: [SegmentInfo]
     private let progress: (@Sendable (RecoveryProgress) throws(StorageError) -> Void)?
     private let step: ((BackupStep) throws(StorageError) -> Void)?
     private var bytesDone = 0
@@ -72,13 +73,24 @@ private final class BackupJob {
 
     func run(_ target: borrowing BackupTarget) throws(StorageError) -> BackupOutcome {
         let known = try target.known()
-        let missing = self.segments.filter { info in
-            let file = known[info.fileName]?.file
-            return file?.bytes != info.fileBytes || file?.digest != info.digest
-        }
         let headBytes = try self.engine.head.environment.info().usedBytes
-        self.bytesTotal = missing.reduce(headBytes) { $0 + $1.fileBytes }
-        for info in missing { try self.copy(info, target) }
+        var copied: Set<String> = []
+        while true {
+            let missing = self.segments.filter { info in
+                let file = known[info.fileName]?.file
+                return !copied.contains(info.fileName)
+                    && (file?.bytes != info.fileBytes || file?.digest != info.digest)
+            }
+            self.bytesTotal = missing.reduce(self.bytesDone + headBytes) { $0 + $1.fileBytes }
+            if missing.isEmpty { break }
+            for info in missing {
+                try self.copy(info, target)
+                copied.insert(info.fileName)
+                // Appends may be waiting for this; a segment that it adds is copied in the next round.
+                try self.engine.sealIfPressed()
+            }
+            self.segments = try self.engine.currentView().catalogue.segments
+        }
         try Files.syncDirectory(target.segments)
         let manifest = try self.copyHead(target)
         try Files.writeAtomically(manifest.encoded(), to: target.directory + "/" + BackupManifest.name)
@@ -87,8 +99,8 @@ private final class BackupJob {
         try target.removeOthers(than: manifest)
         try self.step?(.othersRemoved)
         return BackupOutcome(
-            manifest: manifest, segmentsCopied: missing.count,
-            segmentsKept: self.segments.count - missing.count, bytesCopied: self.bytesDone)
+            manifest: manifest, segmentsCopied: copied.count,
+            segmentsKept: self.segments.count - copied.count, bytesCopied: self.bytesDone)
     }
 
     private func copy(_ info: SegmentInfo, _ target: borrowing BackupTarget) throws(StorageError) {
@@ -113,6 +125,7 @@ private final class BackupJob {
 
     private func advance(_ file: String, _ bytes: Int) throws(StorageError) {
         self.bytesDone += bytes
+        self.engine.maintenance.noteStep()
         try self.progress?(
             RecoveryProgress(
                 activity: "copying", file: file, bytesDone: min(self.bytesDone, self.bytesTotal),

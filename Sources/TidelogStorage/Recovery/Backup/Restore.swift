@@ -94,9 +94,9 @@ package struct Restore {
         let isNew = try Files.createDirectory(directory)
         let mark = directory + "/" + self.markName
         let names = try Files.list(directory)
-        if names.contains(self.markName), !names.contains(Head.Names.head) {
-            self.clear(directory)
-        }
+        // A kill may have come before the mark had its name.
+        let isInterrupted = names.contains(self.markName) || names == [self.markName + ".tmp"]
+        if isInterrupted, !names.contains(Head.Names.head) { self.clear(directory) }
         if let name = try Files.list(directory).first {
             throw StorageError(
                 .alreadyExists,
@@ -107,8 +107,9 @@ package struct Restore {
         return isNew
     }
 
-    /// Removes what a restore has put there.
+    /// Removes what a restore has put there: the head first, so that there is never a log that lacks segments.
     private static func clear(_ directory: String) {
+        _ = unlink(directory + "/" + Head.Names.head)
         let segments = directory + "/" + Head.Names.segments
         for name in (try? Files.list(segments)) ?? [] { _ = unlink(segments + "/" + name) }
         _ = rmdir(segments)
@@ -144,7 +145,7 @@ package struct Restore {
         try Files.rename(temporary, to: directory + "/" + Head.Names.head)
         try Files.syncDirectory(directory)
         try Files.syncDirectory(Files.directory(of: directory))
-        try Files.unlink(directory + "/" + Self.markName, ignoringMissing: true)
+        _ = unlink(directory + "/" + Self.markName)  // beside a head it means nothing
         return state
     }
 

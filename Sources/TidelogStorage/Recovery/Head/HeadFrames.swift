@@ -17,7 +17,7 @@ struct HeadFrames {
     /// A damaged frame that waits for the next one to tell where it ended.
     private var damaged: (first: UInt64, end: UInt64?, message: String)?
     private var hasGap = false
-    private var streams: [String: Span] = [:]
+    private var streams: [ExactText: Span] = [:]
 
     init(checker: FrameChecker, rank: Int, isSalvage: Bool) {
         self.checker = checker
@@ -103,7 +103,8 @@ struct HeadFrames {
     private mutating func follow(_ header: FrameHeader) -> [HeadItem] {
         var items: [HeadItem] = []
         for (name, first, next, isGapless) in self.checker.nextRevisions() {
-            let known = self.streams[name]
+            let key = ExactText(name)
+            let known = self.streams[key]
             let follows = known.map { self.hasGap ? first >= $0.next : first == $0.next } ?? true
             if !isGapless || !follows {
                 items.append(
@@ -113,7 +114,7 @@ struct HeadFrames {
                             file: Head.Names.head,
                             positions: header.firstPosition..<header.lastPosition + 1)))
             }
-            self.streams[name] = Span(first: known?.first ?? first, next: next)
+            self.streams[key] = Span(first: known?.first ?? first, next: next)
         }
         return items
     }
@@ -123,7 +124,7 @@ struct HeadFrames {
         var problem: String?
         if head.firstPosition > head.lastPosition {
             problem = "its last event stands before its first"
-        } else if let span = self.streams.removeValue(forKey: stream) {
+        } else if let span = self.streams.removeValue(forKey: ExactText(stream)) {
             if head.nextRevision < span.first && !self.hasGap || head.nextRevision > span.next && !self.hasGap
             {
                 problem =
@@ -141,10 +142,12 @@ struct HeadFrames {
 
     /// Streams that begin in the middle although no head says how they began.
     func streamsWithoutHead() -> [HeadItem] {
-        self.streams.filter { $0.value.first > 0 }.sorted { $0.key < $1.key }.map { name, span in
+        self.streams.filter { $0.value.first > 0 }.sorted { $0.key.text < $1.key.text }.map {
+            name, span in
             .finding(
                 RecoveryFinding(
-                    .stream, "stream '\(name)' begins at revision \(span.first), and its head is missing",
+                    .stream,
+                    "stream '\(name.text)' begins at revision \(span.first), and its head is missing",
                     file: Head.Names.head))
         }
     }

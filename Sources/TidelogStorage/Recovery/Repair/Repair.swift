@@ -229,7 +229,7 @@ package final class Repair {
         self.outcome.state = state
         self.outcome.nextPosition = end
         self.outcome.lost = writer.lost.sorted { $0.positions.lowerBound < $1.positions.lowerBound }
-        self.outcome.lostStreams = writer.lostStreams.sorted()
+        self.outcome.lostStreams = writer.lostStreams.map(\.text).sorted()
         self.outcome.segmentsKept = writer.kept
         self.outcome.segmentsRewritten = writer.rewritten
         self.outcome.segmentsDropped = writer.dropped

@@ -12,7 +12,7 @@ final class RepairWriter {
 
     private(set) var infos: [SegmentInfo] = []
     private(set) var lost: [LostRange] = []
-    private(set) var lostStreams: Set<String> = []
+    private(set) var lostStreams: Set<ExactText> = []
     /// Streams with events in the head or in damaged places, as far as those tell.
     private(set) var streams: [ExactText: StreamHead] = [:]
     private(set) var kept = 0
@@ -104,7 +104,8 @@ final class RepairWriter {
         for (name, next) in remains.lostStreams {
             self.lostStreams.insert(name)
             self.know(
-                name, next: next, positions: candidate.positions.lowerBound...candidate.positions.lowerBound)
+                name.text, next: next,
+                positions: candidate.positions.lowerBound...candidate.positions.lowerBound)
         }
         guard let first = remains.blocks.first, let last = remains.blocks.last else {
             self.dropped.append(file)
@@ -168,7 +169,7 @@ final class RepairWriter {
         }
         for (bytes, next) in salvage.damagedStreams {
             let name = String(decoding: bytes, as: UTF8.self)
-            self.lostStreams.insert(name)
+            self.lostStreams.insert(ExactText(name))
             self.know(name, next: next, positions: sealedEnd...sealedEnd)
         }
         return events.possibleEnd

@@ -24,7 +24,7 @@ struct SegmentRemains {
     private(set) var lostCount: Int?
     /// Streams with events in lost blocks, with the revision after their last event there, as far as the
     /// blocks' envelopes are intact.
-    private(set) var lostStreams: [String: UInt64] = [:]
+    private(set) var lostStreams: [ExactText: UInt64] = [:]
     let checker = FrameChecker()
 
     /// Looks through an open file.
@@ -90,7 +90,8 @@ struct SegmentRemains {
         }
         let remains = self.checker.remains(bytes, expectedFirstPosition: block.firstPosition)
         for stream in remains.streams {
-            self.lostStreams[stream.name] = max(self.lostStreams[stream.name] ?? 0, stream.nextRevision)
+            let name = ExactText(stream.name)
+            self.lostStreams[name] = max(self.lostStreams[name] ?? 0, stream.nextRevision)
         }
         return false
     }
@@ -258,7 +259,7 @@ private struct Finds {
         case .meta where key.elementsEqual(SegmentKey.segment):
             self.meta = (try? SegmentMeta(decoding: value)) ?? self.meta
         case .meta where key.elementsEqual(SegmentKey.dictionary): self.dictionary = [UInt8](value)
-        case .index where key.elementsEqual(SegmentKey.blocks): self.directory = [UInt8](value)
+        case .meta where key.elementsEqual(SegmentKey.blocks): self.directory = [UInt8](value)
         default: break
         }
     }

@@ -1,0 +1,56 @@
+extension FrameEncoder {
+    /// Packs groups of consecutive events, each with the metadata and then the payloads of its events: who
+    /// wants one event decompresses some kilobytes.
+    func packConsecutiveGroups() throws(StorageError) -> Groups {
+        let state = self.state
+        let total = state.pointee.bodyBytes
+        let count = min(state.pointee.count, max(1, (total + self.groupBytes / 2) / self.groupBytes))
+        let ends = state.pointee.groupEnds(atMost: count)
+        let layout =
+            ends.count > 1 ? FrameFormat.Layout.consecutive : FrameFormat.Layout.together
+        state.pointee.packer.plain.append(layout)
+        state.pointee.packer.plain.appendVarint(UInt64(ends.count))
+        state.pointee.output.count = 0
+        var usesDictionary = false
+        var (event, metadata, payload) = (0, 0, 0)
+        for end in ends {
+            let (metadataStart, payloadStart) = (metadata, payload)
+            while event < end {
+                metadata += Int(state.pointee.metadataLengths[event])
+                payload += Int(state.pointee.payloadLengths[event])
+                event += 1
+            }
+            state.pointee.regrouped.count = 0
+            state.pointee.regrouped.append(
+                UnsafeRawBufferPointer(rebasing: state.pointee.metadata.bytes[metadataStart..<metadata]))
+            state.pointee.regrouped.append(
+                UnsafeRawBufferPointer(rebasing: state.pointee.payloads.bytes[payloadStart..<payload]))
+            usesDictionary = try self.packGroup(state.pointee.regrouped.bytes) || usesDictionary
+        }
+        var start = 0
+        for end in ends.dropLast() {
+            state.pointee.packer.plain.appendVarint(UInt64(end - start))
+            start = end
+        }
+        return Groups(count: ends.count, usesDictionary: usesDictionary)
+    }
+}
+
+extension EncoderState {
+    /// Cuts the events into at most `count` groups of about the same size; gives the event behind each.
+    func groupEnds(atMost count: Int) -> [Int] {
+        var ends: [Int] = []
+        let total = self.bodyBytes
+        var bytes = 0
+        for event in 0..<self.count {
+            bytes += Int(self.metadataLengths[event]) + Int(self.payloadLengths[event])
+            if event == self.count - 1 || bytes * count >= total * (ends.count + 1) {
+                ends.append(event + 1)
+                // A large event may fill several shares.
+                if ends.count == count, event < self.count - 1 { ends[count - 1] = self.count }
+                if ends.count == count { break }
+            }
+        }
+        return ends
+    }
+}

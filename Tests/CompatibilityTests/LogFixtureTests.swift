@@ -1,0 +1,103 @@
+import Foundation
+import SystemPackage
+import Testing
+import Tidelog
+import TidelogStorage
+import TidelogTesting
+
+/// Logs that earlier builds wrote; `Fixtures/README.md` says how one is made.
+@Suite(
+    "Logs of earlier builds",
+    .enabled(if: sysconf(Int32(_SC_PAGESIZE)) == 4096, "the fixtures have pages of 4096 bytes"))
+struct LogFixtureTests {
+    /// One folder for each format of a log that was ever released, and the current one.
+    static let formats = ["1"]
+
+    /// A copy of the fixture that may be written, and the lines that say what it holds.
+    private static func with(
+        _ format: String, _ body: (_ log: FilePath, _ lines: [String]) async throws -> Void
+    ) async throws {
+        let folder = try #require(
+            Bundle.module.url(forResource: format, withExtension: nil, subdirectory: "Fixtures/Logs"))
+        let directory = try TemporaryDirectory()
+        defer { directory.remove() }
+        let log = directory.path.appending("log.tidelog")
+        try FileManager.default.copyItem(
+            atPath: folder.appending(path: "log.tidelog").path, toPath: log.string)
+        chmod(log.string, 0o700)
+        chmod(log.appending("head.mdb").string, 0o600)
+        let text = try String(contentsOf: folder.appending(path: "events.ndjson"), encoding: .utf8)
+        try await body(log, text.split(separator: "\n").map(String.init))
+    }
+
+    private static func lines(_ log: EventLog, _ query: EventQuery = .all) async throws -> [String] {
+        let encoder = EventJSONEncoder()
+        var lines: [String] = []
+        for try await stored in log.read(query) {
+            lines.append(String(decoding: encoder.encode(stored), as: UTF8.self))
+        }
+        return lines
+    }
+
+    @Test("is verified clean, in depth", arguments: Self.formats)
+    func verifies(format: String) async throws {
+        try await Self.with(format) { log, _ in
+            let report = try await EventLog.verify(at: log, isDeep: true)
+            #expect(report.isClean, "\(report.findings)")
+            #expect(report.segments > 1)
+        }
+    }
+
+    @Test("has every event where and as it was, in every order and by every index", arguments: Self.formats)
+    func reads(format: String) async throws {
+        try await Self.with(format) { path, lines in
+            let log = try await EventLog.open(at: path)
+            #expect(lines.count > 1000)
+            #expect(try await Self.lines(log) == lines)
+            var query = EventQuery.all
+            query.order = .newestFirst
+            #expect(try await Self.lines(log, query) == lines.reversed())
+            #expect(
+                try await Self.lines(log, .stream("extra"))
+                    == lines.filter { $0.contains(#""subject":"extra""#) })
+            #expect(
+                try await Self.lines(log, .types("torture.>")).count
+                    == Self.count(lines, #""type":"torture."#))
+            #expect(try await log.count() == lines.count)
+            #expect(try await log.event(id: "odd/1")?.stream == "stra\u{00DF}e \u{1F33E}")
+            #expect(try await log.event(id: "gone") == nil)
+            #expect(try await log.event(id: "extra-1200-0") == nil)
+            #expect(try await log.event(id: "extra-70-4")?.revision == 14)
+            await log.close()
+        }
+    }
+
+    @Test("goes on: appends follow, ids are known, it seals, compacts, backs up", arguments: Self.formats)
+    func goesOn(format: String) async throws {
+        try await Self.with(format) { path, lines in
+            let log = try await EventLog.open(at: path)
+            let next = try await log.statistics().nextPosition
+            let result = try await log.append(Event(type: "new", stream: "extra"))
+            #expect(result.positions.lowerBound == next)
+            #expect(result.lastRevision(of: "extra") == 20)
+            let error = await #expect(throws: EventLogError.self) {
+                try await log.append(Event(type: "new", stream: "deleted"))
+            }
+            #expect(error?.code == .streamDeleted)
+            try await log.seal()
+            try await log.compact()
+            #expect(try await Array(Self.lines(log).dropLast()) == lines)
+            let backup = path.removingLastComponent().appending("backup")
+            try await log.backup(to: backup)
+            await log.close()
+            let restored = path.removingLastComponent().appending("restored.tidelog")
+            try await EventLog.restore(from: backup, to: restored)
+            let report = try await EventLog.verify(at: restored, isDeep: true)
+            #expect(report.isClean, "\(report.findings)")
+        }
+    }
+
+    private static func count(_ lines: [String], _ text: String) -> Int {
+        lines.count { $0.contains(text) }
+    }
+}
