@@ -17,7 +17,8 @@
         ) async throws {
             let end = try await log.statistics().nextPosition
             #expect(try server.events(in: database) == (try await events(of: log)))
-            let remote = try server.number("SELECT next_position FROM tidelog.events_checkpoints", in: database)
+            let remote = try server.number(
+                "SELECT next_position FROM tidelog.events_checkpoints", in: database)
             #expect(remote == Int64(end.rawValue) && exporter.status.nextPosition == end)
         }
 
@@ -93,7 +94,9 @@
                 try await fill(log, 20_000)
                 var last: PostgresExporter?
                 for round in 0..<rounds {
-                    let exporter = try exporter(log, server.settings(database)) { $0.batchEvents = 50 + round }
+                    let exporter = try exporter(log, server.settings(database)) {
+                        $0.batchEvents = 50 + round
+                    }
                     exporter.start()
                     try await Task.sleep(for: .milliseconds(Int.random(in: 0...30)))
                     await exporter.stop()

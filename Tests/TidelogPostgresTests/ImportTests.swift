@@ -77,7 +77,8 @@
         func partial() async throws {
             try await withLogAndDatabase { log, server, database in
                 try await fill(log, 1000)
-                try await exporter(log, server.settings(database)) { $0.filter = .types("order.*") }.exportOnce()
+                try await exporter(log, server.settings(database)) { $0.filter = .types("order.*") }
+                    .exportOnce()
                 let folder = try TemporaryDirectory()
                 defer { folder.remove() }
                 let target = folder.path.appending("log")
@@ -96,7 +97,8 @@
             try await withLogAndDatabase { log, server, database in
                 try await fill(log, 100)
                 try await exporter(log, server.settings(database)).exportOnce()
-                try server.run("UPDATE tidelog.events SET nanoseconds = 5000 WHERE position = 50", in: database)
+                try server.run(
+                    "UPDATE tidelog.events SET nanoseconds = 5000 WHERE position = 50", in: database)
                 let folder = try TemporaryDirectory()
                 defer { folder.remove() }
                 let target = folder.path.appending("log")

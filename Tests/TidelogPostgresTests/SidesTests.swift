@@ -17,7 +17,9 @@
             } catch { return error.code }
         }
 
-        @Test("a log restored from before the last export is told apart, while it is short and once it has grown")
+        @Test(
+            "a log restored from before the last export is told apart, while it is short and once it has grown"
+        )
         func restoredLog() async throws {
             let server = try PostgresServer.shared.get()
             let database = try server.makeDatabase()
@@ -30,7 +32,8 @@
             try await exporter(log, server.settings(database)).exportOnce()
             await log.close()
 
-            try await EventLog.restore(from: folder.path.appending("backup"), to: folder.path.appending("again"))
+            try await EventLog.restore(
+                from: folder.path.appending("backup"), to: folder.path.appending("again"))
             let restored = try await EventLog.open(at: folder.path.appending("again"))
             #expect(await self.code(try exporter(restored, server.settings(database))) == .logBehind)
             try await fill(restored, 60, seed: 3)
@@ -59,17 +62,22 @@
             try await exporter(log, server.settings(database)).exportOnce()
             try await log.backup(to: folder.path.appending("backup"))
             await log.close()
-            try await EventLog.restore(from: folder.path.appending("backup"), to: folder.path.appending("again"))
+            try await EventLog.restore(
+                from: folder.path.appending("backup"), to: folder.path.appending("again"))
             let restored = try await EventLog.open(at: folder.path.appending("again"))
             try await fill(restored, 10, seed: 5)
             try await exporter(restored, server.settings(database)).exportOnce()
             #expect(try server.events(in: database) == (try await events(of: restored)))
-            let incarnation = try server.number("SELECT incarnation FROM tidelog.events_checkpoints", in: database)
-            #expect(incarnation == Int64((try await restored.statistics()).incarnation) && incarnation ?? 0 > 0)
+            let incarnation = try server.number(
+                "SELECT incarnation FROM tidelog.events_checkpoints", in: database)
+            #expect(
+                incarnation == Int64((try await restored.statistics()).incarnation) && incarnation ?? 0 > 0)
             await restored.close()
         }
 
-        @Test("a database restored from an older backup is told apart, and exported to again when that is accepted")
+        @Test(
+            "a database restored from an older backup is told apart, and exported to again when that is accepted"
+        )
         func restoredDatabase() async throws {
             try await withLogAndDatabase { log, server, database in
                 try await fill(log, 100)
@@ -173,7 +181,8 @@
             for log in logs { await log.close() }
         }
 
-        @Test("a filter ships what it wants and moves the checkpoint past the rest; another filter is refused")
+        @Test(
+            "a filter ships what it wants and moves the checkpoint past the rest; another filter is refused")
         func filters() async throws {
             try await withLogAndDatabase { log, server, database in
                 try await fill(log, 1000)
@@ -188,7 +197,9 @@
                     $0.filter = .types("cart.*")
                 }
                 #expect(await self.code(other) == .invalidConfiguration)
-                let named = try TidelogPostgresTests.exporter(log, server.settings(database)) { $0.name = "all" }
+                let named = try TidelogPostgresTests.exporter(log, server.settings(database)) {
+                    $0.name = "all"
+                }
                 #expect(await self.code(named) == nil)
                 #expect(try server.events(in: database) == (try await events(of: log)))
             }
@@ -203,7 +214,8 @@
                 #expect(try await eventually { exporter.status.nextPosition == 100 })
                 exporter.pause()
                 #expect(exporter.status.state == .paused)
-                let busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = '\(database)' AND pid <> pg_backend_pid()"
+                let busy =
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = '\(database)' AND pid <> pg_backend_pid()"
                 #expect(try await eventually { try server.number(busy, in: database) == 0 })
                 try await fill(log, 50, seed: 2)
                 let status = exporter.status

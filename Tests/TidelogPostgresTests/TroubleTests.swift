@@ -34,7 +34,9 @@
                 try await fill(log, 100)
                 try server.run(
                     "CREATE ROLE pw_user LOGIN SUPERUSER PASSWORD 'right'", in: database)
-                defer { try? server.run("REASSIGN OWNED BY pw_user TO tidelog; DROP ROLE pw_user", in: database) }
+                defer {
+                    try? server.run("REASSIGN OWNED BY pw_user TO tidelog; DROP ROLE pw_user", in: database)
+                }
                 try await self.check(
                     .authentication, log, server, database,
                     settings: server.settings(database, user: "pw_user", more: "password=open-sesame")
@@ -87,7 +89,10 @@
                 try administrator.execute("ALTER DATABASE \(database) SET default_transaction_read_only = on")
                 try await self.check(
                     .readOnly, log, server, database, settings: server.settings(database)
-                ) { try administrator.execute("ALTER DATABASE \(database) RESET default_transaction_read_only") }
+                ) {
+                    try administrator.execute(
+                        "ALTER DATABASE \(database) RESET default_transaction_read_only")
+                }
             }
         }
 
@@ -193,7 +198,9 @@
             #expect(try PostgresSettings("postgres://u:sesame@h/d").hasPassword())
             #expect(try !PostgresSettings("host=h user=u").hasPassword())
             #expect(try !PostgresSettings("farm").hasPassword())
-            let shown = "\(PostgresSettings("password=sesame"))" + String(reflecting: PostgresSettings("password=sesame"))
+            let shown =
+                "\(PostgresSettings("password=sesame"))"
+                + String(reflecting: PostgresSettings("password=sesame"))
             var dumped = ""
             dump(PostgresSettings("password=sesame"), to: &dumped)
             #expect(!shown.contains("sesame") && !dumped.contains("sesame"))

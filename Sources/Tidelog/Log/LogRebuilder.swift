@@ -16,7 +16,8 @@ package final class LogRebuilder {
         at directory: FilePath, logID: EventID, incarnation: UInt64, firstPosition: Position
     ) throws(EventLogError) {
         guard let uuid = logID.uuid else {
-            throw EventLogError(.invalidArgument, "the id of a log is a UUID in lower case, and \(logID) is none")
+            throw EventLogError(
+                .invalidArgument, "the id of a log is a UUID in lower case, and \(logID) is none")
         }
         self.directory = directory
         self.builder = try EventLogError.translating { () throws(StorageError) in

@@ -144,7 +144,7 @@
 
         /// Runs one or more statements without parameters and answers.
         func execute(_ statement: String) throws(PostgresError) {
-            let result = Result_(PQexec(self.handle, statement))
+            let result = ServerAnswer(PQexec(self.handle, statement))
             try self.check(result, statement, accepting: [PGRES_COMMAND_OK, PGRES_TUPLES_OK])
         }
 
@@ -154,7 +154,7 @@
             _ statement: String, _ parameters: [PostgresValue] = [],
             _ body: (PostgresRow) throws(PostgresError) -> Void = { _ throws(PostgresError) in }
         ) throws(PostgresError) -> Int {
-            let result = Result_(
+            let result = ServerAnswer(
                 self.send(parameters) { count, types, values, lengths, formats in
                     PQexecParams(self.handle, statement, count, types, values, lengths, formats, 1)
                 })
@@ -177,7 +177,7 @@
             var failure: PostgresError?
             var goesOn = true
             while true {
-                let result = Result_(PQgetResult(self.handle))
+                let result = ServerAnswer(PQgetResult(self.handle))
                 guard result.handle != nil else { break }
                 do throws(PostgresError) {
                     try self.check(result, statement, accepting: [PGRES_SINGLE_TUPLE, PGRES_TUPLES_OK])
@@ -201,7 +201,7 @@
 
         /// Runs a `COPY … FROM STDIN (FORMAT binary)` with these bytes; answers how many rows it took.
         func copy(_ statement: String, _ bytes: [UInt8]) throws(PostgresError) -> Int {
-            try self.check(Result_(PQexec(self.handle, statement)), statement, accepting: [PGRES_COPY_IN])
+            try self.check(ServerAnswer(PQexec(self.handle, statement)), statement, accepting: [PGRES_COPY_IN])
             var isLost = false
             bytes.withUnsafeBytes { all in
                 var at = 0
@@ -216,7 +216,7 @@
             if isLost || PQputCopyEnd(self.handle, nil) != 1 {
                 if self.isBroken { throw self.lost(while: statement) }
             }
-            let result = Result_(PQgetResult(self.handle))
+            let result = ServerAnswer(PQgetResult(self.handle))
             while let rest = PQgetResult(self.handle) {
                 PQclear(rest)
                 if self.isBroken { break }
@@ -312,7 +312,7 @@
         }
 
         private func check(
-            _ result: Result_, _ statement: String, accepting statuses: [ExecStatusType]
+            _ result: ServerAnswer, _ statement: String, accepting statuses: [ExecStatusType]
         ) throws(PostgresError) {
             guard let handle = result.handle else { throw self.lost(while: statement) }
             let status = PQresultStatus(handle)
@@ -349,7 +349,7 @@
     }
 
     /// An answer of libpq, freed with its owner.
-    private final class Result_ {
+    private final class ServerAnswer {
         let handle: OpaquePointer?
         init(_ handle: OpaquePointer?) { self.handle = handle }
         deinit { PQclear(self.handle) }

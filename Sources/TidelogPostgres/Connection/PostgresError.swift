@@ -118,7 +118,7 @@
         init(sqlState: String, message: String, while action: String) {
             let code: Code =
                 switch sqlState {
-                case "25006", "25001": .readOnly
+                case "25006": .readOnly
                 case "42501": .permissionDenied
                 case "3D000": .authentication
                 case "57014", "55P03", "40001", "40P01", "57P05", "25P03": .busy

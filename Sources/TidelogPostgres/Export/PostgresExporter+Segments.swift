@@ -83,7 +83,8 @@
                 let connection = try PostgresConnection.connect(self.settings, switchOff: ConnectionSwitch())
                 guard try Schema(names: self.configuration.names).state(connection) != nil else {
                     throw PostgresError(
-                        .missingSchema, "there is no table \(self.configuration.names.quoted()); export first")
+                        .missingSchema, "there is no table \(self.configuration.names.quoted()); export first"
+                    )
                 }
                 let uuid = facts.id.uuid ?? (0, 0)
                 let remote = try RemoteDigest.read(
@@ -131,7 +132,8 @@
                 let next = checkpoint?.next ?? self.configuration.start.rawValue
                 let lag = ExportLag(of: self.log, next: next)
                 return PostgresExportStatus(
-                    state: .stopped, lastError: nil, failures: 0, nextPosition: checkpoint.map { Position($0.next) },
+                    state: .stopped, lastError: nil, failures: 0,
+                    nextPosition: checkpoint.map { Position($0.next) },
                     logEnd: lag.end, lagEvents: lag.events, lagBytes: lag.bytes, lag: lag.age,
                     exportedEvents: Int(clamping: checkpoint?.exported ?? 0), exportedBytes: 0,
                     eventsPerSecond: 0, lastExport: nil)

@@ -37,7 +37,7 @@
         let settings: PostgresSettings
         let state: Mutex<State>
         private let wake = DispatchSemaphore(value: 0)
-        let start_ = ContinuousClock.now
+        let started = ContinuousClock.now
 
         /// An exporter that does nothing yet.
         ///
@@ -66,14 +66,17 @@
         // MARK: Running
 
         /// Exports what there is and what comes, until ``stop(drainingFor:)``. A second call does nothing.
-        public func start() { self.begin(isContinuous: true) }
+        public func start() { _ = self.begin(isContinuous: true) }
 
         /// Exports what the log has now and returns.
         ///
-        /// - Throws: ``PostgresError``; failures that may pass are tried `attempts` times first.
+        /// - Throws: ``PostgresError``; failures that may pass are tried `attempts` times first. Code
+        ///   `invalidConfiguration` if the exporter runs already.
         @discardableResult
         public func exportOnce() async throws(PostgresError) -> PostgresExportStatus {
-            self.begin(isContinuous: false)
+            guard self.begin(isContinuous: false) else {
+                throw PostgresError(.invalidConfiguration, "this exporter runs already; stop it first")
+            }
             await self.waitUntilOver()
             let status = self.status
             if let error = status.lastError { throw error }
@@ -113,7 +116,7 @@
             self.wake.signal()
         }
 
-        private func begin(isContinuous: Bool) {
+        private func begin(isContinuous: Bool) -> Bool {
             let mustStart = self.state.withLock { state in
                 if state.isRunning { return false }
                 state.isRunning = true
@@ -123,7 +126,7 @@
                 if wasPaused { state.machine.pause() }
                 return true
             }
-            guard mustStart else { return }
+            guard mustStart else { return false }
             if isContinuous {
                 // Woken by the log's own notice of appends, whoever made them; the loop itself never polls.
                 let watcher = Task { [log, wake] in
@@ -138,6 +141,7 @@
                 self.state.withLock { $0.watcher = watcher }
             }
             PlainThread.start("tidelog-export") { [self] in self.loop() }
+            return true
         }
 
         private func requestStop(drainingFor limit: Duration) {
@@ -164,7 +168,7 @@
             }
         }
 
-        var now: Duration { ContinuousClock.now - self.start_ }
+        var now: Duration { ContinuousClock.now - self.started }
 
         // MARK: The loop
 

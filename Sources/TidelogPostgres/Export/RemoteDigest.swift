@@ -28,7 +28,8 @@
                 ]
             ) { row throws(PostgresError) in
                 result = RemoteDigest(
-                    count: Int(try row.requiredInteger(0)), digest: row.bytes(1) ?? [], agrees: row.boolean(2))
+                    count: Int(try row.requiredInteger(0)), digest: row.bytes(1) ?? [], agrees: row.boolean(2)
+                )
             }
             return result
         }

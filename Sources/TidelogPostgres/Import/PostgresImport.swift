@@ -55,7 +55,8 @@
             let connection = try PostgresConnection.connect(self.settings, switchOff: ConnectionSwitch())
             guard let state = try Schema(names: self.names).state(connection) else {
                 throw PostgresError(
-                    .missingSchema, "there is no table \(self.names.quoted()) in the database; nothing was exported")
+                    .missingSchema,
+                    "there is no table \(self.names.quoted()) in the database; nothing was exported")
             }
             guard state.version <= Schema.version else {
                 throw PostgresError(.newerSchema, "the tables are of a newer Tidelog; update this program")
@@ -106,7 +107,8 @@
                 guard !chosen.isFiltered || acceptsPartial else {
                     throw PostgresError(
                         .invalidConfiguration,
-                        "the export \"\(exporter)\" left events out by a filter; say that a partial log is wanted")
+                        "the export \"\(exporter)\" left events out by a filter; say that a partial log is wanted"
+                    )
                 }
                 // One snapshot for events and digest, whoever exports meanwhile.
                 try connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -187,7 +189,8 @@
                 connection, self.names, key, Position(0)..<next)
             guard remote.count == count, remote.digest == digest.finish(), remote.agrees else {
                 throw PostgresError(
-                    .diverged, "what was read is not what the database's digest says: rows were changed there")
+                    .diverged, "what was read is not what the database's digest says: rows were changed there"
+                )
             }
             do throws(EventLogError) {
                 try rebuilder.finish(nextPosition: next)

@@ -20,8 +20,11 @@ struct Repeats {
     ) throws(StorageError) -> AppendOutcome? {
         var places: [PlacedRecord] = []
         for (index, record) in request.records.enumerated() {
-            guard let place = try self.stored(record, hash: request.records.count == 1 ? request.idHash : request.idHashes[index],
-                    transaction) else {
+            guard
+                let place = try self.stored(
+                    record, hash: request.records.count == 1 ? request.idHash : request.idHashes[index],
+                    transaction)
+            else {
                 continue
             }
             places.append(place)

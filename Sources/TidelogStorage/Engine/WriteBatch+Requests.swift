@@ -133,7 +133,8 @@ extension WriteBatch {
         }
         self.gathered.count += events.records.count
         self.gathered.bytes += events.bytes
-        if self.gathered.count >= GatheredFrame.countLimit || self.gathered.bytes >= GatheredFrame.bytesLimit {
+        if self.gathered.count >= GatheredFrame.countLimit || self.gathered.bytes >= GatheredFrame.bytesLimit
+        {
             try self.flush(transaction)
         }
     }

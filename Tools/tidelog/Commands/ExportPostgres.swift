@@ -136,7 +136,8 @@
                 json: self.output.json, Self.json(status, seconds: seconds),
                 [
                     "\(Units.events(status.exportedEvents)) exported in \(Units.duration(seconds))"
-                        + (status.exportedEvents > 0 ? ", \(Units.rate(status.exportedEvents, seconds))" : ""),
+                        + (status.exportedEvents > 0
+                            ? ", \(Units.rate(status.exportedEvents, seconds))" : ""),
                     "the database has everything before position "
                         + Units.count(Int(clamping: status.nextPosition?.rawValue ?? 0)),
                 ])
@@ -170,12 +171,14 @@
                 ])
         }
 
-        private func ranges(_ exporter: PostgresExporter, sealedOnly: Bool) async throws -> [Range<Position>] {
+        private func ranges(_ exporter: PostgresExporter, sealedOnly: Bool) async throws -> [Range<Position>]
+        {
             guard let numbers = self.segments else { return try await exporter.ranges() }
             let sealed = try await exporter.log.segments().map(\.positions)
             guard numbers.upperBound < sealed.count else {
                 throw Failure(
-                    .usage, "there are \(sealed.count) sealed segments, counted from 0; see `tidelog segments`")
+                    .usage,
+                    "there are \(sealed.count) sealed segments, counted from 0; see `tidelog segments`")
             }
             return Array(sealed[numbers])
         }
@@ -183,7 +186,8 @@
         private func exportSegments(_ exporter: PostgresExporter) async throws {
             var (sent, added) = (0, 0)
             for range in try await self.ranges(exporter, sealedOnly: true) {
-                let bar = ProgressBar("exporting", total: Int(range.upperBound.rawValue - range.lowerBound.rawValue))
+                let bar = ProgressBar(
+                    "exporting", total: Int(range.upperBound.rawValue - range.lowerBound.rawValue))
                 defer { bar.finish() }
                 let result = try await exporter.export(range) { bar.update($0) }
                 sent += result.sent
@@ -251,7 +255,8 @@
                 ("next_position", status.nextPosition.map { JSONText($0) } ?? .null),
                 ("log_end", JSONText(status.logEnd)), ("lag_events", .unsigned(status.lagEvents)),
                 ("lag_bytes", .integer(status.lagBytes)), ("lag_seconds", .number(status.lag.inSeconds)),
-                ("events", .integer(status.exportedEvents)), ("seconds", seconds.map { .number($0) } ?? .null),
+                ("events", .integer(status.exportedEvents)),
+                ("seconds", seconds.map { .number($0) } ?? .null),
                 (
                     "events_per_second",
                     seconds.map { .number($0 > 0 ? Double(status.exportedEvents) / $0 : 0) } ?? .null

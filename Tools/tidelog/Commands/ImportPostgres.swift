@@ -55,7 +55,8 @@
                 json: self.output.json,
                 [
                     "log_id": .string(result.logID), "events": .integer(result.events),
-                    "next_position": JSONText(result.nextPosition), "incarnation": .unsigned(result.incarnation),
+                    "next_position": JSONText(result.nextPosition),
+                    "incarnation": .unsigned(result.incarnation),
                     "seconds": .number(seconds),
                 ],
                 [
@@ -66,7 +67,8 @@
 
         private func show(_ logs: [ExportedLog]) throws {
             var table = Table([
-                .text("log"), .text("export"), .number("events exported"), .number("next position"), .text(""),
+                .text("log"), .text("export"), .number("events exported"), .number("next position"),
+                .text(""),
             ])
             for log in logs {
                 table.add([
@@ -81,7 +83,8 @@
                         logs.map {
                             [
                                 "log_id": .string($0.logID), "export": .string($0.exporter),
-                                "events": .unsigned($0.exportedEvents), "next_position": JSONText($0.nextPosition),
+                                "events": .unsigned($0.exportedEvents),
+                                "next_position": JSONText($0.nextPosition),
                                 "filtered": .boolean($0.isFiltered),
                             ]
                         })

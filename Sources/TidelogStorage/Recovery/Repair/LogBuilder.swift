@@ -77,7 +77,8 @@ package final class LogBuilder {
         guard let stream = placed.record.stream, let revision = placed.revision else {
             guard placed.record.stream == nil, placed.revision == nil else {
                 throw StorageError(
-                    .invalidArgument, "the event at position \(placed.position) has a stream or a revision alone")
+                    .invalidArgument,
+                    "the event at position \(placed.position) has a stream or a revision alone")
             }
             return
         }
