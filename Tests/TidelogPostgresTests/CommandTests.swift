@@ -21,7 +21,7 @@
             process.arguments = arguments
             process.standardInput = FileHandle.nullDevice
             for name in ["out", "err"] {
-                FileManager.default.createFile(atPath: folder + "/" + name, contents: nil)
+                _ = FileManager.default.createFile(atPath: folder + "/" + name, contents: nil)
             }
             process.standardOutput = FileHandle(forWritingAtPath: folder + "/out")
             process.standardError = FileHandle(forWritingAtPath: folder + "/err")
@@ -108,7 +108,7 @@
                 let folder = try TemporaryDirectory()
                 defer { folder.remove() }
                 let arguments = ["export", "postgres", log, "--dsn", dsn, "--follow"]
-                var opened = try await EventLog.open(at: .init(log))
+                let opened = try await EventLog.open(at: .init(log))
                 for round in 0..<8 {
                     let process = try Tool.start(arguments, folder.path.string)
                     try await fill(opened, 400, seed: UInt64(round + 10))
@@ -116,15 +116,15 @@
                     kill(process.processIdentifier, SIGKILL)
                     process.waitUntilExit()
                 }
-                await opened.close()
                 let process = try Tool.start(arguments, folder.path.string)
                 let count = "SELECT count(*) FROM tidelog.events"
-                #expect(try await eventually { (try? server.number(count, in: database)) ?? 0 > 0 })
+                let total = 500 + 8 * 400
+                #expect(try await eventually { (try? server.number(count, in: database)) == Int64(total) })
+                try await fill(opened, 300, seed: 99)
                 process.terminate()
                 process.waitUntilExit()
                 let error = try String(contentsOfFile: folder.path.string + "/err", encoding: .utf8)
-                #expect(process.terminationStatus == 0 && process.terminationReason == .exit, "\(error)")
-                opened = try await EventLog.open(at: .init(log))
+                #expect(process.terminationReason == .exit && process.terminationStatus == 0, "\(error)")
                 #expect(try server.events(in: database) == (try await events(of: opened)))
                 await opened.close()
             }

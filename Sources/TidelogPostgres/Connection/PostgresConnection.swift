@@ -201,7 +201,8 @@
 
         /// Runs a `COPY … FROM STDIN (FORMAT binary)` with these bytes; answers how many rows it took.
         func copy(_ statement: String, _ bytes: [UInt8]) throws(PostgresError) -> Int {
-            try self.check(ServerAnswer(PQexec(self.handle, statement)), statement, accepting: [PGRES_COPY_IN])
+            try self.check(
+                ServerAnswer(PQexec(self.handle, statement)), statement, accepting: [PGRES_COPY_IN])
             var isLost = false
             bytes.withUnsafeBytes { all in
                 var at = 0
