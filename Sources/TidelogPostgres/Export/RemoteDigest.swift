@@ -17,8 +17,8 @@
             var result = RemoteDigest(count: 0, digest: [], agrees: true)
             try connection.query(
                 """
-                SELECT count(*), \
-                sha256(coalesce(string_agg(\(EventDigest.expression("e")), ''::bytea ORDER BY e.position), ''::bytea)), \
+                SELECT count(*), sha256(coalesce(string_agg( \
+                \(EventDigest.expression("e")), ''::bytea ORDER BY e.position), ''::bytea)), \
                 coalesce(bool_and(\(EventDigest.agreement("e"))), true) \
                 FROM \(names.quoted()) e WHERE e.log_id = $1 AND e.position >= $2 AND e.position < $3
                 """,
