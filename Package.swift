@@ -14,16 +14,21 @@ let package = Package(
         .library(name: "TidelogPostgres", targets: ["TidelogPostgres"]),
         .executable(name: "tidelog", targets: ["tidelog-tool"]),
     ],
-    // Adapters are off unless asked for: the core needs liblmdb and libzstd alone.
+    // What an app links only if it says so: `.package(…, traits: ["Postgres"])`. Plain, the core needs liblmdb and
+    // libzstd alone.
     traits: [
         .default(enabledTraits: []),
         .trait(
-            name: "Postgres", description: "PostgreSQL: the exporter, the importer, the store; needs libpq."),
+            name: "ServiceLifecycle", description: "Buses and logs as services of swift-service-lifecycle"),
+        .trait(name: "Postgres", description: "PostgreSQL: the exporter and the importer; needs libpq."),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
         // The two C libraries of the core, found through pkg-config.
@@ -35,6 +40,9 @@ let package = Package(
         // Calls of Linux that Swift's Glibc module lacks; headers alone.
         .systemLibrary(name: "CTidelogSystem"),
 
+        // What the bus needs of a thread: a few words of its own, and barriers.
+        .target(name: "CTidelogThread"),
+
         // Bytes, checksums, commits; the only door to the two C libraries.
         .target(
             name: "TidelogStorage", dependencies: ["CTidelogLMDB", "CTidelogZstd", "CTidelogSystem"],
@@ -43,9 +51,14 @@ let package = Package(
         .target(
             name: "Tidelog",
             dependencies: [
-                "TidelogStorage",
+                "CTidelogThread", "TidelogStorage",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(
+                    name: "ServiceLifecycle", package: "swift-service-lifecycle",
+                    condition: .when(traits: ["ServiceLifecycle"])),
                 .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],
             swiftSettings: settings),
         // What an app's tests import.
@@ -79,10 +92,32 @@ let package = Package(
             name: "torture", dependencies: ["Tidelog", "TidelogStorage", "TidelogTesting", "CTidelogFaults"],
             path: "Tools/torture", swiftSettings: settings),
 
+        // The examples of the guides; a test runs them.
+        .executableTarget(
+            name: "example-event-sourcing", dependencies: ["Tidelog", "TidelogTesting"],
+            path: "Docs/Examples/EventSourcing", swiftSettings: settings),
+        .executableTarget(
+            name: "example-cqrs", dependencies: ["Tidelog", "TidelogTesting"],
+            path: "Docs/Examples/CQRS", swiftSettings: settings),
+        .executableTarget(
+            name: "example-saga", dependencies: ["Tidelog", "TidelogTesting"],
+            path: "Docs/Examples/Saga", swiftSettings: settings),
+        .executableTarget(
+            name: "example-audit-trail", dependencies: ["Tidelog", "TidelogTesting"],
+            path: "Docs/Examples/AuditTrail", swiftSettings: settings),
+        .executableTarget(
+            name: "example-schema-migration", dependencies: ["Tidelog", "TidelogTesting"],
+            path: "Docs/Examples/SchemaMigration", swiftSettings: settings),
+
         .testTarget(
             name: "TidelogStorageTests", dependencies: ["TidelogStorage"], swiftSettings: settings),
         .testTarget(
-            name: "TidelogTests", dependencies: ["Tidelog", "TidelogTesting"],
+            name: "TidelogTests",
+            dependencies: [
+                "Tidelog", "TidelogStorage", "TidelogTesting",
+                .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "ModelTests", dependencies: ["Tidelog", "TidelogTesting"], swiftSettings: settings
@@ -95,7 +130,15 @@ let package = Package(
             name: "CompatibilityTests", dependencies: ["Tidelog", "TidelogStorage", "TidelogTesting"],
             resources: [.copy("Fixtures")], swiftSettings: settings),
         .testTarget(
-            name: "ToolTests", dependencies: ["Tidelog", "TidelogTesting", "tidelog-tool"],
+            name: "ToolTests",
+            dependencies: [
+                "Tidelog", "TidelogTesting", "tidelog-tool", "example-event-sourcing", "example-cqrs",
+                "example-saga", "example-audit-trail", "example-schema-migration",
+            ],
+            swiftSettings: settings),
+        // The examples of the documents; each says what it does and checks it.
+        .testTarget(
+            name: "BusExamples", dependencies: ["Tidelog", "TidelogTesting"], path: "Docs/Examples/Bus",
             swiftSettings: settings),
         .testTarget(
             name: "TidelogPostgresTests",

@@ -35,12 +35,19 @@ let package = Package(
         // The same as a peer of Benchmarks/run.
         .executableTarget(name: "sqlite-grdb", dependencies: ["SQLitePeer"], swiftSettings: settings),
 
+        // What bus-run measures beside Go.
+        .executableTarget(
+            name: "bus", dependencies: [tidelog], path: "Sources/bus", swiftSettings: settings),
+
         .executableTarget(
             name: "CodecBenchmarks", dependencies: [benchmark, tidelog, testing],
             path: "Benchmarks/CodecBenchmarks", swiftSettings: lookingInside, plugins: [plugin]),
         .executableTarget(
             name: "AppendBenchmarks", dependencies: [benchmark, tidelog, testing],
             path: "Benchmarks/AppendBenchmarks", swiftSettings: settings, plugins: [plugin]),
+        .executableTarget(
+            name: "BusBenchmarks", dependencies: [benchmark, tidelog],
+            path: "Benchmarks/BusBenchmarks", swiftSettings: settings, plugins: [plugin]),
         .executableTarget(
             name: "ReplayBenchmarks", dependencies: [benchmark, tidelog, testing, "SQLitePeer"],
             path: "Benchmarks/ReplayBenchmarks", swiftSettings: settings, plugins: [plugin]),

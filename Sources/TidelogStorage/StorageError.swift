@@ -42,6 +42,8 @@ package struct StorageError: Error, CustomStringConvertible, Sendable {
         case limitExceeded
         /// The task that waited was cancelled before anything was written.
         case cancelled
+        /// A lease ended before its holder said so: another may have taken over.
+        case leaseLost
     }
 
     package let code: Code

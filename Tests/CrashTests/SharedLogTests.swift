@@ -73,6 +73,25 @@ struct SharedLogTests {
         await log.close()
     }
 
+    @Test("two processes append with expected revisions: the history is that of one after the other")
+    func racers() async throws {
+        let directory = try TemporaryDirectory()
+        defer { directory.remove() }
+        let path = directory.path.appending("log.tidelog")
+        let children = try (1...2).map { number in
+            try Child(
+                ["race", path.string, "--name", "r\(number)", "--threads", "3", "--events", "150"],
+                output: directory.path.string + "/child-\(number)")
+        }
+        for child in children { #expect(child.wait() == 0, "\(child.lines().suffix(2))") }
+        let history = AppendHistory(children.flatMap { $0.lines() }.compactMap { Racer.attempt($0) })
+        #expect(history.attempts.count == 900)
+        #expect(history.attempts.contains { $0.stored == nil }, "nobody lost, so nothing was checked")
+        let log = try await EventLog.open(at: path, configuration: Self.configuration)
+        try history.check(against: try await log.events(.all))
+        await log.close()
+    }
+
     @Test("a reader that is stopped holds up nobody, and once it is gone the head grows no further")
     func stoppedReader() async throws {
         let directory = try TemporaryDirectory()

@@ -41,7 +41,13 @@ struct Root: AsyncParsableCommand {
                 subcommands: [Init.self, Self.importing, Append.self, Truncate.self, Delete.self]),
             CommandGroup(name: "Reading", subcommands: [Read.self, Tail.self, Export.self]),
             CommandGroup(
-                name: "Looking", subcommands: [Stats.self, Segments.self, Streams.self, Stream.self]),
+                name: "Looking",
+                subcommands: [
+                    Stats.self, Segments.self, Streams.self, Stream.self, State.self, Projections.self,
+                    Schema.self,
+                ]),
+            CommandGroup(
+                name: "Subscriptions", subcommands: [ConsumersCommand.self, DeadLettersCommand.self]),
             CommandGroup(name: "Keeping", subcommands: [Seal.self, Compact.self, Retain.self]),
             CommandGroup(
                 name: "Safety",

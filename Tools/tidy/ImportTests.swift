@@ -3,7 +3,7 @@ import Testing
 /// What of this package each folder may import. Layers point downwards only.
 private let allowedOwnModules: [String: Set<String>] = [
     "Sources/TidelogStorage": ["CTidelogLMDB", "CTidelogZstd", "CTidelogSystem"],
-    "Sources/Tidelog": ["TidelogStorage"],
+    "Sources/Tidelog": ["TidelogStorage", "CTidelogThread"],
     "Sources/TidelogTesting": ["Tidelog"],
     "Tools/tidelog": ["Tidelog", "TidelogTesting", "TidelogPostgres"],
     "Tools/torture": ["Tidelog", "TidelogStorage", "TidelogTesting", "CTidelogFaults"],
@@ -14,6 +14,7 @@ private let allowedOwnModules: [String: Set<String>] = [
 private let ownersOfCModules = [
     "CTidelogLMDB": ["Sources/TidelogStorage/LMDB/"],
     "CTidelogZstd": ["Sources/TidelogStorage/Compression/"],
+    "CTidelogThread": ["Sources/Tidelog/Bus/"],
     "CTidelogSystem": ["Sources/TidelogStorage/Concurrency/", "Sources/TidelogStorage/Files/"],
     "CTidelogFaults": ["Tools/torture/"],
 ]

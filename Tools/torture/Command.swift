@@ -12,8 +12,13 @@ enum Command {
                torture tail LOG
                torture fixture DIR
                torture fill LOG --limit BYTES
+               torture race LOG --name NAME [--threads N] [--events N]
+               torture store LOG --seed N
                torture step DIR --scenario NAME --action NUMBER --step N [--error NUMBER]
                torture steps [--scenario NAME] [--directory DIR]
+               torture feed LOG [--events N]
+               torture consume LOG [--hold]
+               torture transform LOG
                torture campaign [--cycles N] [--seed N] [--directory DIR]
         """
 
@@ -27,6 +32,8 @@ enum Command {
                 events: options.number("events").map { Int($0) }
             ).run()
         case "once": try self.once(options)
+        case "store": try StoreWorker(log: options.path(), seed: options.number("seed") ?? 1).run()
+        case "race": try Racer.run(options)
         case "hold": try self.hold(options)
         case "tail": try self.tail(options)
         case "fixture": try Fixture.make(at: options.path())
@@ -39,6 +46,9 @@ enum Command {
                     Scenario.allCases.filter { $0.rawValue == name }
                 }
                     ?? Scenario.allCases)
+        case "feed": try Consuming.feed(options)
+        case "consume": try Consuming.consume(options)
+        case "transform": try Consuming.transform(options)
         case "campaign":
             let base = options.text("directory") ?? NSTemporaryDirectory()
             try Campaign.runAll(

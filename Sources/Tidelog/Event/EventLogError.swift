@@ -16,6 +16,8 @@ public struct EventLogError: Error, CustomStringConvertible {
             case conflict, corrupted, storageFull, locked, closed, poisoned, notFound, alreadyExists
             case permissionDenied, unsupportedFormat, invalidEvent, invalidArgument, limitExceeded
             case duplicateEvent, streamDeleted, inputOutput, cancelled, malformedInput, decodingFailed
+            case projectionFailed, schemaViolation, incompatibleSchema
+            case leaseLost, alreadySettled, eventsGone, deadLettersFull
         }
 
         private let kind: Kind
@@ -59,6 +61,22 @@ public struct EventLogError: Error, CustomStringConvertible {
         public static var malformedInput: Self { .init(.malformedInput) }
         /// A payload is not what the caller's type asks for.
         public static var decodingFailed: Self { .init(.decodingFailed) }
+        /// The delivery is no longer this member's: its lease ran out, or the consumer was moved or deleted.
+        /// Another may have it; do not act on it any more.
+        public static var leaseLost: Self { .init(.leaseLost) }
+        /// The delivery was acknowledged, given back or parked before.
+        public static var alreadySettled: Self { .init(.alreadySettled) }
+        /// Events that the consumer has not seen were dropped by retention.
+        public static var eventsGone: Self { .init(.eventsGone) }
+        /// The consumer keeps as many dead letters as it may. Retry or drop some.
+        public static var deadLettersFull: Self { .init(.deadLettersFull) }
+
+        /// A projection's or a process manager's own function threw. `positions` tells at which event.
+        public static var projectionFailed: Self { .init(.projectionFailed) }
+        /// A payload is not what the schema of its type and version demands.
+        public static var schemaViolation: Self { .init(.schemaViolation) }
+        /// A version of a schema would not go together with those before it.
+        public static var incompatibleSchema: Self { .init(.incompatibleSchema) }
 
         /// The code's name.
         public var description: String { self.kind.rawValue }
@@ -145,6 +163,7 @@ extension EventLogError.Code {
         case .duplicate: self = .duplicateEvent
         case .streamDeleted: self = .streamDeleted
         case .cancelled: self = .cancelled
+        case .leaseLost: self = .leaseLost
         }
     }
 }

@@ -53,6 +53,17 @@ public struct AppendResult: Hashable, Sendable {
         }
     }
 
+    /// An answer, for stores that keep events elsewhere.
+    public init(
+        positions: Range<Position>, streams: [(name: String, lastRevision: Revision)], isRepeat: Bool = false
+    ) {
+        self.init(
+            AppendOutcome(
+                firstPosition: positions.lowerBound.rawValue, count: positions.count,
+                streams: streams.map(\.name), lastRevisions: streams.map(\.lastRevision.rawValue),
+                isRepeat: isRepeat))
+    }
+
     init(_ outcome: AppendOutcome) {
         self.positions =
             Position(outcome.firstPosition)..<Position(outcome.firstPosition + UInt64(outcome.count))
@@ -71,8 +82,8 @@ extension EventLog {
     ///   - events: what to append; an empty array changes nothing.
     ///   - stream: the stream for all of them; nil: each event's own.
     ///   - expectation: what must be true of `stream`; checked in the transaction that appends.
-    /// - Throws: ``EventLogError``: `conflict` with the actual revision; `invalidEvent`; `duplicateEvent`;
-    ///   `streamDeleted`; `limitExceeded`; `storageFull`; `poisoned`; `closed`; `cancelled`.
+    /// - Throws: ``EventLogError``: `conflict` with the actual revision; `invalidEvent`; `schemaViolation`;
+    ///   `duplicateEvent`; `streamDeleted`; `limitExceeded`; `storageFull`; `poisoned`; `closed`; `cancelled`.
     @discardableResult
     public func append(
         _ events: [Event], to stream: String? = nil, expecting expectation: ExpectedRevision = .any
@@ -106,12 +117,27 @@ extension EventLog {
         _ events: [Event], to stream: String? = nil, expecting expectation: ExpectedRevision = .any
     ) throws(EventLogError) -> AppendResult {
         let (records, expectations) = try self.prepare(events, stream, expectation)
-        let engine = self.engine
+        return try self.commitBlocking(records, expectations)
+    }
+
+    /// As ``append(_:expecting:)``, for threads that may block.
+    @discardableResult
+    public func appendBlocking(
+        _ events: [Event], expecting expectations: [String: ExpectedRevision]
+    ) throws(EventLogError) -> AppendResult {
+        let records = try self.records(events, stream: nil)
+        return try self.commitBlocking(records, expectations.map { ($0.key, $0.value.storage) })
+    }
+
+    private func commitBlocking(
+        _ records: [EventRecord], _ expectations: [(stream: String, expectation: StreamExpectation)]
+    ) throws(EventLogError) -> AppendResult {
         if records.isEmpty, expectations.isEmpty { return try self.emptyResult() }
-        return AppendResult(
-            try EventLogError.translating { () throws(StorageError) in
-                try engine.appendBlocking(records, expecting: expectations)
-            })
+        do throws(StorageError) {
+            return AppendResult(try self.engine.appendBlocking(records, expecting: expectations))
+        } catch {
+            throw EventLogError(error)
+        }
     }
 
     private func commit(
@@ -140,12 +166,13 @@ extension EventLog {
         return (records, [(names[0], expectation.storage)])
     }
 
-    private func records(_ events: [Event], stream: String?) throws(EventLogError) -> [EventRecord] {
+    func records(_ events: [Event], stream: String?) throws(EventLogError) -> [EventRecord] {
         var records = Event.records(of: events)
         if let stream {
             for index in records.indices { records[index].stream = stream }
         }
         try Event.validate(records, limits: self.configuration.limits)
+        try self.schemas.validate(events.span)
         return records
     }
 

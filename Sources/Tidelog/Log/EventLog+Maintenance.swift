@@ -72,6 +72,9 @@ public struct RetentionPolicy: Hashable, Sendable {
     public var maximumEvents: Int?
     /// Nothing at or after this position is dropped. Default: nil.
     public var keepFrom: Position?
+    /// Whether events go although a consumer has not finished them. Such a consumer ends with `eventsGone`, or
+    /// skips them if it is set so. Default: `false`, retention waits for the slowest consumer.
+    public var ignoresConsumers = false
 
     /// Keeps everything.
     public init() {}
@@ -149,8 +152,13 @@ extension EventLog {
         {
             throw EventLogError(.invalidArgument, "a limit of retention is negative; give zero or more")
         }
+        let ignoresConsumers = policy.ignoresConsumers
         return try await self.run { [limits] engine throws(StorageError) in
-            try engine.retain(limits, isRehearsal: isRehearsal).map { Segment($0) }
+            var limits = limits
+            if !ignoresConsumers, let needed = try LedgerStore.lowestNeeded(in: engine) {
+                limits.keepFrom = min(limits.keepFrom ?? .max, needed)
+            }
+            return try engine.retain(limits, isRehearsal: isRehearsal).map { Segment($0) }
         }
     }
 

@@ -15,6 +15,19 @@ public struct StreamInfo: Hashable, Sendable {
     /// Whether it was deleted: then nothing of it can be read, and it takes no more events.
     public let isDeleted: Bool
 
+    /// What another store knows of one of its streams.
+    public init(
+        name: String, lastRevision: Revision, firstRevision: Revision, firstPosition: Position,
+        lastPosition: Position, isDeleted: Bool
+    ) {
+        self.name = name
+        self.lastRevision = lastRevision
+        self.firstRevision = firstRevision
+        self.firstPosition = firstPosition
+        self.lastPosition = lastPosition
+        self.isDeleted = isDeleted
+    }
+
     init(_ summary: StreamSummary) {
         self.name = summary.name
         self.lastRevision = Revision(summary.lastRevision)

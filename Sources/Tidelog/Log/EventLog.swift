@@ -17,18 +17,29 @@ public final class EventLog: Sendable {
     public let directory: FilePath
     /// What it was opened with.
     public let configuration: EventLogConfiguration
+    /// The schemas of its events.
+    public let schemas: SchemaRegistry
     package let engine: LogEngine
+    /// Durable subscriptions of this process.
+    package let subscriptions: SubscriptionHub
 
     private init(directory: FilePath, configuration: EventLogConfiguration, engine: LogEngine) {
         self.directory = directory
         self.configuration = configuration
         self.engine = engine
+        self.schemas = SchemaRegistry(engine: engine, logger: configuration.logger)
+        self.subscriptions = SubscriptionHub(engine: engine, logger: configuration.logger)
     }
 
     deinit {
         // A log that was not closed: what was accepted is committed, off the cooperative pool.
-        let engine = self.engine
-        if !engine.hasClosed { detach { engine.close() } }
+        let (engine, subscriptions) = (self.engine, self.subscriptions)
+        if !engine.hasClosed {
+            detach {
+                subscriptions.close()
+                engine.close()
+            }
+        }
     }
 
     /// Opens the log in `directory`, creating it if there is none, and recovers its tail.
@@ -44,7 +55,9 @@ public final class EventLog: Sendable {
         let engine = try await blocking { () throws(StorageError) in
             try LogEngine(directory: directory.string, options: options)
         }
-        return EventLog(directory: directory, configuration: configuration, engine: engine)
+        let log = EventLog(directory: directory, configuration: configuration, engine: engine)
+        _ = try? await log.run { [subscriptions = log.subscriptions] _ in subscriptions.resumeSchedules() }
+        return log
     }
 
     /// As ``open(at:configuration:)``, for threads that may block.
@@ -55,19 +68,25 @@ public final class EventLog: Sendable {
         let engine = try EventLogError.translating { () throws(StorageError) in
             try LogEngine(directory: directory.string, options: options)
         }
-        return EventLog(directory: directory, configuration: configuration, engine: engine)
+        let log = EventLog(directory: directory, configuration: configuration, engine: engine)
+        log.subscriptions.resumeSchedules()
+        return log
     }
 
     /// Commits what was accepted, lets readers finish, and closes. A second call does nothing.
     ///
     /// Every later call on the log throws ``EventLogError`` with code `closed`.
     public func close() async {
-        let engine = self.engine
-        _ = try? await blocking { () throws(StorageError) in engine.close() }
+        let (engine, subscriptions) = (self.engine, self.subscriptions)
+        _ = try? await blocking { () throws(StorageError) in
+            subscriptions.close()
+            engine.close()
+        }
     }
 
     /// As ``close()``, for threads that may block.
     public func closeBlocking() {
+        self.subscriptions.close()
         self.engine.close()
     }
 

@@ -97,22 +97,36 @@ final class AppendRequest: Sendable {
     enum Caller: Sendable {
         case task(UnsafeContinuation<Result<AppendOutcome, StorageError>, Never>)
         case thread(OutcomeBox<AppendOutcome>)
+        /// Called on the writer's thread.
+        case other(@Sendable (Result<AppendOutcome, StorageError>) -> Void)
     }
 
     let events: PreparedEvents
     let conditions: AppendConditions
     let caller: Caller
+    /// What it takes in the queue and, at most, in the head.
+    let bytes: Int
 
     init(_ events: PreparedEvents, _ conditions: AppendConditions, _ caller: Caller) {
         self.events = events
         self.conditions = conditions
         self.caller = caller
+        self.bytes = events.bytes + RecordChange.byteCount(conditions.changes)
     }
+
+    /// What must be free in the head before it is tried. A small change of records alone, such as an
+    /// acknowledgement, lives on the reserve.
+    var roomBytes: Int {
+        self.events.records.isEmpty && self.bytes <= Self.reservedChangeBytes ? 0 : self.bytes
+    }
+
+    private static let reservedChangeBytes = 16 << 10
 
     func reply(_ result: Result<AppendOutcome, StorageError>) {
         switch self.caller {
         case .task(let continuation): continuation.resume(returning: result)
         case .thread(let box): box.finish(result)
+        case .other(let body): body(result)
         }
     }
 }
@@ -136,6 +150,8 @@ struct AppendConditions: Sendable {
     var changes: [RecordChange] = []
     /// Looked at inside the transaction, before anything is changed; what it throws refuses the request.
     var check: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Void)?
+    /// Changes records once the events are placed; answers whether it did (see ``HeadChange``).
+    var apply: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Bool)?
 }
 
 extension AppendRequest {

@@ -1,3 +1,5 @@
+import Glibc
+
 extension LogEngine {
     /// From this many events on, the caller's thread encodes; fewer are encoded by the writer, together.
     private static let encodedByCaller = 48
@@ -43,22 +45,19 @@ extension LogEngine {
         return try box.wait().get()
     }
 
-    private func requireWriter() throws(StorageError) -> LogWriter {
+    func requireWriter() throws(StorageError) -> LogWriter {
         guard let writer = self.writer else { throw self.readOnlyError() }
         return writer
     }
 
     /// Checks sizes and ids, and encodes large batches on the caller's thread.
-    private func prepare(_ records: [EventRecord]) throws(StorageError) -> PreparedEvents {
+    func prepare(_ records: [EventRecord]) throws(StorageError) -> PreparedEvents {
         let bytes = try self.checkedSize(of: records)
         var draft: FrameDraft?
         var hashes: [UInt64] = []
         var hash: UInt64 = 0
         if records.count >= Self.encodedByCaller || bytes >= 64 << 10 {
-            let encoded = try self.encoders.use { encoder throws(StorageError) in
-                try encoder.append(contentsOf: records)
-                return try encoder.finish()
-            }
+            let encoded = try self.encoders.encode(records)
             draft = encoded
             hashes = encoded.summary.idHashes
             hash = hashes[0]
@@ -113,28 +112,54 @@ extension LogEngine {
 }
 
 /// Encoders that wait for their next use.
+///
+/// A caller that encodes alone has an assistant who compresses meanwhile; where several encode at once, each
+/// does it all himself, for then no processor is idle.
 final class EncoderPool: Sendable {
     // SAFETY: an encoder is reachable from one place at a time: the pool, or the caller who took it.
     private struct Box: @unchecked Sendable {
         let encoder: FrameEncoder
     }
 
+    private struct State {
+        var idle: [Box] = []
+        var busy = 0
+    }
+
     private let level: Int32
-    private let idle = Lock<[Box]>([])
+    private let state = Lock(State())
+    private let assistant: Assistant?
 
     init(level: Int32) {
         self.level = level
+        self.assistant = sysconf(Int32(_SC_NPROCESSORS_ONLN)) > 1 ? Assistant() : nil
     }
 
-    func use<Result: Sendable>(
-        _ body: (FrameEncoder) throws(StorageError) -> Result
-    ) throws(StorageError) -> Result {
-        let known = self.idle.withLock { $0.popLast() }
-        let box: Box
-        if let known { box = known } else { box = Box(encoder: try FrameEncoder(level: self.level)) }
-        // After an error the encoder holds half a batch and is dropped.
-        let result = try body(box.encoder)
-        self.idle.withLock { if $0.count < 8 { $0.append(box) } }
-        return result
+    /// Makes a frame of the events.
+    func encode(_ records: [EventRecord]) throws(StorageError) -> FrameDraft {
+        let (known, isAlone) = self.state.withLock { state in
+            state.busy += 1
+            return (state.idle.popLast(), state.busy == 1)
+        }
+        do throws(StorageError) {
+            let box: Box
+            if let known {
+                box = known
+            } else {
+                box = Box(encoder: try FrameEncoder(level: self.level, assistant: self.assistant))
+            }
+            let draft = try box.encoder.encode(records, isAssisted: isAlone)
+            self.state.withLock { state in
+                state.busy -= 1
+                if state.idle.count < 8 { state.idle.append(box) }
+            }
+            return draft
+        } catch {
+            self.state.withLock { $0.busy -= 1 }
+            throw error
+        }
     }
+
+    /// Ends the assistant's thread.
+    func close() { self.assistant?.stop() }
 }

@@ -185,7 +185,11 @@ extension LogEngine {
         return try frame.single(index)
     }
 
-    /// Calls `body` with the hash of each event's id in `range`, in order, as the writer's transaction sees it.
+    /// Calls `body` with the hash of each event's id in `range`, in order, as the writer's transaction sees
+    /// it.
+    ///
+    /// A sealed segment that cannot be read is left out: what it held cannot be known, and must not keep
+    /// others from appending.
     func forEachIdentifier(
         in range: Range<UInt64>, _ transaction: borrowing HeadTransaction,
         _ body: (UInt64, UInt64) -> Void
@@ -200,8 +204,8 @@ extension LogEngine {
             }
         }
         for info in view.catalogue.segments where info.positions.overlaps(range) {
-            let segment = try self.segments.segment(info)
-            try segment.forEachBlock(
+            guard let segment = try? self.segments.segment(info) else { continue }
+            try? segment.forEachBlock(
                 from: max(range.lowerBound, info.positions.lowerBound), direction: .forwards
             ) {
                 bytes, first throws(StorageError) in

@@ -68,6 +68,7 @@ package final class LogEngine: Sendable {
         guard isFirst else { return }
         self.maintenance.stop()
         self.writer?.stop()
+        self.encoders.close()
         self.notifier.stop()
         self.pool.shutdown()
         self.segments.removeAll()

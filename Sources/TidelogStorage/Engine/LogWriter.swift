@@ -77,7 +77,7 @@ package final class LogWriter: Sendable {
     func submit(_ request: AppendRequest) -> StorageError? {
         self.enqueue { state in
             state.requests.append(request)
-            state.waitingBytes += request.events.bytes
+            state.waitingBytes += request.bytes
             if state.waitingBytes > self.options.maximumWaitingBytes {
                 self.congestion.store(true, ordering: .relaxed)
             }
@@ -169,7 +169,17 @@ package final class LogWriter: Sendable {
             return
         }
         let result = batch.commit(requests)
-        if case .failure(let error) = result { self.failStop(error) }
+        if case .failure(let error) = result {
+            self.failStop(error)
+            if error.code == .diskFull || error.code == .mapFull {
+                // There is no room for events; what changes records alone may still fit into the reserve.
+                let appends = requests.filter { $0.events.bytes > 0 }
+                if !appends.isEmpty, appends.count < requests.count {
+                    batch.answer(appends, result)
+                    return self.commit(requests.filter { $0.events.bytes == 0 }, &batch)
+                }
+            }
+        }
         batch.answer(requests, result)
         batch.settle()
     }

@@ -2,6 +2,9 @@
 ///
 /// Timestamps are left out of the comparison, since a caller who builds his events anew for a second try
 /// stamps them anew; everything else must agree.
+///
+/// An id that the window knows and whose segment cannot be read is refused: to store the event might store it
+/// twice, to answer would be a guess.
 struct Repeats {
     let engine: LogEngine
     let window: IdentifierWindow
@@ -71,12 +74,27 @@ struct Repeats {
         _ record: EventRecord, hash: UInt64, _ transaction: borrowing HeadTransaction
     ) throws(StorageError) -> PlacedRecord? {
         for position in self.window.candidates(hash) {
-            guard let place = try self.engine.record(at: position, transaction, with: self.decoder) else {
-                continue
+            let place: PlacedRecord?
+            do throws(StorageError) {
+                place = try self.engine.record(at: position, transaction, with: self.decoder)
+            } catch {
+                guard position < self.engine.shared.withLock({ $0.view.state.sealedEnd }) else { throw error }
+                throw Self.unreadable(position, error)
             }
-            if place.record.id == record.id { return place }
+            if let place, place.record.id == record.id { return place }
         }
         return nil
+    }
+
+    /// That a sealed segment cannot be read: damage, whatever the system says of it, and no reason to stop
+    /// the writer.
+    private static func unreadable(_ position: UInt64, _ error: StorageError) -> StorageError {
+        StorageError(
+            .corrupted,
+            "the id of an event to append seems to be in the log already, at position \(position), and what "
+                + "stands there cannot be read (\(error.message)): run `tidelog verify`, then `tidelog "
+                + "repair`, and append again; events with other ids can be appended as before",
+            number: error.number, path: error.path, positions: position..<position + 1)
     }
 
     private static func isSame(_ stored: EventRecord, _ offered: EventRecord) -> Bool {

@@ -69,6 +69,7 @@ extension WriteBatch {
                 try transaction.removeRecord(space, key: key)
             }
         }
+        if let apply = conditions.apply, try apply(transaction) { self.hasWritten = true }
         return outcome
     }
 

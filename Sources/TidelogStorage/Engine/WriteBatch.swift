@@ -78,8 +78,8 @@ struct WriteBatch {
 
     private mutating func attempt(_ requests: [AppendRequest]) throws(StorageError) {
         let engine = self.engine
-        let bytes = requests.reduce(0) { $0 + $1.events.bytes }
-        try engine.head.ensureRoom(for: bytes)
+        let bytes = requests.reduce(0) { $0 + $1.roomBytes }
+        if bytes > 0 { try engine.head.ensureRoom(for: bytes) }
         let transaction = try engine.head.beginWrite()
         let id = transaction.id
         do throws(StorageError) {

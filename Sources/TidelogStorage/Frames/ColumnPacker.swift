@@ -18,7 +18,8 @@ struct ColumnPacker: ~Copyable {
     var tags = Numbers<UInt8>()
     /// Room for a list of numbers.
     var values = Numbers<UInt64>()
-    private var closed = 0
+    /// How many chunks are closed; the groups' one, which stands first, counts as if it were.
+    private var closed = 1
 
     init() {}
 
@@ -27,8 +28,18 @@ struct ColumnPacker: ~Copyable {
         _ chunk: FrameFormat.Chunk, with compressor: Compressor
     ) throws(StorageError) {
         precondition(chunk.rawValue == self.closed, "chunks are closed in their order")
-        let count = self.plain.count
         self.closed &+= 1
+        try self.closePlain(with: compressor)
+    }
+
+    /// Closes the groups' chunk, after all others.
+    mutating func closeGroups(with compressor: Compressor) throws(StorageError) {
+        precondition(self.closed == FrameFormat.Chunk.allCases.count, "the groups' chunk is closed last")
+        try self.closePlain(with: compressor)
+    }
+
+    private mutating func closePlain(with compressor: Compressor) throws(StorageError) {
+        let count = self.plain.count
         if count == 0 {
             self.directory.append(0)
             return
@@ -61,7 +72,21 @@ struct ColumnPacker: ~Copyable {
         self.values.clear(keeping: 1 << 16)
         self.plainBytes = 0
         self.isCompressible = false
-        self.closed = 0
+        self.closed = 1
+    }
+
+    /// What there is to know of the groups.
+    mutating func groups(_ groups: PackedGroups) {
+        self.plain.append(groups.layout)
+        self.plain.appendVarint(UInt64(groups.entries.count))
+        for entry in groups.entries {
+            self.plain.append(entry.codec)
+            self.plain.appendVarint(UInt64(entry.plainBytes))
+            self.plain.appendVarint(UInt64(entry.storedBytes))
+            self.plain.append(littleEndian: entry.checksum)
+        }
+        for number in groups.tail { self.plain.appendVarint(number) }
+        self.isCompressible = groups.isCompressible
     }
 
     // MARK: Numbers

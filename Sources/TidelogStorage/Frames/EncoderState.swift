@@ -49,8 +49,24 @@ struct EncoderState: ~Copyable {
     /// - Throws: ``StorageError`` with code `invalidArgument` or `limitExceeded`; nothing was added then.
     mutating func append(_ record: UnsafePointer<EventRecord>) throws(StorageError) {
         try self.check(record)
-        let event = UInt32(truncatingIfNeeded: self.count)
         if self.count == self.rowCapacity { self.reserveRows() }
+        self.appendBody(record)
+        self.appendEnvelope(record)
+    }
+
+    /// Adds metadata and payload, for which there is room.
+    @inline(__always)
+    mutating func appendBody(_ record: UnsafePointer<EventRecord>) {
+        self.metadataLengths.push(UInt32(truncatingIfNeeded: record.pointee.metadata.count))
+        self.payloadLengths.push(UInt32(truncatingIfNeeded: record.pointee.payload.count))
+        record.pointee.metadata.withUnsafeBytes { self.metadata.append($0) }
+        record.pointee.payload.withUnsafeBytes { self.payloads.append($0) }
+    }
+
+    /// Adds all but metadata and payload.
+    @inline(__always)
+    mutating func appendEnvelope(_ record: UnsafePointer<EventRecord>) {
+        let event = UInt32(truncatingIfNeeded: self.count)
         self.types.codes.push(self.types.intern(record.pointee.type))
         self.streams.codes.push(self.streams.intern(record.pointee.stream))
         self.sources.codes.push(self.sources.intern(record.pointee.source))
@@ -62,10 +78,6 @@ struct EncoderState: ~Copyable {
         self.causations.codes.push(self.causations.intern(record.pointee.causation, event: event))
         self.timestamps.push(record.pointee.timestamp)
         self.schemaVersions.push(record.pointee.schemaVersion)
-        self.metadataLengths.push(UInt32(truncatingIfNeeded: record.pointee.metadata.count))
-        self.payloadLengths.push(UInt32(truncatingIfNeeded: record.pointee.payload.count))
-        record.pointee.metadata.withUnsafeBytes { self.metadata.append($0) }
-        record.pointee.payload.withUnsafeBytes { self.payloads.append($0) }
     }
 
     /// Makes room for further events in the columns of fixed width.
@@ -114,22 +126,31 @@ struct EncoderState: ~Copyable {
     private func check(_ record: UnsafePointer<EventRecord>) throws(StorageError) {
         try Self.checkNames(record)
         let bytes = self.bodyBytes + record.pointee.metadata.count + record.pointee.payload.count
-        if bytes > FrameFormat.maximumBodyBytes {
-            throw StorageError(
-                .limitExceeded,
-                "metadata and payloads of one frame would exceed \(FrameFormat.maximumBodyBytes) bytes; "
-                    + "append fewer or smaller events at once")
-        }
-        if self.count >= FrameFormat.maximumEvents {
-            throw StorageError(
-                .limitExceeded,
-                "a frame takes at most \(FrameFormat.maximumEvents) events; append fewer at once")
-        }
+        if bytes > FrameFormat.maximumBodyBytes { throw Self.tooManyBytes() }
+        if self.count >= FrameFormat.maximumEvents { throw Self.tooManyEvents() }
+        try self.checkTypes()
+    }
+
+    @inline(__always)
+    func checkTypes() throws(StorageError) {
         if self.types.distinctCount >= FrameFormat.maximumTypes {
             throw StorageError(
                 .limitExceeded,
                 "a frame takes fewer than \(FrameFormat.maximumTypes) distinct types; append fewer at once")
         }
+    }
+
+    static func tooManyBytes() -> StorageError {
+        StorageError(
+            .limitExceeded,
+            "metadata and payloads of one frame would exceed \(FrameFormat.maximumBodyBytes) bytes; "
+                + "append fewer or smaller events at once")
+    }
+
+    static func tooManyEvents() -> StorageError {
+        StorageError(
+            .limitExceeded,
+            "a frame takes at most \(FrameFormat.maximumEvents) events; append fewer at once")
     }
 
     private static func check(_ text: String, _ name: String) throws(StorageError) {

@@ -1,17 +1,14 @@
 extension FrameEncoder {
     /// Packs groups of consecutive events, each with the metadata and then the payloads of its events: who
     /// wants one event decompresses some kilobytes.
-    func packConsecutiveGroups() throws(StorageError) -> Groups {
+    func packConsecutiveGroups() throws(StorageError) -> PackedGroups {
         let state = self.state
         let total = state.pointee.bodyBytes
         let count = min(state.pointee.count, max(1, (total + self.groupBytes / 2) / self.groupBytes))
         let ends = state.pointee.groupEnds(atMost: count)
-        let layout =
-            ends.count > 1 ? FrameFormat.Layout.consecutive : FrameFormat.Layout.together
-        state.pointee.packer.plain.append(layout)
-        state.pointee.packer.plain.appendVarint(UInt64(ends.count))
+        var groups = PackedGroups()
+        groups.layout = ends.count > 1 ? FrameFormat.Layout.consecutive : FrameFormat.Layout.together
         state.pointee.output.count = 0
-        var usesDictionary = false
         var (event, metadata, payload) = (0, 0, 0)
         for end in ends {
             let (metadataStart, payloadStart) = (metadata, payload)
@@ -25,14 +22,14 @@ extension FrameEncoder {
                 UnsafeRawBufferPointer(rebasing: state.pointee.metadata.bytes[metadataStart..<metadata]))
             state.pointee.regrouped.append(
                 UnsafeRawBufferPointer(rebasing: state.pointee.payloads.bytes[payloadStart..<payload]))
-            usesDictionary = try self.packGroup(state.pointee.regrouped.bytes) || usesDictionary
+            try self.packGroup(state.pointee.regrouped.bytes, &groups)
         }
         var start = 0
         for end in ends.dropLast() {
-            state.pointee.packer.plain.appendVarint(UInt64(end - start))
+            groups.tail.append(UInt64(end - start))
             start = end
         }
-        return Groups(count: ends.count, usesDictionary: usesDictionary)
+        return groups
     }
 }
 

@@ -1,6 +1,15 @@
 extension FrameEncoder {
     /// Packs everything: the header but for what only the writer knows, and all that follows it.
     func pack(isPlaced: Bool) throws(StorageError) -> (FrameHeader, [UInt8]) {
+        let groups = try self.packGroups()
+        var header = self.header(isPlaced: isPlaced)
+        try self.packColumns(header)
+        let content = try self.assemble(&header, groups)
+        return (header, content)
+    }
+
+    /// The header as far as the events say it.
+    func header(isPlaced: Bool) -> FrameHeader {
         let state = self.state
         var header = FrameHeader()
         header.count = state.pointee.count
@@ -12,12 +21,22 @@ extension FrameEncoder {
                 header.lastPosition - header.firstPosition != UInt64(header.count - 1)
             header.hasPlacedRevisions = true
         }
-        let groups = try self.packGroups()
-        header.groupCount = groups.count
+        return header
+    }
+
+    /// Puts the packed columns and groups together, and their sizes into the header.
+    func assemble(_ header: inout FrameHeader, _ groups: PackedGroups) throws(StorageError) -> [UInt8] {
+        let state = self.state
+        header.groupCount = groups.entries.count
         header.bodyPlainBytes = state.pointee.bodyBytes
         header.bodyBytes = state.pointee.output.count
         header.dictionaryID = groups.usesDictionary ? self.dictionaryID : 0
-        try self.packColumns(header)
+        // The groups' chunk is the first one of the frame and the last one that is known.
+        let (directoryCount, chunksCount) = (
+            state.pointee.packer.directory.count, state.pointee.packer.chunks.count
+        )
+        state.pointee.packer.groups(groups)
+        try state.pointee.packer.closeGroups(with: self.columnCompressor)
         header.envelopePlainBytes = state.pointee.packer.plainBytes
         header.envelopeBytes = state.pointee.packer.directory.count + state.pointee.packer.chunks.count
         guard
@@ -29,25 +48,21 @@ extension FrameEncoder {
                 "the names and ids of one frame exceed \(FrameFormat.maximumTextBytes) bytes; "
                     + "append fewer events at once")
         }
-        let total = header.envelopeBytes + header.bodyBytes
         var content: [UInt8] = []
-        content.reserveCapacity(total)
-        content.append(contentsOf: state.pointee.packer.directory.all)
-        content.append(contentsOf: state.pointee.packer.chunks.all)
+        content.reserveCapacity(header.envelopeBytes + header.bodyBytes)
+        content.append(contentsOf: state.pointee.packer.directory.all[directoryCount...])
+        content.append(contentsOf: state.pointee.packer.directory.all[..<directoryCount])
+        content.append(contentsOf: state.pointee.packer.chunks.all[chunksCount...])
+        content.append(contentsOf: state.pointee.packer.chunks.all[..<chunksCount])
+        content.withUnsafeBytes { header.envelopeChecksum = XXH64.hash($0) }
         content.append(contentsOf: state.pointee.output.all)
-        content.withUnsafeBytes { bytes in
-            header.envelopeChecksum = XXH64.hash(
-                UnsafeRawBufferPointer(rebasing: bytes[0..<header.envelopeBytes]))
-        }
-        return (header, content)
+        return content
     }
 
-    /// Packs the envelope's columns, in the order of `FrameFormat.Chunk`; the groups' chunk waits in the
-    /// packer.
-    private func packColumns(_ header: FrameHeader) throws(StorageError) {
+    /// Packs the envelope's columns, in the order of `FrameFormat.Chunk`, all but the groups' chunk.
+    func packColumns(_ header: FrameHeader) throws(StorageError) {
         let state = self.state
         let compressor = self.columnCompressor
-        try state.pointee.packer.close(.groups, with: compressor)
         try self.packTexts(state.pointee.types, .typeValues, .typeCodes)
         try self.packTexts(state.pointee.streams, .streamValues, .streamCodes)
         if header.hasPlacedRevisions {
@@ -115,51 +130,48 @@ extension FrameEncoder {
 
     // MARK: Groups
 
-    struct Groups {
-        var count: Int
-        var usesDictionary: Bool
-    }
-
-    /// Compresses metadata and payloads in groups into `output`, and writes the groups' chunk.
-    private func packGroups() throws(StorageError) -> Groups {
+    /// Compresses metadata and payloads in groups into `output`.
+    ///
+    /// It touches nothing of the envelope's columns but the types, where payloads are grouped by them.
+    func packGroups() throws(StorageError) -> PackedGroups {
         let state = self.state
         if self.groupBytes > 0 { return try self.packConsecutiveGroups() }
         let groupOfType =
             self.groupsByType ? state.pointee.planGroups(self.groupThresholdBytes) : []
         let payloadGroups = Int(groupOfType.max() ?? 0) + 1
+        var groups = PackedGroups()
         let isApart =
             payloadGroups > 1 || state.pointee.metadata.count >= FrameFormat.minimumMetadataGroupBytes
-        let count = isApart ? payloadGroups + 1 : 1
-        state.pointee.packer.plain.append(
-            isApart ? FrameFormat.Layout.apart : FrameFormat.Layout.together)
-        state.pointee.packer.plain.appendVarint(UInt64(count))
+        groups.layout = isApart ? FrameFormat.Layout.apart : FrameFormat.Layout.together
         state.pointee.output.count = 0
         guard isApart else {
             state.pointee.regrouped.count = 0
             state.pointee.regrouped.append(state.pointee.metadata.bytes)
             state.pointee.regrouped.append(state.pointee.payloads.bytes)
-            let usesDictionary = try self.packGroup(state.pointee.regrouped.bytes)
-            return Groups(count: count, usesDictionary: usesDictionary)
+            try self.packGroup(state.pointee.regrouped.bytes, &groups)
+            return groups
         }
-        var usesDictionary = try self.packGroup(state.pointee.metadata.bytes)
+        try self.packGroup(state.pointee.metadata.bytes, &groups)
         guard payloadGroups > 1 else {
-            usesDictionary = try self.packGroup(state.pointee.payloads.bytes) || usesDictionary
-            return Groups(count: count, usesDictionary: usesDictionary)
+            try self.packGroup(state.pointee.payloads.bytes, &groups)
+            return groups
         }
         let ends = state.pointee.regroup(groupOfType, count: payloadGroups)
         for group in 0..<payloadGroups {
             let start = group == 0 ? 0 : ends[group - 1]
             let bytes = UnsafeRawBufferPointer(
                 rebasing: state.pointee.regrouped.bytes[start..<ends[group]])
-            usesDictionary = try self.packGroup(bytes) || usesDictionary
+            try self.packGroup(bytes, &groups)
         }
-        for group in groupOfType { state.pointee.packer.plain.appendVarint(UInt64(group)) }
-        state.pointee.packer.isCompressible = true
-        return Groups(count: count, usesDictionary: usesDictionary)
+        groups.tail = groupOfType.map { UInt64($0) }
+        groups.isCompressible = true
+        return groups
     }
 
-    /// Appends one group to `output` and its entry to the groups' chunk.
-    func packGroup(_ bytes: UnsafeRawBufferPointer) throws(StorageError) -> Bool {
+    /// Appends one group to `output`.
+    func packGroup(
+        _ bytes: UnsafeRawBufferPointer, _ groups: inout PackedGroups
+    ) throws(StorageError) {
         let state = self.state
         let start = state.pointee.output.count
         let minimum =
@@ -179,12 +191,32 @@ extension FrameEncoder {
         if codec == FrameFormat.GroupCodec.plain { state.pointee.output.append(bytes) }
         let stored = UnsafeRawBufferPointer(
             rebasing: state.pointee.output.bytes[start..<state.pointee.output.count])
-        state.pointee.packer.plain.append(codec)
-        state.pointee.packer.plain.appendVarint(UInt64(bytes.count))
-        state.pointee.packer.plain.appendVarint(UInt64(stored.count))
-        state.pointee.packer.plain.append(littleEndian: XXH64.hash(stored))
-        return codec == FrameFormat.GroupCodec.dictionary
+        groups.entries.append(
+            PackedGroups.Entry(
+                codec: codec, plainBytes: bytes.count, storedBytes: stored.count,
+                checksum: XXH64.hash(stored)))
     }
+}
+
+/// What the envelope says of the groups in `EncoderState.output`.
+struct PackedGroups: Sendable {
+    struct Entry: Sendable {
+        var codec: UInt8
+        var plainBytes: Int
+        var storedBytes: Int
+        var checksum: UInt64
+    }
+
+    /// One of `FrameFormat.Layout`.
+    var layout = FrameFormat.Layout.together
+    var entries: [Entry] = []
+    /// What the layout needs besides: for each distinct type the group of its payloads, or for each group but
+    /// the last how many events it has.
+    var tail: [UInt64] = []
+    /// Whether it may pay to compress what there is to know of them.
+    var isCompressible = false
+
+    var usesDictionary: Bool { self.entries.contains { $0.codec == FrameFormat.GroupCodec.dictionary } }
 }
 
 extension EncoderState {

@@ -9,6 +9,7 @@ package final class FrameEncoder {
     let dictionaryID: UInt32
     let groupsByType: Bool
     let groupThresholdBytes: Int
+    let assistant: Assistant?
     let groupBytes: Int
     var isPlaced = false
 
@@ -23,14 +24,16 @@ package final class FrameEncoder {
     ///     less well.
     ///   - groupBytes: about how many bytes of metadata and payloads a group of consecutive events has, so
     ///     that a reader of one event decompresses no more than those; 0 for one group, or groups by type.
+    ///   - assistant: who may compress the bodies of many events while the envelope is made.
     package init(
         level: Int32 = 1, dictionary: CompressionDictionary? = nil, groupsByType: Bool = false,
-        groupThresholdBytes: Int = 4096, groupBytes: Int = 0
+        groupThresholdBytes: Int = 4096, groupBytes: Int = 0, assistant: Assistant? = nil
     ) throws(StorageError) {
         self.columnCompressor = try Compressor(level: level)
         self.bodyCompressor =
-            dictionary == nil
+            dictionary == nil && assistant == nil
             ? self.columnCompressor : try Compressor(level: level, dictionary: dictionary)
+        self.assistant = assistant
         self.dictionaryID = dictionary?.id ?? 0
         self.groupsByType = groupsByType
         self.groupThresholdBytes = groupThresholdBytes
@@ -59,19 +62,6 @@ package final class FrameEncoder {
         self.isPlaced = false
         try withUnsafePointer(to: record) { record throws(StorageError) in
             try self.state.pointee.append(record)
-        }
-    }
-
-    /// Adds events that have no place in the log yet; quicker than one by one.
-    ///
-    /// - Throws: as ``append(_:)``; the events before the one that is refused were added.
-    package func append(contentsOf records: [EventRecord]) throws(StorageError) {
-        precondition(!self.isPlaced || self.count == 0, "a frame's events are all placed or all not")
-        self.isPlaced = false
-        let state = self.state
-        try records.withUnsafeBufferPointer { records throws(StorageError) in
-            guard let start = records.baseAddress else { return }
-            for index in 0..<records.count { try state.pointee.append(start + index) }
         }
     }
 

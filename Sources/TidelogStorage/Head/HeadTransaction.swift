@@ -29,10 +29,14 @@ package struct RecordSpace: Sendable, Hashable {
     package static let projections = RecordSpace(byte: 3)
     /// Snapshots of streams.
     package static let snapshots = RecordSpace(byte: 4)
-    /// Timers and scheduled events.
+    /// Scheduled events.
     package static let timers = RecordSpace(byte: 5)
     /// Settings of the log.
     package static let settings = RecordSpace(byte: 6)
+    /// Process managers: how far they are, and their instances.
+    package static let processes = RecordSpace(byte: 8)
+    /// Timers of process managers, in the order in which they are due.
+    package static let processTimers = RecordSpace(byte: 9)
     /// Whatever the app keeps with its events.
     package static let app = RecordSpace(byte: 7)
 

@@ -15,7 +15,7 @@ package struct StreamPlaces {
 package struct StreamTable {
     package struct Entry: BitwiseCopyable {
         fileprivate var hash: UInt64
-        fileprivate(set) var start: NameStart
+        fileprivate var start: NameStart
         /// The revision after the last one in the chunk.
         package var nextRevision: UInt64
         /// Offset of the stream's last event in the chunk.
@@ -24,12 +24,15 @@ package struct StreamTable {
         package var firstOffset: UInt32
         /// Events of the stream in the chunk.
         package var count: UInt32
-        /// Where the bytes of the name after its start are, all of them together being under 4 GiB.
-        fileprivate(set) var restStart: UInt32
+        /// Where the name is in the table's `names`, all of them together being under 4 GiB.
+        fileprivate var place: UInt32
+
+        var nameStart: Int { Int(self.place) }
+        var nameCount: Int { Int(self.start.nameCount) }
     }
 
     /// The first bytes of a name, filled up with zeros, and how many bytes the name has.
-    struct NameStart: BitwiseCopyable {
+    fileprivate struct NameStart: BitwiseCopyable {
         static let capacity = 24
         var bytes: (UInt64, UInt64, UInt64) = (0, 0, 0)
         var nameCount: UInt32
@@ -54,27 +57,14 @@ package struct StreamTable {
     package private(set) var entries: ContiguousArray<Entry> = []
     /// The upper half of a name's hash and, in the lower half, its entry's index plus one; 0 is free.
     private var slots: ContiguousArray<UInt64> = ContiguousArray(repeating: 0, count: 64)
-    /// Of long names what follows their starts.
-    private(set) var rests: ContiguousArray<UInt8> = []
+    private(set) var names: ContiguousArray<UInt8> = []
 
     package init() {}
 
     package func name(_ entry: Int) -> String {
         let found = self.entries[entry]
-        let count = Int(found.start.nameCount)
-        return String(unsafeUninitializedCapacity: count) { target in
-            let whole = UnsafeMutableRawBufferPointer(target)
-            withUnsafeBytes(of: found.start.bytes) { start in
-                whole.copyMemory(
-                    from: UnsafeRawBufferPointer(rebasing: start[..<min(count, NameStart.capacity)]))
-            }
-            if count > NameStart.capacity {
-                let rest = Int(found.restStart)..<Int(found.restStart) + count - NameStart.capacity
-                UnsafeMutableRawBufferPointer(rebasing: whole[NameStart.capacity...]).copyBytes(
-                    from: self.rests[rest])
-            }
-            return count
-        }
+        return String(
+            decoding: self.names[found.nameStart..<found.nameStart + found.nameCount], as: UTF8.self)
     }
 
     package func find(_ name: String) -> Int? {
@@ -96,10 +86,8 @@ package struct StreamTable {
             self.entries.append(
                 Entry(
                     hash: hash, start: start, nextRevision: nextRevision, lastOffset: .max,
-                    firstOffset: .max, count: 0, restStart: UInt32(self.rests.count)))
-            if bytes.count > NameStart.capacity {
-                self.rests.append(contentsOf: bytes[NameStart.capacity...])
-            }
+                    firstOffset: .max, count: 0, place: UInt32(self.names.count)))
+            self.names.append(contentsOf: bytes)
             self.slots[slot] = Self.slot(hash, self.entries.count)
             if self.entries.count * 2 > self.slots.count { self.grow() }
             return self.entries.count - 1
@@ -192,15 +180,15 @@ package struct StreamTable {
 
     @inline(__always)
     private func isNamed(_ entry: Int, _ name: UnsafeRawBufferPointer, _ start: NameStart) -> Bool {
-        let (found, restStart) = self.entries.withUnsafeBufferPointer {
-            ($0[entry].start, Int($0[entry].restStart))
+        let (found, nameStart) = self.entries.withUnsafeBufferPointer {
+            ($0[entry].start, $0[entry].nameStart)
         }
         guard found == start else { return false }
         let restCount = name.count - NameStart.capacity
         guard restCount > 0, let base = name.baseAddress else { return true }
-        return self.rests.withUnsafeBufferPointer { rests in
-            rests.baseAddress.map { memcmp($0 + restStart, base + NameStart.capacity, restCount) == 0 }
-                ?? false
+        return self.names.withUnsafeBufferPointer { names in
+            guard let known = names.baseAddress else { return false }
+            return memcmp(known + nameStart + NameStart.capacity, base + NameStart.capacity, restCount) == 0
         }
     }
 

@@ -143,7 +143,7 @@ struct BenchRunner: Sendable {
         return try await body(path)
     }
 
-    private func withFreshLog<Value>(
+    func withFreshLog<Value>(
         sealsInBackground: Bool, _ body: (EventLog) async throws -> Value
     ) async throws -> Value {
         let path = try self.freshDirectory()

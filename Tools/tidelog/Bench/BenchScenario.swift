@@ -12,10 +12,21 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
         case reopenSegments(Int, appending: Bool)
         /// Opening after a kill, perhaps up to the first append.
         case reopen(appending: Bool)
+        /// With a durable consumer of a fresh log.
+        case consuming(Consuming)
         /// On one sealed log.
         case reading(Reading)
         /// All that the peers of Benchmarks/run are measured at on one sealed log.
         case read
+    }
+
+    /// What is measured of durable consumers.
+    enum Consuming: String, CaseIterable, Sendable {
+        case consume
+        case transform = "transform-100"
+        case latency = "delivery-latency"
+        case idle = "consumers-idle"
+        case open = "consumers-open"
     }
 
     /// What is measured on one sealed log, in this order.
@@ -51,6 +62,10 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
         case "reopen-append": self.kind = .reopen(appending: true)
         case "read": self.kind = .read
         default:
+            if let consuming = Consuming(rawValue: name) {
+                self.kind = .consuming(consuming)
+                return
+            }
             if let reading = Reading(rawValue: name) {
                 self.kind = .reading(reading)
                 return
@@ -70,7 +85,9 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
             "append-1x1000", "append-4x1000", "append-4x100", "append-64x1", "append-1024x1", "append-1x1",
             "seal", "seal-stall", "reopen", "reopen-append", "reopen-segments",
             "reopen-segments-append",
-        ].compactMap { BenchScenario($0) } + Reading.allCases.compactMap { BenchScenario($0.rawValue) }
+        ].compactMap { BenchScenario($0) }
+        + Consuming.allCases.compactMap { BenchScenario($0.rawValue) }
+        + Reading.allCases.compactMap { BenchScenario($0.rawValue) }
 
     static var allValueStrings: [String] {
         Self.standard.map(\.description) + ["read", "append-CALLERSxBATCH"]
@@ -88,7 +105,18 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
         case .reopen(false): "opening after kill -9 with a full head"
         case .reopen(true): "the same, and the first append"
         case .read: ""
+        case .consuming(let consuming): Self.explain(consuming)
         case .reading(let reading): Self.explain(reading)
+        }
+    }
+
+    private static func explain(_ consuming: Consuming) -> String {
+        switch consuming {
+        case .consume: "a durable consumer that takes and acknowledges one by one"
+        case .transform: "one event appended for each, exactly once, 100 to a transaction"
+        case .latency: "from the durable append to the handler, 1,000 events/s offered"
+        case .idle: "a thousand idle consumers: processor time a second, memory"
+        case .open: "opening ten thousand consumers that have offsets"
         }
     }
 

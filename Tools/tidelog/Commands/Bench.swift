@@ -117,7 +117,7 @@ struct Bench: AsyncParsableCommand {
             var size = 1000
             if case .append(_, let batch) = scenario.kind { size = batch }
             switch scenario.kind {
-            case .append, .seal, .sealStall, .reopenSegments:
+            case .append, .seal, .sealStall, .reopenSegments, .consuming:
                 if made.size != size { made = (size, try runner.input.batches(of: size)) }
             default: break
             }
@@ -132,6 +132,10 @@ struct Bench: AsyncParsableCommand {
                     try results.add(
                         try await runner.reopenSegments(
                             scenario.description, count: count, appending: isAppending, made.batches))
+                case .consuming(let consuming):
+                    for result in try await runner.consume(consuming, made.batches) {
+                        try results.add(result)
+                    }
                 case .reopen(let isAppending):
                     try results.add(
                         try await runner.reopen(scenario.description, appending: isAppending))

@@ -80,7 +80,7 @@ struct Ending {
 
     private static func status(of error: EventLogError) -> Failure.Status {
         switch error.code {
-        case .conflict, .duplicateEvent, .streamDeleted: .unmet
+        case .conflict, .duplicateEvent, .streamDeleted, .schemaViolation, .incompatibleSchema: .unmet
         // A path that is no log is not the command line's fault.
         case .invalidArgument: error.path == nil ? .usage : .unable
         default: .unable

@@ -82,12 +82,14 @@ package struct Workplace: Sendable {
         log.closeBlocking()
     }
 
-    /// Appends what scenarios append, from `first` on, and says what was acknowledged.
-    func append(_ log: EventLog, from first: Int) throws(EventLogError) {
+    /// Appends what scenarios append, from `first` on, and tells `report` what was acknowledged.
+    func append(
+        _ log: EventLog, from first: Int, report: (String) -> Void = { _ in }
+    ) throws(EventLogError) {
         var next = first
         for count in Self.batches {
             let result = try log.appendBlocking((next..<next + count).map { Self.event($0) })
-            acknowledge("ACK \(result.positions.lowerBound) \(next) \(count)")
+            report("ACK \(result.positions.lowerBound) \(next) \(count)")
             next += count
         }
     }
@@ -141,9 +143,11 @@ struct ScenarioRun {
         let log: EventLog
         if let known = opened { log = known } else { log = try self.place.open() }
         opened = log
-        if self.scenario == .create { return try self.place.append(log, from: 0) }
+        if self.scenario == .create {
+            return try self.place.append(log, from: 0, report: acknowledge)
+        }
         if self.scenario == .open || self.scenario == .append {
-            return try self.place.append(log, from: Workplace.events)
+            return try self.place.append(log, from: Workplace.events, report: acknowledge)
         }
         try EventLogError.translating { () throws(StorageError) in try self.maintain(log.engine) }
     }

@@ -1,0 +1,3 @@
+module tidelog.example/bus
+
+go 1.19

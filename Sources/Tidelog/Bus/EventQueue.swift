@@ -1,0 +1,412 @@
+// A bounded queue of events from any number of publishers to one consumer.
+//
+// Invariants:
+// - Publishers fill one buffer under a spin lock that is held for some twenty nanoseconds; the consumer swaps
+//   it for the other one and reads that without a lock. With `dropOldest` it takes one event at a time
+//   instead, so that the oldest is always in the buffer that publishers reach.
+// - Slots are always initialised. What was consumed is released when a publisher writes over it, or when the
+//   consumer goes to sleep: so the reference count of a payload stays on one core while there is traffic.
+// - `waiting` counts what the consumer has not begun with; it exceeds `size` only for handlers, who would
+//   otherwise wait for themselves, and then up to twice the size.
+// - Everything in `state` is reached under `spin`, but for the buffer that the consumer has taken.
+import CTidelogThread
+import Synchronization
+import TidelogStorage
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+final class EventQueue: Sendable {
+    /// What became of an event that was offered.
+    enum Offer { case accepted, dropped, full, closed }
+
+    /// A place for an event. It cannot be copied, so that the compiler lends the event from it instead of
+    /// counting its references.
+    struct Slot: ~Copyable {
+        var event: Event
+    }
+
+    /// Events that the consumer has taken; valid until it takes more.
+    struct Batch {
+        let slots: UnsafeMutablePointer<Slot>
+        let count: Int
+    }
+
+    private struct Buffer {
+        var slots: UnsafeMutablePointer<Slot>
+        var capacity: Int
+        /// The first event, and how many there are; they wrap around the end.
+        var head = 0
+        var count = 0
+        /// How many slots may keep something of an earlier event.
+        var used = 0
+
+        init(capacity: Int) {
+            self.slots = .allocate(capacity: capacity)
+            for index in 0..<capacity { (self.slots + index).initialize(to: Slot(event: EventQueue.nothing)) }
+            self.capacity = capacity
+        }
+
+        mutating func append(_ event: borrowing Event) {
+            var slot = self.head + self.count
+            if slot >= self.capacity { slot -= self.capacity }
+            self.slots[slot].event = copy event
+            self.count += 1
+            if slot >= self.used { self.used = slot + 1 }
+        }
+
+        mutating func grow(to capacity: Int) {
+            var larger = Buffer(capacity: capacity)
+            for index in 0..<self.count {
+                swap(&larger.slots[index], &self.slots[(self.head + index) % self.capacity])
+            }
+            larger.count = self.count
+            larger.used = self.count
+            self.free()
+            self = larger
+        }
+
+        mutating func forget() {
+            for index in 0..<self.used { self.slots[index].event = EventQueue.nothing }
+            self.used = 0
+        }
+
+        func free() {
+            self.slots.deinitialize(count: self.capacity)
+            self.slots.deallocate()
+        }
+    }
+
+    private enum Waiter {
+        case task(UnsafeContinuation<Void, Never>)
+        case thread(WakeSignal)
+
+        func wake() {
+            switch self {
+            case .task(let reply): reply.resume()
+            case .thread(let signal): signal.wake()
+            }
+        }
+    }
+
+    private struct State {
+        var filling: Buffer
+        var draining: Buffer
+        var taken = 0
+        var isClosed = false
+        var consumer: UnsafeContinuation<Void, Never>?
+        var waiters: [Waiter] = []
+    }
+
+    static let nothing = Event(record: EventRecord(id: .uuid(0, 0), type: "", timestamp: 0))
+    private static let firstCapacity = 16
+
+    let size: Int
+    let whenFull: BusBuffer.Overflow
+    private let takesOne: Bool
+    /// Reached under `spin` alone, but for what the consumer has taken; freed in `deinit`.
+    private let place: Unguarded<UnsafeMutablePointer<State>>
+    private let spin = Atomic<Bool>(false)
+    /// How many events of the taken batch the consumer has begun with.
+    private let begun = Atomic<Int>(0)
+    private let hasWaiters = Atomic<Bool>(false)
+    private let droppedCount = Atomic<UInt64>(0)
+    private let cancelled = Atomic<Bool>(false)
+
+    init(_ buffer: BusBuffer) {
+        self.size = buffer.size
+        self.whenFull = buffer.whenFull
+        self.takesOne = buffer.whenFull == .dropOldest
+        let capacity = min(buffer.size, Self.firstCapacity)
+        self.place = Unguarded(.allocate(capacity: 1))
+        self.place.value.initialize(
+            to: State(
+                filling: Buffer(capacity: capacity),
+                draining: Buffer(capacity: self.takesOne ? 1 : capacity)))
+    }
+
+    deinit {
+        self.place.value.pointee.filling.free()
+        self.place.value.pointee.draining.free()
+        self.place.value.deinitialize(count: 1)
+        self.place.value.deallocate()
+    }
+
+    /// Events that were dropped.
+    var dropped: UInt64 { self.droppedCount.load(ordering: .relaxed) }
+    /// Whether the consumer is to stop without looking at the rest.
+    var isCancelled: Bool { self.cancelled.load(ordering: .acquiring) }
+    /// Events that the consumer has not begun with.
+    var waiting: Int { self.locked { $0.pointee.filling.count + self.takenAndWaiting($0) } }
+
+    // MARK: Publishers
+
+    /// Hands over an event without waiting.
+    ///
+    /// - Parameter exceeding: Whether the queue may grow beyond its size, up to twice, where it would
+    ///   otherwise answer `full`.
+    func offer(_ event: borrowing Event, exceeding: Bool) -> Offer {
+        let state = self.place.value
+        self.lock()
+        if state.pointee.isClosed {
+            self.unlock()
+            return .closed
+        }
+        if state.pointee.filling.count + state.pointee.taken >= self.size,
+            let answer = self.makeRoom(state, exceeding: exceeding)
+        {
+            self.unlock()
+            return answer
+        }
+        if state.pointee.filling.count == state.pointee.filling.capacity {
+            state.pointee.filling.grow(to: state.pointee.filling.capacity * 2)
+        }
+        state.pointee.filling.append(event)
+        let consumer = state.pointee.consumer
+        if consumer != nil { state.pointee.consumer = nil }
+        self.unlock()
+        consumer?.resume()
+        return .accepted
+    }
+
+    @inline(never)
+    private func makeRoom(_ state: UnsafeMutablePointer<State>, exceeding: Bool) -> Offer? {
+        let waiting = state.pointee.filling.count + self.takenAndWaiting(state)
+        if waiting < self.size { return nil }
+        switch self.whenFull {
+        case .dropNewest:
+            self.droppedCount.wrappingAdd(1, ordering: .relaxed)
+            return .dropped
+        case .dropOldest:
+            // What the consumer has just taken is not ours to drop: then the queue holds one more.
+            guard state.pointee.filling.count > 0 else { return nil }
+            let head = state.pointee.filling.head
+            state.pointee.filling.slots[head].event = Self.nothing
+            state.pointee.filling.head = head + 1 == state.pointee.filling.capacity ? 0 : head + 1
+            state.pointee.filling.count -= 1
+            self.droppedCount.wrappingAdd(1, ordering: .relaxed)
+            return nil
+        default:
+            return exceeding && waiting < 2 * self.size ? nil : .full
+        }
+    }
+
+    /// Whether an event that is offered now would have to wait, or would be refused.
+    var isFull: Bool {
+        guard self.whenFull == .wait || self.whenFull == .fail else { return false }
+        return self.locked { self.isFull($0) }
+    }
+
+    private func isFull(_ state: UnsafeMutablePointer<State>) -> Bool {
+        !state.pointee.isClosed
+            && state.pointee.filling.count + self.takenAndWaiting(state) >= self.size
+    }
+
+    private func takenAndWaiting(_ state: UnsafeMutablePointer<State>) -> Int {
+        max(0, state.pointee.taken - self.begun.load(ordering: .acquiring))
+    }
+
+    /// Suspends until there was room, the queue was closed, or the task cancelled. Others may be faster.
+    func waitForRoom() async {
+        await withTaskCancellationHandler {
+            await withUnsafeContinuation { (reply: UnsafeContinuation<Void, Never>) in
+                let mustWait = self.locked { state in
+                    guard self.isFull(state), !Task.isCancelled else { return false }
+                    state.pointee.waiters.append(.task(reply))
+                    self.hasWaiters.store(true, ordering: .sequentiallyConsistent)
+                    return true
+                }
+                if !mustWait { reply.resume() }
+            }
+        } onCancel: {
+            self.wakeWaiters()
+        }
+    }
+
+    /// As ``waitForRoom()``, for threads that may block. A quick consumer makes room before a sleep begins.
+    func waitForRoomBlocking() {
+        for _ in 0..<16 {
+            Self.pause()
+            if !self.isFull { return }
+        }
+        let signal = WakeSignal()
+        let mustWait = self.locked { state in
+            guard self.isFull(state) else { return false }
+            state.pointee.waiters.append(.thread(signal))
+            self.hasWaiters.store(true, ordering: .sequentiallyConsistent)
+            return true
+        }
+        if mustWait { signal.wait() }
+    }
+
+    private func wakeWaiters() {
+        let waiters = self.locked { self.takeWaiters($0) }
+        for waiter in waiters { waiter.wake() }
+    }
+
+    /// Wakes those who wait once there is room for more than a few: else they would sleep again at once.
+    @inline(never)
+    private func wakeWaitersIfEmptier() {
+        let waiters = self.locked { self.hasHalfRoom($0) ? self.takeWaiters($0) : [] }
+        for waiter in waiters { waiter.wake() }
+    }
+
+    private func hasHalfRoom(_ state: UnsafeMutablePointer<State>) -> Bool {
+        state.pointee.filling.count + self.takenAndWaiting(state) <= self.size / 2
+    }
+
+    private func takeWaiters(_ state: UnsafeMutablePointer<State>) -> [Waiter] {
+        guard !state.pointee.waiters.isEmpty else { return [] }
+        defer { state.pointee.waiters = [] }
+        self.hasWaiters.store(false, ordering: .relaxed)
+        return state.pointee.waiters
+    }
+
+    /// Accepts nothing more; the consumer gets the rest.
+    func close() {
+        let (consumer, waiters) = self.locked { state in
+            state.pointee.isClosed = true
+            defer { state.pointee.consumer = nil }
+            return (state.pointee.consumer, self.takeWaiters(state))
+        }
+        consumer?.resume()
+        for waiter in waiters { waiter.wake() }
+    }
+
+    /// Accepts nothing more, and drops the rest.
+    func cancel() {
+        self.cancelled.store(true, ordering: .releasing)
+        self.close()
+    }
+
+    // MARK: The consumer
+
+    /// Suspends until there are events; a batch without any says that the queue is closed and empty.
+    ///
+    /// - Parameter previous: how many events the last batch had; while they are many, it looks again for
+    ///   some microseconds before it suspends, and gives a few more of them time to gather.
+    func next(after previous: Int) async -> Batch {
+        if previous > 4, previous < 128 { Self.pause() }
+        while true {
+            if let batch = self.take() { return batch }
+            if previous > 4 {
+                for _ in 0..<4 {
+                    Self.pause()
+                    if let batch = self.take() { return batch }
+                }
+            }
+            self.forget()
+            let isOver = await self.sleep()
+            if isOver {
+                return self.take() ?? Batch(slots: self.place.value.pointee.draining.slots, count: 0)
+            }
+        }
+    }
+
+    /// Says that the consumer begins with an event of its batch.
+    @inline(__always)
+    func begin(_ index: Int) {
+        self.begun.store(index + 1, ordering: .releasing)
+        if self.hasWaiters.load(ordering: .relaxed) { self.wakeWaitersIfEmptier() }
+    }
+
+    /// Resumes a consumer that sleeps, as if there were events.
+    func wakeConsumer() {
+        let consumer = self.locked { state in
+            defer { state.pointee.consumer = nil }
+            return state.pointee.consumer
+        }
+        consumer?.resume()
+    }
+
+    /// What is there, or nil.
+    func take() -> Batch? {
+        if self.isCancelled { return nil }
+        let (batch, waiters) = self.locked { state -> (Batch?, [Waiter]) in
+            self.begun.store(0, ordering: .relaxed)
+            if self.takesOne {
+                state.pointee.taken = min(1, state.pointee.filling.count)
+                if state.pointee.taken == 1 {
+                    let head = state.pointee.filling.head
+                    swap(&state.pointee.draining.slots[0], &state.pointee.filling.slots[head])
+                    state.pointee.draining.used = 1
+                    state.pointee.filling.head = head + 1 == state.pointee.filling.capacity ? 0 : head + 1
+                    state.pointee.filling.count -= 1
+                }
+            } else {
+                state.pointee.taken = state.pointee.filling.count
+                if state.pointee.taken > 0 {
+                    let drained = state.pointee.draining
+                    state.pointee.draining = state.pointee.filling
+                    state.pointee.filling = drained
+                    state.pointee.filling.head = 0
+                    state.pointee.filling.count = 0
+                }
+            }
+            let waiters = self.hasHalfRoom(state) ? self.takeWaiters(state) : []
+            guard state.pointee.taken > 0 else { return (nil, waiters) }
+            return (Batch(slots: state.pointee.draining.slots, count: state.pointee.taken), waiters)
+        }
+        for waiter in waiters { waiter.wake() }
+        return batch
+    }
+
+    /// Releases what the slots keep of events that are done.
+    private func forget() {
+        self.place.value.pointee.draining.forget()  // the consumer's own
+        self.locked { state in
+            if state.pointee.filling.count == 0 { state.pointee.filling.forget() }
+        }
+    }
+
+    /// Suspends until something happens; whether the queue is closed.
+    private func sleep() async -> Bool {
+        await withUnsafeContinuation { (reply: UnsafeContinuation<Void, Never>) in
+            let mustWait = self.locked { state in
+                if state.pointee.isClosed || state.pointee.filling.count > 0 || Task.isCancelled {
+                    return false
+                }
+                state.pointee.consumer = reply
+                return true
+            }
+            if !mustWait { reply.resume() }
+        }
+        return Task.isCancelled || self.locked { $0.pointee.isClosed }
+    }
+
+    // MARK: The lock
+
+    @inline(__always)
+    private func locked<Result>(_ body: (UnsafeMutablePointer<State>) -> Result) -> Result {
+        self.lock()
+        defer { self.unlock() }
+        return body(self.place.value)
+    }
+
+    @inline(__always)
+    private func lock() {
+        if self.spin.exchange(true, ordering: .acquiring) { self.lockSlowly() }
+    }
+
+    @inline(__always)
+    private func unlock() { self.spin.store(false, ordering: .releasing) }
+
+    @inline(never)
+    private func lockSlowly() {
+        var rounds = 0
+        repeat {
+            while self.spin.load(ordering: .relaxed) {
+                rounds += 1
+                // Whoever holds it may have lost its core.
+                if rounds % 64 == 0 { sched_yield() } else { tidelog_pause() }
+            }
+        } while self.spin.exchange(true, ordering: .acquiring)
+    }
+
+    private static func pause() {
+        for _ in 0..<100 { tidelog_pause() }
+    }
+}

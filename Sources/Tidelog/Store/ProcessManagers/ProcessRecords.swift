@@ -1,0 +1,144 @@
+// How process managers stand in the head: see Docs/Format.md, "Process managers".
+//
+//     processes  0, name                         how far it has read, and how often it has committed
+//     processes  1, name, 0, instance            an instance: its state, what undoes it, its timers
+//     timers     name, 0, due, instance, 0, timer    empty; sorted by when they are due
+import TidelogStorage
+
+/// Why a process manager stopped.
+public struct ProcessFailure: Hashable, Sendable {
+    /// The event that its function threw at; nil if it was a timer.
+    public let position: Position?
+    /// The instance.
+    public let instance: String
+    /// The timer that its function threw at; nil if it was an event.
+    public let timer: String?
+    /// What the function threw, as text.
+    public let message: String
+}
+
+/// How far a process manager has read.
+struct ProcessProgress: Equatable {
+    var next: UInt64 = 0
+    /// Commits so far, so that no two states of the process have the same record.
+    var commits: UInt64 = 0
+    var failure: ProcessFailure?
+
+    init() {}
+
+    var stored: [UInt8] {
+        var writer = RecordWriter()
+        writer.write(UInt8(1))
+        writer.write(self.next)
+        writer.write(self.commits)
+        writer.write(UInt8(self.failure == nil ? 0 : 1))
+        if let failure {
+            writer.write(failure.position?.rawValue ?? .max)
+            writer.write(text: failure.instance)
+            writer.write(text: failure.timer ?? "")
+            writer.write(text: failure.message)
+        }
+        return writer.bytes
+    }
+
+    init(stored bytes: [UInt8]) throws(StorageError) {
+        var reader = RecordBytes(bytes, what: "the progress of a process manager")
+        try reader.requireVersion(1)
+        self.next = try reader.read()
+        self.commits = try reader.read()
+        guard try reader.read() as UInt8 == 1 else { return }
+        let position = try reader.read() as UInt64
+        let instance = try reader.readText()
+        let timer = try reader.readText()
+        self.failure = ProcessFailure(
+            position: position == .max ? nil : Position(position), instance: instance,
+            timer: timer.isEmpty ? nil : timer, message: try reader.readText())
+    }
+}
+
+/// One instance as it is stored.
+struct ProcessInstance: Equatable {
+    /// The state, in JSON.
+    var state: [UInt8]
+    /// The events that undo what was sent, as CloudEvents, in the order of what they undo.
+    var undoing: [[UInt8]] = []
+    /// When each timer is due.
+    var timers: [(name: String, due: Int64)] = []
+
+    static func == (left: Self, right: Self) -> Bool { left.stored == right.stored }
+
+    init(state: [UInt8]) {
+        self.state = state
+    }
+
+    var stored: [UInt8] {
+        var writer = RecordWriter()
+        writer.write(UInt8(1))
+        writer.write(field: self.state)
+        writer.write(UInt32(self.undoing.count))
+        for event in self.undoing { writer.write(field: event) }
+        writer.write(UInt32(self.timers.count))
+        for timer in self.timers {
+            writer.write(text: timer.name)
+            writer.write(timer.due)
+        }
+        return writer.bytes
+    }
+
+    init(stored bytes: [UInt8]) throws(StorageError) {
+        var reader = RecordBytes(bytes, what: "an instance of a process")
+        try reader.requireVersion(1)
+        self.state = try reader.readField()
+        for _ in 0..<(try reader.read() as UInt32) { self.undoing.append(try reader.readField()) }
+        for _ in 0..<(try reader.read() as UInt32) {
+            self.timers.append((try reader.readText(), try reader.read()))
+        }
+    }
+}
+
+enum ProcessKeys {
+    static func progress(_ name: String) -> [UInt8] { [0] + Array(name.utf8) }
+    static func instances(_ name: String) -> [UInt8] { [1] + Array(name.utf8) + [0] }
+    static func timers(_ name: String) -> [UInt8] { Array(name.utf8) + [0] }
+
+    static func timer(_ name: String, due: Int64, _ instance: String, _ timer: String) -> [UInt8] {
+        // The sign bit turned round, so that moments sort as bytes do.
+        let bits = UInt64(bitPattern: due) ^ 1 << 63
+        let due = withUnsafeBytes(of: bits.bigEndian) { [UInt8]($0) }
+        return self.timers(name) + due + Array(instance.utf8) + [0] + Array(timer.utf8)
+    }
+
+    /// Takes the key of a timer apart, its process left aside.
+    static func parse(_ key: ArraySlice<UInt8>) -> (due: Int64, instance: String, timer: String)? {
+        guard key.count > 9, let end = key.dropFirst(8).firstIndex(of: 0) else { return nil }
+        let bits = key.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        return (
+            Int64(bitPattern: bits ^ 1 << 63),
+            String(decoding: key[(key.startIndex + 8)..<end], as: UTF8.self),
+            String(decoding: key[(end + 1)...], as: UTF8.self)
+        )
+    }
+
+    static func check(instance: String) throws(EventLogError) {
+        guard (1...200).contains(instance.utf8.count), !NameRules.hasControlCharacter(instance) else {
+            throw EventLogError(
+                .invalidArgument,
+                "the correlation of a process's event has 1 to 200 bytes of UTF-8 and no control characters")
+        }
+    }
+
+    static func check(timer: String) throws(EventLogError) {
+        guard (1...64).contains(timer.utf8.count), !NameRules.hasControlCharacter(timer) else {
+            throw EventLogError(
+                .invalidArgument,
+                "the name of a timer has 1 to 64 bytes of UTF-8 and no control characters")
+        }
+    }
+}
+
+extension RecordView {
+    func processProgress(_ name: String) throws(StorageError) -> ProcessProgress? {
+        guard let bytes = try self.record(.processes, key: ProcessKeys.progress(name)) else { return nil }
+        return try ProcessProgress(stored: bytes)
+    }
+}

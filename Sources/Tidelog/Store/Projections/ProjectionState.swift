@@ -1,0 +1,128 @@
+import TidelogStorage
+
+/// The state of a projection as its function sees it: what is stored, and what the batch has changed so far.
+///
+/// Keys are 1 to 400 bytes of UTF-8.
+public struct ProjectionState {
+    private struct Entry {
+        var value: ProjectionValue?
+        var isChanged: Bool
+    }
+
+    private var entries: [ExactText: Entry] = [:]
+    /// Keys that the batch changed; a key stands here once.
+    private(set) var changed: [ExactText] = []
+    private(set) var changedBytes = 0
+    private var cachedBytes = 0
+    /// Whether `entries` holds every key that is stored, so that a missing one is known to be missing.
+    private var isComplete: Bool
+    private let load: (String) throws(StorageError) -> ProjectionValue?
+
+    /// Entries and bytes that are kept for the next batch.
+    private static let cachedEntries = 200_000
+    private static let cachedBytesLimit = 64 << 20
+
+    init(isComplete: Bool, load: @escaping (String) throws(StorageError) -> ProjectionValue?) {
+        self.isComplete = isComplete
+        self.load = load
+    }
+
+    /// The value under a key; nil if there is none.
+    ///
+    /// - Throws: ``EventLogError`` as reading the log, and `invalidArgument` for a key that cannot be.
+    public mutating func value(_ key: String) throws(EventLogError) -> ProjectionValue? {
+        let exact = ExactText(key)
+        if let entry = self.entries[exact] { return entry.value }
+        if self.isComplete { return nil }
+        try Self.checkKey(key)
+        let value = try EventLogError.translating { () throws(StorageError) in try self.load(key) }
+        self.entries[exact] = Entry(value: value, isChanged: false)
+        self.cachedBytes += key.utf8.count + (value?.bytes?.count ?? 8) + 64
+        return value
+    }
+
+    /// Stores a value under a key, or removes the key if it is nil.
+    public mutating func set(_ key: String, _ value: ProjectionValue?) throws(EventLogError) {
+        let exact = ExactText(key)
+        if let known = self.entries[exact], known.isChanged {
+            self.entries[exact]?.value = value
+        } else {
+            try Self.checkKey(key)
+            self.entries[exact] = Entry(value: value, isChanged: true)
+            self.changed.append(exact)
+        }
+        let bytes = key.utf8.count + (value?.bytes?.count ?? 8) + 64
+        self.changedBytes += bytes
+        self.cachedBytes += bytes
+    }
+
+    /// Removes a key.
+    public mutating func remove(_ key: String) throws(EventLogError) { try self.set(key, nil) }
+
+    /// The number under a key; nil if there is none, or something else.
+    public mutating func integer(_ key: String) throws(EventLogError) -> Int64? {
+        try self.value(key)?.integer
+    }
+
+    /// Adds to the number under a key; what is not there, or no number, counts as zero.
+    ///
+    /// - Returns: the sum. It wraps beyond 64 bits.
+    @discardableResult
+    public mutating func add(_ count: Int64, to key: String) throws(EventLogError) -> Int64 {
+        let sum = (try self.value(key)?.integer ?? 0) &+ count
+        try self.set(key, .integer(sum))
+        return sum
+    }
+
+    /// The value in JSON under a key as a `Codable` type; nil if there is none.
+    public mutating func decode<Value: Decodable>(
+        _ key: String, as type: Value.Type = Value.self
+    ) throws(EventLogError) -> Value? {
+        try self.value(key)?.decode(as: type)
+    }
+
+    /// Stores a `Codable` value under a key, in JSON.
+    public mutating func encode(_ key: String, _ value: some Encodable) throws(EventLogError) {
+        try self.set(key, .json(Array(try EventPayload(encoding: value).bytes)))
+    }
+
+    // MARK: Batches
+
+    /// The changes of the batch, as they are stored under `prefix`.
+    func changes(prefix: [UInt8]) -> [RecordChange] {
+        self.changed.map { exact in
+            let key = prefix + Array(exact.text.utf8)
+            guard let value = self.entries[exact]?.value else { return .remove(.projections, key: key) }
+            return .set(.projections, key: key, value: value.stored)
+        }
+    }
+
+    /// After a commit: what was changed is what is stored. Much of it is forgotten when it has grown large.
+    mutating func committed() {
+        if self.entries.count > Self.cachedEntries || self.cachedBytes > Self.cachedBytesLimit {
+            self.entries.removeAll()
+            self.cachedBytes = 0
+            self.isComplete = false
+        } else {
+            for exact in self.changed { self.entries[exact]?.isChanged = false }
+        }
+        self.changed.removeAll(keepingCapacity: true)
+        self.changedBytes = 0
+    }
+
+    /// Forgets the batch and all that was read: nothing here may be believed any more.
+    mutating func reset(isComplete: Bool) {
+        self.entries.removeAll()
+        self.changed.removeAll()
+        self.changedBytes = 0
+        self.cachedBytes = 0
+        self.isComplete = isComplete
+    }
+
+    static func checkKey(_ key: String) throws(EventLogError) {
+        guard key.isEmpty || key.utf8.count > 400 else { return }
+        throw EventLogError(
+            .invalidArgument,
+            "a key of a projection has 1 to 400 bytes of UTF-8, and this one has \(key.utf8.count)")
+    }
+}

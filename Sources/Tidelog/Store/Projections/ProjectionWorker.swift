@@ -1,0 +1,194 @@
+// One projection at work, on threads that may block.
+//
+// Invariants:
+// - a batch is committed only if the records that it was computed from are still what they were: the control
+//   record and the generation's progress are compared in the transaction that writes. So of two processes that
+//   run one projection, or a process that goes on after it was thought dead, one commits and the other one
+//   begins again from what is stored;
+// - what `state` remembers is what is stored as of `progress`; after a refused commit it is forgotten.
+import TidelogStorage
+
+/// A projection's generation, advanced a batch at a time.
+// SAFETY: one task uses it, and hands it from one call to the next.
+final class ProjectionWorker: @unchecked Sendable {
+    enum Step {
+        /// A batch was committed.
+        case advanced
+        /// There is nothing more; the log ends here.
+        case caughtUp(UInt64)
+        /// The function threw; the state is as of the event before.
+        case failed(ProjectionFailure)
+        /// Somebody else changed the records; look at them again.
+        case superseded
+    }
+
+    let projection: Projection
+    let generation: UInt32
+    private let engine: LogEngine
+    private let query: EventQuery
+    private let control: ProjectionControl
+    private(set) var progress: ProjectionProgress
+    private var state: ProjectionState
+
+    /// Entries of one transaction: each may dirty a page of its own, and LMDB's transactions must stay small.
+    private static let batchEntries = 4096
+    private static let batchBytes = 4 << 20
+
+    init(
+        _ projection: Projection, _ engine: LogEngine, _ control: ProjectionControl, generation: UInt32,
+        _ progress: ProjectionProgress
+    ) throws(EventLogError) {
+        self.projection = projection
+        self.engine = engine
+        self.query = try projection.batchQuery()
+        self.control = control
+        self.generation = generation
+        self.progress = progress
+        let prefix = ProjectionKeys.values(projection.name, generation)
+        self.state = ProjectionState(isComplete: progress.next == 0) { key throws(StorageError) in
+            let bytes = try engine.record(.projections, key: prefix + Array(key.utf8))
+            guard let bytes else { return nil }
+            return try ProjectionValue(stored: bytes)
+        }
+    }
+
+    /// Applies the next batch and commits it with the offset.
+    func step() throws(EventLogError) -> Step {
+        let end = try EventLogError.translating { () throws(StorageError) in try self.engine.currentView().end
+        }
+        guard self.progress.next < end else { return .caughtUp(end) }
+        switch try self.apply(below: end) {
+        case .reached(let next, let applied):
+            return try self.commit(next: next, applied: applied, failure: nil)
+        case .threw(let failure):
+            // The function may have changed the state before it threw: begin anew, up to the event before.
+            self.state.reset(isComplete: self.progress.next == 0)
+            var applied: UInt64 = 0
+            if failure.position.rawValue > self.progress.next {
+                let again = try self.apply(below: failure.position.rawValue)
+                guard case .reached(failure.position.rawValue, let count) = again else {
+                    guard case .reached(let next, let count) = again else { return .failed(failure) }
+                    // A limit of the batch was reached first: the event that fails comes in a later one.
+                    return try self.commit(next: next, applied: count, failure: nil)
+                }
+                applied = count
+            }
+            return try self.commit(next: failure.position.rawValue, applied: applied, failure: failure)
+        }
+    }
+
+    private enum Batch {
+        case reached(UInt64, applied: UInt64)
+        case threw(ProjectionFailure)
+    }
+
+    /// Gives events to the function until a limit of the batch.
+    private func apply(below end: UInt64) throws(EventLogError) -> Batch {
+        var storage = try self.query.storageQuery()
+        let low = max(storage.positions.lowerBound, self.progress.next)
+        let high = max(low, min(storage.positions.upperBound, end))
+        storage.positions = low..<high
+        var applied: UInt64 = 0
+        var next = end
+        var failure: ProjectionFailure?
+        let limit = UInt64(max(1, self.projection.batchEvents))
+        let apply = self.projection.apply
+        try EventLogError.translating { () throws(StorageError) in
+            try self.engine.scan(storage) { frame, selection throws(StorageError) in
+                try frame.require(.all)
+                return try selection.forEach(backwards: false) { index in
+                    do {
+                        try apply(EventView(frame: frame, index: index), &self.state)
+                    } catch {
+                        failure = ProjectionFailure(
+                            position: Position(frame.position(index)), eventID: EventID(frame.id(index)),
+                            type: frame.distinctText(.type, frame.code(.type, index)) ?? "",
+                            message: "\(error)")
+                        return false
+                    }
+                    applied += 1
+                    if applied < limit, self.state.changed.count < Self.batchEntries,
+                        self.state.changedBytes < Self.batchBytes
+                    {
+                        return true
+                    }
+                    next = frame.position(index) + 1
+                    return false
+                }
+            }
+        }
+        if let failure { return .threw(failure) }
+        return .reached(next, applied: applied)
+    }
+
+    private func commit(
+        next: UInt64, applied: UInt64, failure: ProjectionFailure?
+    ) throws(EventLogError) -> Step {
+        var progress = self.progress
+        progress.next = next
+        progress.applied += applied
+        progress.updatedAt = currentNanoseconds()
+        progress.failure = failure
+        let name = self.projection.name
+        let progressKey = ProjectionKeys.progress(name, self.generation)
+        var changes = self.state.changes(prefix: ProjectionKeys.values(name, self.generation))
+        changes.append(.set(.projections, key: progressKey, value: progress.stored))
+        let isDone = try self.engine.change(
+            changes,
+            ifStill: [
+                (ProjectionKeys.control(name), self.control.stored), (progressKey, self.progress.stored),
+            ])
+        guard isDone else {
+            self.state.reset(isComplete: false)
+            return .superseded
+        }
+        self.progress = progress
+        self.state.committed()
+        return failure.map { .failed($0) } ?? .advanced
+    }
+
+    /// Makes this generation the live one, if it is as far as the one that is; false if it is not.
+    func switchOver() throws(EventLogError) -> Bool {
+        let name = self.projection.name
+        let live = self.control.live
+        let next = self.progress.next
+        var expected: [([UInt8], [UInt8]?)] = [
+            (ProjectionKeys.control(name), self.control.stored),
+            (ProjectionKeys.progress(name, self.generation), self.progress.stored),
+        ]
+        if live > 0 {
+            let other = try EventLogError.translating { () throws(StorageError) in
+                try self.engine.readingRecords { view throws(StorageError) in try view.progress(name, live) }
+            }
+            if let other {
+                if other.next > next { return false }
+                expected.append((ProjectionKeys.progress(name, live), other.stored))
+            }
+        }
+        let control = ProjectionControl(live: self.generation, building: 0, highest: self.control.highest)
+        return try self.engine.change(
+            [.set(.projections, key: ProjectionKeys.control(name), value: control.stored)], ifStill: expected)
+    }
+}
+
+extension LogEngine {
+    /// Changes records if those under these keys are still what they were; answers whether they were.
+    func change(
+        _ changes: [RecordChange], in space: RecordSpace = .projections,
+        ifStill expected: [(key: [UInt8], value: [UInt8]?)]
+    ) throws(EventLogError) -> Bool {
+        do throws(StorageError) {
+            _ = try self.appendBlocking([], changing: changes) { transaction throws(StorageError) in
+                for (key, value) in expected {
+                    guard try transaction.record(space, key: key) == value else {
+                        throw StorageError(.conflict, "a record was changed by somebody else meanwhile")
+                    }
+                }
+            }
+            return true
+        } catch {
+            if error.code == .conflict { return false }
+            throw EventLogError(error)
+        }
+    }
+}

@@ -1,0 +1,139 @@
+import TidelogStorage
+
+/// How a new version of a schema must go together with the one before it.
+public struct SchemaCompatibility: Hashable, Sendable, CustomStringConvertible {
+    enum Kind: UInt8 { case none, backward, forward, full }
+    let kind: Kind
+
+    /// It need not.
+    public static var none: Self { .init(kind: .none) }
+    /// What the old version accepts, the new one accepts: new readers read old events. The default.
+    public static var backward: Self { .init(kind: .backward) }
+    /// What the new version accepts, the old one accepts: old readers read new events.
+    public static var forward: Self { .init(kind: .forward) }
+    /// Both.
+    public static var full: Self { .init(kind: .full) }
+
+    /// The name.
+    public var description: String { "\(self.kind)" }
+}
+
+extension JSONSchema {
+    /// Why values that `self` accepts might not be accepted by `other`; empty if all are.
+    ///
+    /// The comparison is of the schemas' texts and errs on the side of refusing: combinations that differ
+    /// (`anyOf`, `not`, …) count as incompatible. Members that a schema does not name are taken not to be
+    /// there, so that one may be added.
+    public func reasonsAgainst(acceptedBy other: JSONSchema) -> [String] {
+        var comparison = SchemaComparison()
+        comparison.compare(self.root, within: other.root, "")
+        return comparison.reasons
+    }
+}
+
+extension SchemaNode {
+    /// Whether it is no reference, or nothing but one.
+    fileprivate var isReferenceAlone: Bool {
+        guard self.reference != nil, case .object(let members) = self.source else { return true }
+        return members.allSatisfy { $0.key == "$ref" || $0.key == "$defs" || $0.key == "$schema" }
+    }
+}
+
+/// Compares two schemas: is everything that one accepts accepted by the other?
+private struct SchemaComparison {
+    var reasons: [String] = []
+    private var visited: Set<[ObjectIdentifier]> = []
+
+    private mutating func note(_ path: String, _ reason: String) {
+        self.reasons.append("\(path.isEmpty ? "the value" : TerminalText.escape(path)) \(reason)")
+    }
+
+    /// - Parameters:
+    ///   - narrow: the schema whose values come.
+    ///   - wide: the schema that should accept them.
+    mutating func compare(_ narrow: SchemaNode, within wide: SchemaNode, _ path: String) {
+        guard self.visited.insert([ObjectIdentifier(narrow), ObjectIdentifier(wide)]).inserted else { return }
+        if wide.isAlways || narrow.isNever { return }
+        if wide.isNever { return self.note(path, "is allowed no longer") }
+        self.combinations(narrow, wide, path)
+        if narrow.target != nil || wide.target != nil {
+            // What stands beside a reference holds as well, and is not taken apart here.
+            guard narrow.isReferenceAlone, wide.isReferenceAlone else {
+                if !narrow.source.isEqual(to: wide.source) {
+                    self.note(path, "is not compared where something stands beside '$ref'")
+                }
+                return
+            }
+            return self.compare(narrow.target ?? narrow, within: wide.target ?? wide, path)
+        }
+        if let types = wide.types {
+            let lost = (narrow.types ?? ["any"]).filter {
+                !types.contains($0) && !($0 == "integer" && types.contains("number"))
+            }
+            if !lost.isEmpty {
+                self.note(path, "may be \(lost.sorted().joined(separator: ", ")), which is not accepted")
+            }
+        }
+        if let values = wide.values {
+            let all = narrow.values.map {
+                $0.allSatisfy { value in values.contains { $0.isEqual(to: value) } }
+            }
+            if all != true { self.note(path, "may have a value that is not listed") }
+        }
+        for (keyword, bound) in wide.bounds.sorted(by: { $0.key < $1.key }) {
+            self.bound(keyword, bound, narrow, path)
+        }
+        if wide.isUnique, !narrow.isUnique { self.note(path, "may hold an element twice") }
+        if let items = wide.items {
+            if let own = narrow.items {
+                self.compare(own, within: items, path + "/items")
+            } else if !items.isAlways {
+                self.note(path, "may hold elements of any kind")
+            }
+        }
+        self.members(narrow, wide, path)
+    }
+
+    private mutating func bound(_ keyword: String, _ bound: Double, _ narrow: SchemaNode, _ path: String) {
+        let other = narrow.bounds[keyword]
+        let holds: Bool
+        if keyword == "multipleOf" {
+            holds = other.map { ($0 / bound).rounded() == $0 / bound } ?? false
+        } else if keyword.hasPrefix("min") || keyword == "exclusiveMinimum" {
+            holds =
+                (other ?? -.infinity) >= bound
+                || (keyword.hasPrefix("min") && bound == 0 && keyword != "minimum")
+        } else {
+            holds = (other ?? .infinity) <= bound
+        }
+        if !holds { self.note(path, "may go beyond '\(keyword)'") }
+    }
+
+    private mutating func members(_ narrow: SchemaNode, _ wide: SchemaNode, _ path: String) {
+        for key in wide.required where !narrow.required.contains(where: key.isExactly) {
+            self.note("\(path)/\(key)", "may be missing, and is required")
+        }
+        for (key, schema) in narrow.properties {
+            if let other = wide.property(key) ?? wide.additional {
+                self.compare(schema, within: other, "\(path)/\(key)")
+            }
+        }
+        // Members that `narrow` does not name, but has a schema for, may bear a name that `wide` knows.
+        if let additional = narrow.additional, !additional.isNever, !additional.isAlways {
+            for (key, other) in wide.properties where narrow.property(key) == nil {
+                self.compare(additional, within: other, "\(path)/\(key)")
+            }
+            if let other = wide.additional { self.compare(additional, within: other, "\(path)/*") }
+        }
+    }
+
+    /// Combinations are compared as they are written.
+    private mutating func combinations(_ narrow: SchemaNode, _ wide: SchemaNode, _ path: String) {
+        for keyword in ["allOf", "anyOf", "oneOf", "not"] {
+            guard let demand = wide.source[keyword] else { continue }
+            if narrow.source[keyword]?.isEqual(to: demand) != true {
+                self.note(path, "is not compared under '\(keyword)', which must stay as it is")
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+import TidelogStorage
+
+/// What a process knows of a consumer's ledger as of one transaction.
+struct LedgerSnapshot: Sendable {
+    var version: UInt64
+    var epoch: UInt64
+    var frontier: UInt64
+    var checkpoint: UInt64
+    var isPaused: Bool
+    /// Waiting events that nobody holds and that are due.
+    var grantable: Int
+    /// When the next one becomes due.
+    var nextDue: UInt64?
+    /// Whether nothing new may be granted until some that wait are done.
+    var isBlocked: Bool
+    /// The grants of this session, with their leases.
+    var ownGrants: [UInt64: UInt64]
+    /// When the first lease of another session ends.
+    var foreignDeadline: UInt64?
+    var participants: [Participant]
+
+    init(_ ledger: Ledger, session: UInt64, _ moment: Moment) {
+        self.version = ledger.version
+        self.epoch = ledger.epoch
+        self.frontier = ledger.frontier
+        self.checkpoint = ledger.checkpoint
+        self.isPaused = ledger.isPaused
+        self.grantable =
+            ledger.waiting.isEmpty
+            ? 0 : ledger.waiting.count { !$0.isHeld && $0.due <= moment.monotonic }
+        self.nextDue = ledger.nextDue(after: moment)
+        self.participants = ledger.participants
+        self.isBlocked =
+            ledger.waiting.count >= ledger.settings.maximumWaiting
+            || (ledger.settings.ordering.kind == .whole && ledger.waiting.contains { !$0.isHeld })
+        self.ownGrants = [:]
+        for grant in ledger.grants {
+            if grant.session == session {
+                self.ownGrants[grant.number] = grant.deadline
+            } else {
+                self.foreignDeadline = min(self.foreignDeadline ?? .max, grant.deadline)
+            }
+        }
+    }
+}
+
+/// Somebody who waits for deliveries.
+struct Taker {
+    let id: Int
+    let lane: Int32
+    let maximum: Int
+    /// When to answer with nothing; nil: wait on.
+    let deadline: UInt64?
+    /// Nothing at all says that the consumer has ended.
+    let reply: UnsafeContinuation<Result<[Delivery]?, EventLogError>, Never>
+}
+
+/// Somebody who waits until what he settled is durable.
+struct Settling {
+    let grant: UInt64
+    let indexes: Range<Int>
+    let reply: UnsafeContinuation<EventLogError?, Never>
+}
+
+/// A consumer that is open in this process.
+struct LocalMember {
+    var lanes: Set<Int32> = []
+    let events: AsyncStream<ConsumerEvent>.Continuation
+}
+
+/// What a core keeps under its lock.
+struct CoreState {
+    var name: String
+    var settings: ConsumerSettings
+    var snapshot: LedgerSnapshot
+    var queue = DeliveryQueue()
+    var batches: [UInt64: DeliveryBatch] = [:]
+    var failed: [SessionReport.Failure] = []
+    var released: [(grant: UInt64, range: Range<Int>)] = []
+    /// Keys of which something goes back to the ledger with the next change: what a grant that is under way brings
+    /// of them must not overtake it.
+    var withheld: Set<UInt32> = []
+    /// Finished without a handler: the event is there no more.
+    var vanished: [(grant: UInt64, range: Range<Int>)] = []
+    var settling: [Settling] = []
+    var takers: [Taker] = []
+    var members: [Int: LocalMember] = [:]
+    var membersChanged = false
+    var nextID = 0
+    var nextLane: Int32 = 0
+    /// Up to here nothing is left to be read from the frontier on.
+    var scannedTo: UInt64
+    var logEnd: UInt64
+    /// When somebody last asked for a delivery, in the boot's nanoseconds.
+    var lastTake: UInt64 = 0
+    /// When acknowledgements must be on their way.
+    var lingerUntil: UInt64?
+    /// No further attempt to get waiting events before this.
+    var quietUntil: UInt64 = 0
+    /// When leases are looked at.
+    var tendAt: UInt64?
+    /// When an offset that moved without an event is to be committed.
+    var advanceAt: UInt64?
+    var mustLook = false
+    var mustReclaim = true
+    var failure: EventLogError?
+    var isStopping = false
+    /// The pump, while it sleeps.
+    var pump: UnsafeContinuation<Void, Never>?
+    var isSignalled = false
+
+    var openEvents: Int { self.batches.values.reduce(0) { $0 + $1.standing.open } }
+
+    /// Hands out up to `maximum` events to a lane.
+    mutating func take(_ lane: Int32, _ maximum: Int, now: UInt64) -> [Delivery] {
+        var deliveries: [Delivery] = []
+        while deliveries.count < maximum, let delivery = self.takeOne(lane, now: now) {
+            deliveries.append(delivery)
+        }
+        return deliveries
+    }
+
+    mutating func takeOne(_ lane: Int32, now: UInt64) -> Delivery? {
+        self.lastTake = now
+        let lease = self.settings.leaseNanoseconds
+        while let item = self.queue.take(lane) {
+            if item.batch.handOut(item.index, lane: lane, now: now, leaseNanoseconds: lease) {
+                return Delivery(batch: item.batch, index: item.index)
+            }
+            _ = self.queue.release(item.key)
+        }
+        return nil
+    }
+
+    /// Gives waiting takers what they may have; answers whom to wake with what.
+    mutating func feed(now: UInt64) -> [(Taker, [Delivery])] {
+        var fed: [(Taker, [Delivery])] = []
+        var place = 0
+        while place < self.takers.count, self.queue.count > 0 {
+            let deliveries = self.take(self.takers[place].lane, self.takers[place].maximum, now: now)
+            if deliveries.isEmpty {
+                place += 1
+            } else {
+                fed.append((self.takers.remove(at: place), deliveries))
+            }
+        }
+        return fed
+    }
+
+    /// Keeps later events of a key from overtaking one that goes back.
+    mutating func withhold(_ key: UInt32) {
+        guard key != 0 else { return }
+        self.withheld.insert(key)
+        self.giveBack { $0.key == key }
+    }
+
+    /// Takes queued events back, to be given to others or later.
+    mutating func giveBack(_ mustGo: (DeliveryQueue.Item) -> Bool) {
+        for item in self.queue.extract(mustGo) where item.batch.withdraw(item.index) {
+            if item.key != 0 { self.withheld.insert(item.key) }
+            self.released.append((item.batch.grant.number, item.index..<item.index + 1))
+        }
+    }
+
+    /// Forgets a batch whose grant is gone.
+    mutating func lose(_ batch: DeliveryBatch) {
+        batch.lose()
+        self.batches[batch.grant.number] = nil
+        _ = self.queue.extract { $0.batch === batch }
+        self.failed.removeAll { $0.grant == batch.grant.number }
+        self.released.removeAll { $0.grant == batch.grant.number }
+    }
+}

@@ -1,0 +1,217 @@
+import TidelogStorage
+
+/// What a handler wants to happen exactly once: it is committed together with the acknowledgement of the events that
+/// it was given, or not at all.
+///
+/// Whatever ends the process, for N events that come in, the outcome of N handlers is in the log. What a handler
+/// does elsewhere (a call to a server) may still happen twice.
+public final class HandlerTransaction: Sendable {
+    private struct State {
+        var events: [Event] = []
+        var expectations: [(stream: String, expectation: StreamExpectation)] = []
+        var values: [[UInt8]: [UInt8]?] = [:]
+        var schedules: [ScheduledEvent] = []
+        var cancellations: [EventID] = []
+    }
+
+    private let log: EventLog
+    private let state = Lock(State())
+
+    init(log: EventLog) {
+        self.log = log
+    }
+
+    /// Appends events, each to the stream that it names, or all to `stream`.
+    ///
+    /// - Parameter expectation: what must be true of `stream` when everything is committed; if it is not, nothing
+    ///   is, and the events are delivered again as the retry policy says.
+    public func append(
+        _ events: [Event], to stream: String? = nil, expecting expectation: ExpectedRevision = .any
+    ) throws(EventLogError) {
+        if stream == nil, expectation != .any {
+            throw EventLogError(.invalidArgument, "an expected revision needs a stream; name it in the call")
+        }
+        var placed = events
+        if let stream { for index in placed.indices { placed[index].stream = stream } }
+        for event in placed { try event.validate(limits: self.log.configuration.limits) }
+        self.state.withLock { [placed] state in
+            state.events.append(contentsOf: placed)
+            if let stream, expectation != .any { state.expectations.append((stream, expectation.storage)) }
+        }
+    }
+
+    /// Appends one event.
+    public func append(
+        _ event: Event, to stream: String? = nil, expecting expectation: ExpectedRevision = .any
+    ) throws(EventLogError) {
+        try self.append([event], to: stream, expecting: expectation)
+    }
+
+    /// Keeps a value with the log, under a key of 1 to 255 bytes: the state of a projection, say. It replaces
+    /// what was there.
+    public func set(_ value: [UInt8], for key: String) throws(EventLogError) {
+        let record = try HandlerValues.key(key)
+        self.state.withLock { $0.values[record] = .some(value) }
+    }
+
+    /// Removes a value.
+    public func remove(_ key: String) throws(EventLogError) {
+        let record = try HandlerValues.key(key)
+        self.state.withLock { $0.values[record] = .some(nil) }
+    }
+
+    /// The value under a key, as this transaction leaves it.
+    public func value(for key: String) async throws(EventLogError) -> [UInt8]? {
+        let record = try HandlerValues.key(key)
+        if let own = self.state.withLock({ $0.values[record] }) { return own }
+        return try await self.log.value(for: key)
+    }
+
+    /// Appends an event later: a timer. See ``EventLog/schedule(_:to:at:)``.
+    public func schedule(_ event: Event, to stream: String? = nil, at time: Timestamp) throws(EventLogError) {
+        let scheduled = try ScheduledEvent(event, stream, .at(time), limits: self.log.configuration.limits)
+        self.state.withLock { $0.schedules.append(scheduled) }
+    }
+
+    /// Appends an event after a time.
+    public func schedule(
+        _ event: Event, to stream: String? = nil, after delay: Duration
+    ) throws(EventLogError) {
+        let scheduled = try ScheduledEvent(
+            event, stream, .after(delay), limits: self.log.configuration.limits)
+        self.state.withLock { $0.schedules.append(scheduled) }
+    }
+
+    /// Takes back what was scheduled, if it is still to come.
+    public func cancelScheduled(id: EventID) {
+        self.state.withLock { $0.cancellations.append(id) }
+    }
+
+    // MARK: Committing
+
+    /// Commits everything with the acknowledgement of `deliveries`.
+    func commit(acknowledging deliveries: [Delivery]) async throws(EventLogError) {
+        let state = self.state.withLock { $0 }
+        let core = deliveries[0].batch.core
+        var settled: [Delivery] = []
+        do throws(EventLogError) {
+            for delivery in deliveries {
+                try delivery.batch.settle(delivery.index)
+                settled.append(delivery)
+            }
+            try await self.commit(state, deliveries, core)
+        } catch {
+            for delivery in settled { delivery.batch.unsettle(delivery.index) }
+            throw error
+        }
+        core.committed(deliveries)
+        if !state.schedules.isEmpty { core.hub.lookAtSchedules() }
+    }
+
+    private func commit(
+        _ state: State, _ deliveries: [Delivery], _ core: ConsumerCore
+    ) async throws(EventLogError) {
+        let hub = core.hub
+        let (session, number, name) = (hub.session, core.number, core.name)
+        var report = SessionReport()
+        for delivery in deliveries {
+            report.finished.append((delivery.batch.grant.number, delivery.index..<delivery.index + 1))
+        }
+        let changes = state.values.map { key, value -> RecordChange in
+            value.map { .set(.app, key: key, value: $0) } ?? .remove(.app, key: key)
+        }
+        let touched = Lock(false)
+        let change = HeadChange(
+            check: { [report] transaction throws(StorageError) in
+                try hub.ledgers.inspect(name, number: number, in: transaction) {
+                    ledger throws(StorageError) in
+                    for item in report.finished where !ledger.holds(item.grant, session, item.range) {
+                        throw StorageError(
+                            .leaseLost,
+                            "the lease ended before the handler's transaction was committed, so nothing of it "
+                                + "was; the events are delivered again")
+                    }
+                }
+            },
+            apply: { [report] transaction throws(StorageError) in
+                touched.withLock { $0 = true }
+                for scheduled in state.schedules { try scheduled.write(in: transaction) }
+                for id in state.cancellations { _ = try ScheduledEvent.remove(id: id, in: transaction) }
+                if !state.schedules.isEmpty { try ControlCounter.raise(in: transaction) }
+                _ = try hub.ledgers.change(name, number: number, in: transaction) { ledger in
+                    (ledger.note(report, from: session, .now), mustWrite: true)
+                }
+                return true
+            })
+        do throws(StorageError) {
+            let records = state.events.map(\.record)
+            let outcome = try await self.log.engine.append(
+                records, expecting: state.expectations, changing: changes, change)
+            if outcome.isRepeat, !touched.withLock({ $0 }) {
+                // The events were in the log already, so the writer has only looked: the rest is still to do.
+                _ = try await self.log.engine.append([], expecting: [], changing: changes, change)
+            }
+        } catch {
+            if touched.withLock({ $0 }) { hub.ledgers.forget(number) }
+            throw EventLogError(error)
+        }
+    }
+}
+
+/// Values that handlers keep with the log.
+enum HandlerValues {
+    static func key(_ key: String) throws(EventLogError) -> [UInt8] {
+        guard (1...255).contains(key.utf8.count) else {
+            throw EventLogError(.invalidArgument, "the key of a value has 1 to 255 bytes of UTF-8")
+        }
+        return [UInt8(ascii: "v")] + Array(key.utf8)
+    }
+}
+
+extension EventLog {
+    /// A value that a handler's transaction has kept with the log; nil if there is none.
+    public func value(for key: String) async throws(EventLogError) -> [UInt8]? {
+        let record = try HandlerValues.key(key)
+        return try await self.run { engine throws(StorageError) in
+            try engine.readRecords { reader throws(StorageError) in try reader.record(.app, key: record) }
+        }
+    }
+}
+
+extension ConsumerCore {
+    /// Deliveries were acknowledged by a transaction of their handler's.
+    func committed(_ deliveries: [Delivery]) {
+        let now = BootClock.now
+        let (fed, pump) = self.state.withLock { state in
+            var isFreed = false
+            for delivery in deliveries {
+                if state.queue.release(delivery.batch.grant.key(delivery.index)) { isFreed = true }
+            }
+            return (isFreed ? state.feed(now: now) : [], Self.signal(&state))
+        }
+        for (taker, more) in fed { taker.reply.resume(returning: .success(more)) }
+        pump?.resume()
+    }
+}
+
+extension Consumer {
+    /// Calls `handler` with events and a transaction, and commits what it put there together with their
+    /// acknowledgement: exactly once, also across a kill at any moment.
+    ///
+    /// When the handler throws, or the commit is refused, nothing of it is committed, and the events are tried
+    /// again as the settings say. Handlers must leave the settling of their deliveries to the transaction.
+    ///
+    /// - Parameters:
+    ///   - max: how many events share a transaction at most.
+    ///   - concurrency: how many handlers may run at once; of one key always one.
+    public func runExactlyOnce(
+        batchesOf max: Int = 1, concurrency: Int = 1,
+        _ handler: @escaping @Sendable ([Delivery], HandlerTransaction) async throws -> Void
+    ) async throws(EventLogError) {
+        try await self.run(batchesOf: max, concurrency: concurrency) { [log] deliveries in
+            let transaction = HandlerTransaction(log: log)
+            try await handler(deliveries, transaction)
+            try await transaction.commit(acknowledging: deliveries)
+        }
+    }
+}

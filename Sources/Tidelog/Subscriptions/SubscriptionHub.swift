@@ -1,0 +1,320 @@
+import Glibc
+import Logging
+import TidelogStorage
+
+/// What an open log has to do with durable subscriptions: its session, its consumers, and their timers.
+///
+/// A thread runs while there is a consumer, and sleeps until something is due. Every few milliseconds it
+/// compares a number in the mapped head, to notice what other processes did.
+package final class SubscriptionHub: Sendable {
+    private struct State {
+        var cores: [UInt64: ConsumerCore] = [:]
+        /// When each core wants to be woken, in the boot's nanoseconds.
+        var deadlines: [UInt64: UInt64] = [:]
+        var presence: PresenceFile?
+        var thread: WorkerThread?
+        var watcher: Task<Void, Never>?
+        var isClosed = false
+        /// The head's transaction and the control counter as they were last seen.
+        var seenTransaction: UInt64 = 0
+        var seenControl: UInt64 = 0
+        /// When scheduled events are looked at, in the boot's nanoseconds.
+        var schedulesDue: UInt64?
+        var isFiring = false
+    }
+
+    let engine: LogEngine
+    let ledgers = LedgerStore()
+    /// This open log among all that ever take part.
+    let session = UInt64.random(in: 1...0x3FFF_FFFF_FFFF_FFFF)
+    let process = UInt32(truncatingIfNeeded: getpid())
+    private let state = Lock(State())
+    private let signal = WakeSignal()
+    private let pollInterval: UInt64
+
+    private let logger: Logger
+
+    init(engine: LogEngine, logger: Logger) {
+        self.engine = engine
+        self.logger = logger
+        self.pollInterval = engine.options.pollInterval.wholeNanoseconds
+    }
+
+    // MARK: Sessions
+
+    /// Whether the process behind a session lives.
+    var isPresent: @Sendable (UInt64) -> Bool {
+        { [self] session in
+            if session == self.session { return true }
+            return self.state.withLock { $0.presence }?.isPresent(session) ?? true
+        }
+    }
+
+    /// Makes this process known and starts the thread, once.
+    func begin() throws(StorageError) {
+        try self.state.withLock { state throws(StorageError) in
+            if state.isClosed { throw StorageError(.closed, "the log is closed") }
+            guard state.thread == nil else { return }
+            let presence = try PresenceFile(self.engine.directory + "/members.lock")
+            try presence.announce(self.session)
+            state.presence = presence
+            state.thread = try WorkerThread(name: "tidelog-subs") { [self] in self.work() }
+            state.watcher = Task { [self] in
+                var seen = self.engine.knownEnd
+                while await self.engine.notifier.wait(beyond: seen) {
+                    seen = self.engine.knownEnd
+                    for core in self.state.withLock({ Array($0.cores.values) }) { core.logGrew(to: seen) }
+                }
+            }
+        }
+    }
+
+    // MARK: Changes and reads
+
+    /// Changes a consumer's ledger in the writer's next transaction; returns once that is durable.
+    func change<Value: Sendable>(
+        _ name: String, number: UInt64?,
+        _ body: @escaping @Sendable (inout Ledger) throws(StorageError) -> (Value, mustWrite: Bool)
+    ) async throws(EventLogError) -> Value {
+        let outcome = Lock<Result<(Value, UInt64), StorageError>?>(nil)
+        let ledgers = self.ledgers
+        do throws(StorageError) {
+            try await self.engine.change(
+                HeadChange { transaction throws(StorageError) in
+                    let (value, didWrite) = try ledgers.change(name, number: number, in: transaction) {
+                        (ledger) throws(StorageError) in
+                        let (value, mustWrite) = try body(&ledger)
+                        return ((value, ledger.number), mustWrite: mustWrite)
+                    }
+                    outcome.withLock { $0 = .success(value) }
+                    return didWrite
+                })
+        } catch {
+            // What the transaction made of the ledger is undone: read it anew.
+            if let known = try? outcome.withLock({ $0 })?.get() { self.ledgers.forget(known.1) }
+            throw EventLogError(error)
+        }
+        guard case .success(let (value, _)) = outcome.withLock({ $0 }) else {
+            throw EventLogError(.closed, "the log closed before the change was made")
+        }
+        return value
+    }
+
+    /// Reads records on a thread that may block.
+    func read<Value: Sendable>(
+        _ body: @escaping @Sendable (borrowing HeadReader) throws(StorageError) -> Value
+    ) async throws(EventLogError) -> Value {
+        let engine = self.engine
+        do throws(StorageError) {
+            return try await engine.pool.run { () throws(StorageError) in try engine.readRecords(body) }
+        } catch {
+            throw EventLogError(error)
+        }
+    }
+
+    /// A handler's delivery could not be settled when it was done: it is, or will be, delivered again.
+    func noteUnsettled(_ error: EventLogError) {
+        guard error.code != .alreadySettled else { return }
+        self.logger.debug("a delivery could not be settled", metadata: ["tidelog.error": "\(error.code)"])
+    }
+
+    func noteUnfired(_ error: StorageError) {
+        self.logger.debug(
+            "scheduled events could not be appended yet", metadata: ["tidelog.error": "\(error.code)"])
+    }
+
+    static func missing(_ name: String) -> StorageError {
+        StorageError(.notFound, "there is no consumer '\(name)'; it was deleted, renamed or never created")
+    }
+
+    static func gone(_ name: String, _ from: UInt64, _ first: UInt64) -> String {
+        "retention dropped events from position \(from) to \(first) that the consumer '\(name)' has not seen; "
+            + "move it with seek, or let it skip them (skipsMissingEvents)"
+    }
+
+    // MARK: Cores
+
+    /// The consumer as it is open in this process, opened if it is not yet.
+    func core(
+        _ name: String, settings: ConsumerSettings, number: UInt64, ledger: Ledger
+    ) throws(EventLogError) -> ConsumerCore {
+        try EventLogError.translating { () throws(StorageError) in try self.begin() }
+        let core = try self.state.withLock { state throws(EventLogError) -> ConsumerCore in
+            if let known = state.cores[number] {
+                let ordering = known.ordering
+                guard ordering.kind == settings.ordering.kind, ordering.name == settings.ordering.name else {
+                    throw EventLogError(
+                        .invalidArgument,
+                        "the consumer '\(name)' is open in this process with the ordering \(ordering)")
+                }
+                return known
+            }
+            let core = ConsumerCore(
+                hub: self, name: name, number: number, settings: settings,
+                snapshot: LedgerSnapshot(ledger, session: self.session, .now))
+            state.cores[number] = core
+            core.start()
+            return core
+        }
+        self.signal.wake()
+        return core
+    }
+
+    /// Wakes a core at a time, or earlier.
+    func wake(_ core: ConsumerCore, at deadline: UInt64) {
+        let isEarlier = self.state.withLock { state in
+            let earliest = state.deadlines.values.min() ?? .max
+            state.deadlines[core.number] = min(state.deadlines[core.number] ?? .max, deadline)
+            return deadline < earliest
+        }
+        if isEarlier { self.signal.wake() }
+    }
+
+    /// Lets the consumer's core in this process look at its ledger.
+    func lookAgain(_ number: UInt64) {
+        self.state.withLock { $0.cores[number] }?.lookAgain()
+    }
+
+    /// Takes the last member of a consumer out of this process.
+    func remove(_ core: ConsumerCore) {
+        self.state.withLock { state in
+            if state.cores[core.number] === core { state.cores[core.number] = nil }
+            state.deadlines[core.number] = nil
+        }
+    }
+
+    /// The cores that are open.
+    var cores: [ConsumerCore] { self.state.withLock { Array($0.cores.values) } }
+
+    // MARK: The thread
+
+    private func work() {
+        var nextPoll = BootClock.now
+        var nextRound = nextPoll
+        while !self.state.withLock({ $0.isClosed }) {
+            let now = BootClock.now
+            if now >= nextPoll {
+                self.poll()
+                if now >= nextRound {
+                    self.lookForDeaths()
+                    nextRound = now + 250_000_000
+                }
+                nextPoll =
+                    now + (self.state.withLock { $0.cores.isEmpty } ? 1_000_000_000 : self.pollInterval)
+            }
+            let (due, next) = self.state.withLock { state in
+                var due: [ConsumerCore] = []
+                var next = UInt64.max
+                for (number, deadline) in state.deadlines {
+                    if deadline <= now {
+                        if let core = state.cores[number] { due.append(core) }
+                        state.deadlines[number] = nil
+                    } else {
+                        next = min(next, deadline)
+                    }
+                }
+                return (due, next)
+            }
+            for core in due { core.signal() }
+            let schedulesDue = self.fireIfDue(now)
+            let until = min(next, nextPoll, schedulesDue ?? .max)
+            let left = Duration.nanoseconds(Int64(clamping: until - min(until, now)))
+            self.signal.wait(timeout: left)
+        }
+    }
+
+    /// Lets the thread look at scheduled events.
+    func lookAtSchedules() {
+        self.state.withLock { $0.schedulesDue = 0 }
+        self.signal.wake()
+    }
+
+    /// Appends scheduled events that are due, on another thread; answers when to look again.
+    private func fireIfDue(_ now: UInt64) -> UInt64? {
+        let (mustFire, next) = self.state.withLock { state in
+            guard let due = state.schedulesDue, !state.isFiring else { return (false, UInt64?.none) }
+            guard due <= now else { return (false, due) }
+            (state.isFiring, state.schedulesDue) = (true, nil)
+            return (true, nil)
+        }
+        guard mustFire else { return next }
+        let isAccepted = self.engine.pool.submit { [self] in
+            let next = self.fireSchedules()
+            self.state.withLock { state in
+                state.isFiring = false
+                if let next { state.schedulesDue = min(state.schedulesDue ?? .max, next) }
+            }
+            self.signal.wake()
+        }
+        if !isAccepted { self.state.withLock { $0.isFiring = false } }
+        return nil
+    }
+
+    /// Notices what other processes did.
+    private func poll() {
+        guard let newest = try? self.engine.newestTransaction() else { return }
+        let (isNew, cores) = self.state.withLock { state in
+            defer { state.seenTransaction = newest }
+            return (state.seenTransaction != newest, Array(state.cores.values))
+        }
+        guard isNew else { return }
+        let control =
+            (try? self.engine.readRecords { (reader) throws(StorageError) in
+                try ControlCounter.value(in: reader)
+            }) ?? 0
+        let hasChanged = self.state.withLock { state in
+            defer { state.seenControl = control }
+            if state.seenControl != control { state.schedulesDue = 0 }
+            return state.seenControl != control
+        }
+        for core in cores where hasChanged || core.sharesWithOthers { core.lookIfChanged() }
+    }
+
+    /// Notices processes that died.
+    private func lookForDeaths() {
+        for core in self.cores where core.sharesWithOthers { core.lookForDeaths() }
+    }
+
+    // MARK: The end
+
+    /// Commits what was settled, gives the rest back, and ends all consumers. Blocks.
+    func close() {
+        let (cores, thread, watcher, presence) = self.state.withLock { state in
+            state.isClosed = true
+            defer {
+                (state.cores, state.deadlines) = ([:], [:])
+                (state.thread, state.watcher, state.presence) = (nil, nil, nil)
+            }
+            return (Array(state.cores.values), state.thread, state.watcher, state.presence)
+        }
+        for core in cores { core.shutDown() }
+        watcher?.cancel()
+        self.signal.wake()
+        thread?.join()
+        presence?.withdraw(self.session)
+    }
+}
+
+extension Moment {
+    /// The present one.
+    static var now: Moment {
+        Moment(monotonic: BootClock.now, boot: BootClock.boot, wall: currentNanoseconds())
+    }
+}
+
+/// Counts what members in other processes must notice.
+enum ControlCounter {
+    static func value<Source: RecordSource & ~Copyable>(
+        in source: borrowing Source
+    ) throws(StorageError) -> UInt64 {
+        guard let record = try source.record(.consumers, key: ConsumerKeys.control) else { return 0 }
+        var reader = RecordReader(record, what: "the counter of consumers' changes")
+        return try reader.fixed()
+    }
+
+    static func raise(in transaction: borrowing HeadTransaction) throws(StorageError) {
+        var writer = RecordWriter()
+        writer.fixed(try self.value(in: transaction) + 1)
+        try transaction.setRecord(.consumers, key: ConsumerKeys.control, value: writer.bytes)
+    }
+}

@@ -1,0 +1,186 @@
+public import Tidelog
+
+/// A bus that remembers what was published, for tests; it hands everything on to another bus.
+///
+/// ```swift
+/// let bus = RecordingBus()
+/// try await Shop(bus: bus).order("hay")
+/// #expect(bus.hasEvent(ofType: "order.placed"))
+/// let paid = try await bus.waitForEvent(ofType: "order.paid", timeout: .seconds(5))
+/// ```
+public final class RecordingBus: EventBus {
+    private struct Waiter {
+        var number: Int
+        var condition: @Sendable (Event) -> Bool
+        var reply: CheckedContinuation<Event?, Never>
+    }
+
+    private struct State {
+        var events: [Event] = []
+        var waiters: [Waiter] = []
+        var nextNumber = 0
+    }
+
+    private let inner: any EventBus
+    private let state = Recorded(State())
+
+    /// A bus that records, and has another one deliver. Default: an ``InMemoryBus`` of its own.
+    public init(forwardingTo inner: any EventBus = InMemoryBus()) {
+        self.inner = inner
+    }
+
+    // MARK: What was recorded
+
+    /// What was published, in order; what the inner bus refused is not among it.
+    public var events: [Event] { self.state.withLock { $0.events } }
+
+    /// What was published with a type that matches, in order.
+    public func events(ofType pattern: TypePattern) -> [Event] {
+        self.events.filter { pattern.matches($0.type) }
+    }
+
+    /// Whether an event with a type that matches was published.
+    public func hasEvent(ofType pattern: TypePattern) -> Bool {
+        self.hasEvent { pattern.matches($0.type) }
+    }
+
+    /// Whether an event was published that is as `condition` has it.
+    public func hasEvent(where condition: (Event) -> Bool) -> Bool {
+        self.state.withLock { $0.events.contains(where: condition) }
+    }
+
+    /// Forgets what was published.
+    public func clear() { self.state.withLock { $0.events = [] } }
+
+    /// The first event with a type that matches: one that was published, or else the next one.
+    ///
+    /// - Throws: ``EventLogError`` with code `notFound` if there is none within the time, `cancelled` if the
+    ///   task is cancelled.
+    public func waitForEvent(
+        ofType pattern: TypePattern, timeout: Duration = .seconds(10)
+    ) async throws(EventLogError) -> Event {
+        try await self.waitForEvent("of a type that matches \(pattern)", timeout) { pattern.matches($0.type) }
+    }
+
+    /// The first event that is as `condition` has it: one that was published, or else the next one.
+    ///
+    /// - Throws: ``EventLogError`` with code `notFound` if there is none within the time, `cancelled` if the
+    ///   task is cancelled.
+    public func waitForEvent(
+        timeout: Duration = .seconds(10), where condition: @escaping @Sendable (Event) -> Bool
+    ) async throws(EventLogError) -> Event {
+        try await self.waitForEvent("that is as expected", timeout, condition)
+    }
+
+    private func waitForEvent(
+        _ what: String, _ timeout: Duration, _ condition: @escaping @Sendable (Event) -> Bool
+    ) async throws(EventLogError) -> Event {
+        let number = self.state.withLock { state in
+            state.nextNumber += 1
+            return state.nextNumber
+        }
+        let state = self.state
+        let giveUp: @Sendable () -> Void = {
+            let waiter = state.withLock { state -> Waiter? in
+                let index = state.waiters.firstIndex { $0.number == number }
+                return index.map { state.waiters.remove(at: $0) }
+            }
+            waiter?.reply.resume(returning: nil)
+        }
+        let clock = Task {
+            try? await Task.sleep(for: timeout)
+            giveUp()
+        }
+        defer { clock.cancel() }
+        let event = await withTaskCancellationHandler {
+            await withCheckedContinuation { (reply: CheckedContinuation<Event?, Never>) in
+                let (known, mustWait) = state.withLock { state -> (Event?, Bool) in
+                    if let known = state.events.first(where: condition) { return (known, false) }
+                    if Task.isCancelled { return (nil, false) }
+                    state.waiters.append(Waiter(number: number, condition: condition, reply: reply))
+                    return (nil, true)
+                }
+                if !mustWait { reply.resume(returning: known) }
+            }
+        } onCancel: {
+            clock.cancel()  // which gives up at once
+        }
+        if let event { return event }
+        if Task.isCancelled {
+            throw EventLogError(.cancelled, "the task that waited for an event was cancelled")
+        }
+        let seen = self.events.map(\.type)
+        throw EventLogError(
+            .notFound, "no event \(what) was published within \(timeout); there were \(seen.count): \(seen)")
+    }
+
+    private func record(_ events: [Event]) {
+        let ready = self.state.withLock { state in
+            state.events.append(contentsOf: events)
+            var ready: [(CheckedContinuation<Event?, Never>, Event)] = []
+            state.waiters.removeAll { waiter in
+                guard let event = events.first(where: waiter.condition) else { return false }
+                ready.append((waiter.reply, event))
+                return true
+            }
+            return ready
+        }
+        for (reply, event) in ready { reply.resume(returning: event) }
+    }
+
+    // MARK: The bus
+
+    /// Publishes on the inner bus, and records the event if that accepted it.
+    public func publish(_ event: Event) async throws(EventLogError) {
+        try await self.inner.publish(event)
+        self.record([event])
+    }
+
+    /// Publishes on the inner bus, and records the events if that accepted them.
+    public func publish(_ events: [Event]) async throws(EventLogError) {
+        try await self.inner.publish(events)
+        self.record(events)
+    }
+
+    /// Subscribes on the inner bus.
+    @discardableResult
+    public func subscribe(
+        _ pattern: TypePattern, _ handler: @escaping @Sendable (Event) throws -> Void
+    ) async throws(EventLogError) -> BusSubscription {
+        try await self.inner.subscribe(pattern, handler)
+    }
+
+    /// Subscribes on the inner bus.
+    @discardableResult
+    public func subscribe(
+        _ pattern: TypePattern, buffer: BusBuffer,
+        handler: @escaping @Sendable (Event) async throws -> Void
+    ) async throws(EventLogError) -> BusSubscription {
+        try await self.inner.subscribe(pattern, buffer: buffer, handler: handler)
+    }
+
+    /// Subscribes on the inner bus.
+    public func events(
+        _ pattern: TypePattern, buffer: BusBuffer
+    ) async throws(EventLogError) -> EventStream {
+        try await self.inner.events(pattern, buffer: buffer)
+    }
+
+    /// Closes the inner bus; what was recorded stays.
+    public func close() async { await self.inner.close() }
+
+    /// How the inner bus fares.
+    public var health: BusHealth { get async { await self.inner.health } }
+
+    /// The failures of the inner bus's handlers.
+    public var failures: AsyncStream<BusFailure> { self.inner.failures }
+
+    /// The topics of the inner bus.
+    public var topics: [TypePattern] { self.inner.topics }
+
+    /// The subscriptions of the inner bus.
+    public var subscriberCount: Int { self.inner.subscriberCount }
+
+    /// The subscriptions of the inner bus that get events of this type.
+    public func subscriberCount(of type: String) -> Int { self.inner.subscriberCount(of: type) }
+}

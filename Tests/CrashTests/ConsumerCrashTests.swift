@@ -1,0 +1,147 @@
+import Foundation
+import SystemPackage
+import Testing
+import Tidelog
+import TidelogTesting
+import torture
+
+@Suite("Consumers whose processes die", .serialized)
+struct ConsumerCrashTests {
+    private static var configuration: EventLogConfiguration {
+        var configuration = EventLogConfiguration()
+        configuration.segmentSizeBytes = 1 << 20
+        return configuration
+    }
+
+    /// The lines of one kind that a child wrote, as the numbers behind the word.
+    private static func numbers(_ word: String, in outputs: [String]) -> [UInt64] {
+        outputs.flatMap { path -> [UInt64] in
+            let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+            return text.split(separator: "\n").compactMap { line in
+                let parts = line.split(separator: " ")
+                return parts.count > 1 && parts[0] == word ? UInt64(parts[1]) : nil
+            }
+        }
+    }
+
+    @Test(
+        "through 200 kills of members and of the writer every event is delivered, and none after it was finished"
+    )
+    func kills() async throws {
+        let environment = ProcessInfo.processInfo.environment
+        let seed = environment["TIDELOG_KILL_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 0 ... .max)
+        print("consumers under kills: TIDELOG_KILL_SEED=\(seed)")
+        var generator = SeededGenerator(seed: seed)
+        let directory = try TemporaryDirectory()
+        defer { directory.remove() }
+        let path = directory.path.appending("log.tidelog").string
+        var outputs: [String] = []
+        func start(_ role: String) throws -> Child {
+            outputs.append(directory.path.string + "/\(role)-\(outputs.count)")
+            return try Child([role, path], output: outputs[outputs.count - 1])
+        }
+        let log = try await EventLog.open(at: FilePath(path), configuration: Self.configuration)
+        try await log.consumers.create("c", settings: Self.settings)
+        var children = [try start("feed"), try start("consume"), try start("consume")]
+        var lastOffset: UInt64 = 0
+        for _ in 0..<200 {
+            try await Task.sleep(for: .microseconds(Int.random(in: 5_000...80_000, using: &generator)))
+            let offset = try #require(try await log.consumers.status(of: "c")).offset.rawValue
+            #expect(offset >= lastOffset, "seed \(seed): the offset went back")
+            lastOffset = offset
+            let victim = Int.random(in: 0..<3, using: &generator)
+            children[victim].kill()
+            children[victim] = try start(victim == 0 ? "feed" : "consume")
+        }
+        for child in children { child.kill() }
+
+        let total = try await log.statistics().nextPosition.rawValue
+        var delivered = Set(Self.numbers("GOT", in: outputs))
+        let finished = Self.numbers("ACK", in: outputs)
+        let consumer = try await log.consumer("c", settings: Self.settings)
+        while try await log.consumers.status(of: "c")?.offset.rawValue != total {
+            for delivery in try await consumer.next(max: 100, wait: .milliseconds(100)) {
+                #expect(
+                    !finished.contains(delivery.position.rawValue), "seed \(seed): \(delivery.position) again"
+                )
+                delivered.insert(delivery.position.rawValue)
+                try delivery.acknowledge()
+            }
+            try await consumer.flush()
+        }
+        await log.close()
+        #expect(Set(finished).count == finished.count, "seed \(seed): finished twice")
+        let missing = Set(0..<total).subtracting(delivered)
+        #expect(missing.isEmpty, "seed \(seed): never delivered: \(missing.sorted().prefix(5))")
+        #expect(total > 500, "the children did work")
+    }
+
+    private static var settings: ConsumerSettings {
+        var settings = ConsumerSettings()
+        settings.filter = .types("in")
+        settings.leaseDuration = .seconds(1)
+        settings.retry = .immediate(maximumDeliveries: nil)
+        return settings
+    }
+
+    @Test("a stopped member's work goes to another, and when it wakes it cannot finish any of it")
+    func stopped() async throws {
+        let directory = try TemporaryDirectory()
+        defer { directory.remove() }
+        let path = directory.path.appending("log.tidelog")
+        let log = try await EventLog.open(at: path, configuration: Self.configuration)
+        try await log.append((0..<10).map { _ in Event(type: "in", stream: "s") })
+        let output = directory.path.string + "/stopped"
+        let child = try Child(["consume", path.string, "--hold"], output: output)
+        _ = try child.waitForLine("HOLDS")
+        child.signal(SIGSTOP)
+        let consumer = try await log.consumer("c", settings: Self.settings)
+        var taken: Set<UInt64> = []
+        while taken.count < 10 {
+            for delivery in try await consumer.next(max: 10, wait: .seconds(60)) {
+                try await delivery.acknowledgeDurably()
+                taken.insert(delivery.position.rawValue)
+            }
+        }
+        child.signal(SIGCONT)
+        while Self.numbers("LOST", in: [output]).count < 10 { try await Task.sleep(for: .milliseconds(10)) }
+        child.kill()
+        #expect(Self.numbers("ACK", in: [output]).isEmpty)
+        #expect(try await log.consumers.status(of: "c")?.offset == 10)
+        await log.close()
+    }
+
+    @Test("a transform killed at any moment appends one output for each input, never one more or less")
+    func exactlyOnce() async throws {
+        let environment = ProcessInfo.processInfo.environment
+        let seed = environment["TIDELOG_KILL_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 0 ... .max)
+        print("transforms under kills: TIDELOG_KILL_SEED=\(seed)")
+        var generator = SeededGenerator(seed: seed)
+        let directory = try TemporaryDirectory()
+        defer { directory.remove() }
+        let path = directory.path.appending("log.tidelog")
+        var feeder: Child? = try Child(["feed", path.string], output: directory.path.string + "/feed")
+        for round in 0..<60 {
+            let child = try Child(["transform", path.string], output: directory.path.string + "/t-\(round)")
+            _ = try child.waitForLine("READY")
+            try await Task.sleep(for: .microseconds(Int.random(in: 0...60_000, using: &generator)))
+            child.kill()
+        }
+        feeder?.kill()
+        feeder = nil
+        let last = try Child(["transform", path.string], output: directory.path.string + "/last")
+        let log = try await EventLog.open(at: path, configuration: Self.configuration)
+        let inputs = try await log.count(.types("in"))
+        while try await log.consumers.status(of: "c")?.acknowledged != inputs {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        last.kill()
+        var causes: [EventID: Int] = [:]
+        for try await stored in log.read(.types("out")) {
+            if let cause = stored.event.causationID { causes[cause, default: 0] += 1 }
+        }
+        #expect(causes.count == inputs, "seed \(seed)")
+        #expect(causes.values.allSatisfy { $0 == 1 }, "seed \(seed)")
+        await log.close()
+    }
+}

@@ -1,0 +1,130 @@
+import InMemoryTracing
+import Logging
+import MetricsTestKit
+import Testing
+import TidelogStorage
+import TidelogTesting
+import Tracing
+
+@testable import Tidelog
+
+@Suite("What a bus tells of its work")
+struct BusTelemetryTests {
+    struct Oops: Error {}
+
+    @Test("metrics count what was published, delivered, failed and dropped, and time the handlers")
+    func metrics() async throws {
+        let metrics = TestMetrics()
+        var telemetry = BusTelemetry()
+        telemetry.name = "farm"
+        telemetry.metrics = metrics
+        telemetry.metricsInterval = .seconds(3600)
+        let bus = try InMemoryBus(dispatch: .synchronous, telemetry: telemetry)
+        try bus.subscribe("a") { _ in }
+        try bus.subscribe("a") { _ in throw Oops() }
+        for _ in 0..<10 { try await bus.publish(Event(type: "a")) }
+        await bus.close()
+        let dimensions = [("bus", "farm")]
+        func total(_ label: String) throws -> Int64 {
+            try metrics.expectCounter(label, dimensions).values.reduce(0, +)
+        }
+        #expect(try total(TelemetryNames.published) == 10)
+        #expect(try total(TelemetryNames.delivered) == 20)
+        #expect(try total(TelemetryNames.failed) == 10)
+        let timer = try metrics.expectTimer(TelemetryNames.handlerDuration, dimensions)
+        #expect(timer.values.count == 20)
+    }
+
+    @Test(
+        "a handler's span is a child of the publisher's, through the event's metadata",
+        arguments: [false, true])
+    func tracing(isOnLog: Bool) async throws {
+        let tracer = InMemoryTracer()
+        var telemetry = BusTelemetry()
+        telemetry.name = "farm"
+        telemetry.tracer = tracer
+        let settings = telemetry
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            let bus: any EventBus =
+                isOnLog
+                ? LogBus(log, telemetry: settings)
+                : try InMemoryBus(dispatch: .asynchronous(), telemetry: settings)
+            let seen = Seen<Event>()
+            try await bus.subscribe("order.placed") { seen.add($0) }
+            try await bus.publish(Event(type: "order.placed", json: "{}").withCorrelation("c-1"))
+            await bus.close()
+            await log.close()
+            #expect(seen.values.first?.metadata.isEmpty == false)  // the tracer's headers
+        }
+        let spans = tracer.finishedSpans
+        let publish = try #require(spans.first { $0.operationName == "publish order.placed" })
+        let process = try #require(spans.first { $0.operationName == "process order.placed" })
+        #expect(process.traceID == publish.traceID)
+        #expect(process.parentSpanID == publish.spanID)
+        #expect(publish.kind == .producer && process.kind == .consumer)
+        #expect(publish.attributes.get("messaging.destination.name") == .string("order.placed"))
+        #expect(publish.attributes.get("messaging.system") == .string("tidelog"))
+        #expect(process.attributes.get("messaging.message.conversation_id") == .string("c-1"))
+    }
+
+    @Test("failures are logged with what tells the event, and not each one of many")
+    func logging() async throws {
+        let lines = Seen<Logger.Metadata>()
+        var telemetry = BusTelemetry()
+        telemetry.logger = Logger(label: "test") { _ in Lines(lines) }
+        let bus = try InMemoryBus(dispatch: .synchronous, telemetry: telemetry)
+        try bus.subscribe("a") { _ in throw Oops() }
+        for number in 0..<100 { try await bus.publish(Event(id: EventID("e-\(number)"), type: "a")) }
+        await bus.close()
+        #expect(lines.count == 7)  // 1, 2, 4, 8, 16, 32, 64
+        #expect(lines.values.first?["tidelog.event.id"] == "e-0")
+        #expect(lines.values.last?["tidelog.failures"]?.description == "64")
+    }
+
+    struct Lines: LogHandler {
+        let lines: Seen<Logger.Metadata>
+        var metadata: Logger.Metadata = [:]
+        var logLevel: Logger.Level = .trace
+        init(_ lines: Seen<Logger.Metadata>) { self.lines = lines }
+        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+            get { self.metadata[key] }
+            set { self.metadata[key] = newValue }
+        }
+        func log(event: LogEvent) { self.lines.add(event.metadata ?? [:]) }
+    }
+
+    @Test("an event that must be published and cannot be ends the process, and says why")
+    func publishOrFail() async {
+        let bus = InMemoryBus()
+        await bus.publishOrFail(Event(type: "audit"))
+        #expect(bus.health.published == 1)
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            let bus = InMemoryBus()
+            await bus.close()
+            await bus.publishOrFail(Event(type: "audit.entry"))
+        }
+        let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+        #expect(text.contains("audit.entry") && text.contains("closed"))
+    }
+
+    @Test("the standard types are types of events, each once, and apps add theirs")
+    func types() throws {
+        #expect(EventType.standard.count == 18 && Set(EventType.standard).count == 18)
+        for type in EventType.standard {
+            let event = Event(type)
+            try event.validate()
+            #expect(try TypePattern(type).matches(event.type) && event.isOf(type))
+        }
+        let own: EventType = "order.placed"
+        #expect(Event(own).type == "order.placed")
+        #expect(EventType.emissionsFactorUpdated.rawValue == "emissions.factor.updated")
+    }
+
+    @Test("a pattern that is empty, malformed or over-long is a typed error")
+    func malformedPatterns() {
+        for text in ["", "a..b", ".a", "a.", ">.a", "a*", "a.>b", String(repeating: "a", count: 256)] {
+            #expect(throws: EventLogError.self) { try TypePattern(text) }
+        }
+    }
+}

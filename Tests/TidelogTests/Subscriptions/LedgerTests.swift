@@ -1,0 +1,188 @@
+import Foundation
+import Testing
+import TidelogTesting
+
+@testable import Tidelog
+
+@Suite("The ledger of a consumer")
+struct LedgerTests {
+    static let moment = Moment(monotonic: 1000, boot: 7, wall: 1_700_000_000_000_000_000)
+
+    private func ledger(_ change: (inout ConsumerSettings) -> Void = { _ in }) -> Ledger {
+        var settings = ConsumerSettings()
+        settings.retry = .fixed(.seconds(1), maximumDeliveries: 3)
+        change(&settings)
+        var ledger = Ledger(number: 1, settings: settings, frontier: 0)
+        ledger.boot = 7
+        return ledger
+    }
+
+    private func proposal(_ positions: Range<UInt64>, keys: [UInt32] = [], epoch: UInt64 = 0) -> Proposal {
+        Proposal(
+            epoch: epoch, from: positions.lowerBound, to: positions.upperBound, positions: Array(positions),
+            keys: keys)
+    }
+
+    private func granted(
+        _ ledger: inout Ledger, to session: UInt64, capacity: Int, _ proposal: Proposal?, _ moment: Moment
+    ) throws -> Grant {
+        let grant = ledger.grant(to: session, capacity: capacity, proposal, moment)
+        return try #require(grant)
+    }
+
+    @Test(
+        "random sessions that finish, fail, die, stall and leave lose, skip, repeat and reorder nothing",
+        arguments: 0..<40)
+    func randomSessions(round: Int) throws {
+        let base = ProcessInfo.processInfo.environment["TIDELOG_LEDGER_SEED"].flatMap { UInt64($0) }
+        let seed = base ?? UInt64.random(in: 0 ... .max)
+        var model = LedgerModel(seed: seed &+ UInt64(round))
+        for _ in 0..<300 where model.problems.isEmpty { try model.step() }
+        if model.problems.isEmpty { model.drain() }
+        #expect(
+            model.problems.isEmpty, "TIDELOG_LEDGER_SEED=\(seed), round \(round): \(model.problems.prefix(3))"
+        )
+    }
+
+    @Test("an event that kills its process each time is parked after its tries, and its neighbours are not")
+    func poison() throws {
+        var ledger = self.ledger()
+        var moment = Self.moment
+        var handled: Set<UInt64> = []
+        for session in UInt64(1)...20 {
+            while let grant = ledger.grant(to: session, capacity: 10, self.proposal(0..<10), moment) {
+                let bad = grant.positions.firstIndex(of: 4)
+                // Handlers go through the grant in order; position 4 ends the process.
+                let done = bad ?? grant.positions.count
+                if done > 0 {
+                    handled.formUnion(grant.positions[..<done])
+                    var report = SessionReport()
+                    report.finished = [(grant.number, 0..<done)]
+                    _ = ledger.note(report, from: session, moment)
+                }
+                if bad != nil { break }
+            }
+            moment.monotonic += 2_000_000_000
+            _ = ledger.reclaim(moment) { $0 != session }
+        }
+        #expect(ledger.deadLetters == 1)
+        #expect(ledger.checkpoint == 10)
+        #expect(handled == Set((0..<10).filter { $0 != 4 }))
+    }
+
+    @Test("a session that lost its lease cannot finish, fail or give back anything")
+    func fencing() throws {
+        var ledger = self.ledger()
+        let first = try self.granted(&ledger, to: 1, capacity: 2, self.proposal(0..<2), Self.moment)
+        var later = Self.moment
+        later.monotonic += 40_000_000_000
+        let losers = ledger.reclaim(later) { _ in true }
+        #expect(losers == [1])
+        let second = try self.granted(&ledger, to: 2, capacity: 2, nil, later)
+        #expect(second.positions == [0, 1])
+        var report = SessionReport()
+        report.finished = [(first.number, 0..<1)]
+        report.failed = [.init(grant: first.number, index: 1, error: "late")]
+        report.released = [(second.number, 0..<1)]
+        report.renewed = [second.number]
+        let verdict = ledger.note(report, from: 1, later)
+        #expect(verdict.stale.count == 3)
+        #expect(ledger.inFlight == 2)
+        #expect(ledger.grants.map(\.deadline) == [second.deadline])
+    }
+
+    @Test("the wall clock, an hour back or forth, changes no lease and no retry within a boot")
+    func wallClock() throws {
+        for jump in [Int64(-3_600), 3_600].map({ $0 * 1_000_000_000 }) {
+            var ledger = self.ledger()
+            var moment = Self.moment
+            let grant = try self.granted(&ledger, to: 1, capacity: 2, self.proposal(0..<2), moment)
+            var report = SessionReport()
+            report.failed = [.init(grant: grant.number, index: 0, error: "no", delay: 1_000_000)]
+            _ = ledger.note(report, from: 1, moment)
+            moment.wall += jump
+            let losers = ledger.reclaim(moment) { _ in true }
+            #expect(losers.isEmpty)
+            let early = ledger.grant(to: 2, capacity: 2, nil, moment)
+            #expect(early == nil, "not due yet")
+            moment.monotonic += 1_000_000
+            let due = ledger.grant(to: 2, capacity: 2, nil, moment)
+            #expect(due?.positions == [0])
+        }
+    }
+
+    @Test(
+        "after a restart of the machine a retry waits for what was left, and never longer than was asked for")
+    func restart() throws {
+        for (jump, left) in [(Int64(400_000), UInt64(600_000)), (5_000_000, 0), (-9_000_000, 1_000_000)] {
+            var ledger = self.ledger()
+            let grant = try self.granted(&ledger, to: 1, capacity: 1, self.proposal(0..<1), Self.moment)
+            var report = SessionReport()
+            report.failed = [.init(grant: grant.number, index: 0, error: "no", delay: 1_000_000)]
+            _ = ledger.note(report, from: 1, Self.moment)
+            let after = Moment(monotonic: 50, boot: 8, wall: Self.moment.wall + jump)
+            _ = ledger.reclaim(after) { _ in true }
+            #expect(ledger.waiting.map(\.due) == [50 + left])
+        }
+    }
+
+    @Test("an event behind a failed one of its key waits for it, and other keys go on")
+    func keyOrder() throws {
+        var ledger = self.ledger()
+        var moment = Self.moment
+        let grant = try self.granted(
+            &ledger, to: 1, capacity: 1, self.proposal(0..<4, keys: [5, 5, 6, 5]), moment)
+        #expect(grant.positions == [0])
+        var report = SessionReport()
+        report.failed = [.init(grant: grant.number, index: 0, error: "no")]
+        _ = ledger.note(report, from: 1, moment)
+        let other = try self.granted(
+            &ledger, to: 2, capacity: 9, self.proposal(1..<4, keys: [5, 6, 5]), moment)
+        #expect(other.positions == [2])
+        moment.monotonic += 1_000_000_000
+        let again = try self.granted(&ledger, to: 1, capacity: 9, nil, moment)
+        #expect(again.positions == [0, 1, 3])
+        #expect(again.counts == [2, 1, 1])
+    }
+
+    @Test("a full store of dead letters loses nothing: the event is tried on")
+    func deadLettersFull() throws {
+        var ledger = self.ledger { $0.maximumDeadLetters = 1 }
+        let grant = try self.granted(&ledger, to: 1, capacity: 2, self.proposal(0..<2), Self.moment)
+        var report = SessionReport()
+        report.failed = [0, 1].map {
+            .init(grant: grant.number, index: $0, error: "bad", delay: nil, isFinal: true)
+        }
+        let verdict = ledger.note(report, from: 1, Self.moment)
+        #expect(verdict.unburied.map(\.index) == [1])
+        #expect(ledger.deadLetters == 1)
+        #expect(ledger.waiting.map(\.position) == [1])
+    }
+
+    @Test("a proposal from before a seek is refused")
+    func epochs() throws {
+        var ledger = self.ledger()
+        ledger.seek(to: 3)
+        let early = ledger.grant(to: 1, capacity: 9, self.proposal(0..<9), Self.moment)
+        #expect(early == nil)
+        #expect(ledger.frontier == 3)
+        let grant = ledger.grant(to: 1, capacity: 9, self.proposal(3..<9, epoch: 1), Self.moment)
+        #expect(grant?.positions == Array(3..<9))
+    }
+
+    @Test("ranges of finished events join, and gaps are what is left")
+    func finishedSets() {
+        var generator = SystemRandomNumberGenerator()
+        var set = FinishedSet()
+        var plain: Set<Int> = []
+        for index in (0..<200).shuffled(using: &generator) where index % 7 != 3 {
+            #expect(set.isDisjoint(from: index..<index + 1))
+            set.insert(index..<index + 1)
+            plain.insert(index)
+            #expect(set.count == plain.count)
+            #expect(set.contains(index))
+        }
+        #expect(set.gaps(below: 200).flatMap { Array($0) } == (0..<200).filter { $0 % 7 == 3 })
+        #expect(set.firstGap == 3)
+    }
+}

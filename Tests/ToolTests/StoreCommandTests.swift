@@ -1,0 +1,114 @@
+import Foundation
+import Testing
+import Tidelog
+
+@Suite("The commands of the store")
+struct StoreCommandTests {
+    private static func opened(_ log: String, _ body: (EventLog) async throws -> Void) async throws {
+        let opened = try await EventLog.open(at: .init(log))
+        try await body(opened)
+        await opened.close()
+    }
+
+    @Test("state merges the payloads of a stream, now and as of a position or a time")
+    func state() throws {
+        try TemporaryFolder.withLog { folder, log in
+            for (time, json) in [
+                ("2024-01-01T00:00:00Z", #"{"name":"Ada","address":{"city":"Rome","zip":1}}"#),
+                ("2024-06-01T00:00:00Z", #"{"address":{"zip":2},"tags":["a"]}"#),
+                ("2025-01-01T00:00:00Z", #"{"name":null}"#), ("2025-06-01T00:00:00Z", "[1]"),
+            ] {
+                try Tool.succeed(
+                    "append", log, "--type", "user.changed", "--stream", "u", "--data", json, "--time", time)
+            }
+            let now = try jsonObject(try Tool.succeed("state", log, "u", "--json").output)
+            #expect(now["events"] as? Int == 4 && now["passed_over"] as? Int == 1)
+            #expect(now["revision"] as? Int == 3)
+            #expect((now["state"] as? [String: Any])?["name"] == nil)
+            #expect(((now["state"] as? [String: Any])?["address"] as? [String: Any])?["zip"] as? Int == 2)
+            let first = try jsonObject(try Tool.succeed("state", log, "u", "--as-of", "0", "--json").output)
+            #expect((first["state"] as? [String: Any])?["name"] as? String == "Ada")
+            let summer = try Tool.succeed("state", log, "u", "--as-of", "2024-07-01").output
+            #expect(
+                summer.contains(#"{"name":"Ada","address":{"city":"Rome","zip":2},"tags":["a"]}"#),
+                "\(summer)")
+            try Tool.fail(1, "state", log, "u", "--as-of", "2023-01-01")
+            try Tool.fail(1, "state", log, "none")
+            try Tool.fail(2, "state", log, "u", "--as-of", "yesterday")
+        }
+    }
+
+    @Test("projections lists them and their entries, tells what one stopped at, and deletes")
+    func projections() async throws {
+        try await TemporaryFolder.withLogAsync { folder, log in
+            try await Self.opened(log) { log in
+                struct Refused: Error {}
+                try await log.append((0..<4).map { Event(id: .init("e\($0)"), type: "t.\($0)") })
+                try await log.catchUp(
+                    Projection("sums", of: .all) { stored, state in
+                        try state.add(3, to: "sum/\(stored.type)")
+                        try state.set("json", .json(Array(#"{"a":1}"#.utf8)))
+                    })
+                _ = try? await log.catchUp(
+                    Projection("broken", of: .all) { stored, state in
+                        if stored.type == "t.2" { throw Refused() }
+                        try state.add(1, to: "n")
+                    })
+            }
+            let all = try Tool.succeed("projections", log, "--json").lines.map { try jsonObject(String($0)) }
+            #expect(all.map { $0["projection"] as? String } == ["broken", "sums"])
+            #expect(all.map { $0["lag"] as? Int } == [2, 0])
+            #expect((all[0]["failure"] as? [String: Any])?["id"] as? String == "e2")
+            #expect(try Tool.succeed("projections", log).output.contains("stopped at 2"))
+            #expect(
+                try Tool.succeed("projections", log, "sums", "--prefix", "sum/", "--limit", "2").lines
+                    == ["sum/t.0  3", "sum/t.1  3"])
+            let value = try jsonObject(
+                try Tool.succeed("projections", log, "sums", "--key", "json", "--json").output)
+            #expect((value["value"] as? [String: Any])?["a"] as? Int == 1)
+            try Tool.fail(1, "projections", log, "sums", "--key", "none")
+            try Tool.fail(1, "projections", log, "none")
+            try Tool.fail(2, "projections", log, "--key", "k")
+            try Tool.succeed("projections", log, "broken", "--delete")
+            #expect(try Tool.succeed("projections", log, "--json").lines.count == 1)
+        }
+    }
+
+    @Test(
+        "schema registers, lists and checks; what does not fit, or does not go together, ends with status 1")
+    func schema() throws {
+        try TemporaryFolder.withLog { folder, log in
+            try Tool.succeed("append", log, "--type", "order.placed", "--data", #"{"total":"free"}"#)
+            let file = try folder.write(
+                #"{"required":["total"],"properties":{"total":{"type":"integer"}}}"#, to: "s")
+            try Tool.succeed("schema", log, "order.placed", "--register", file)
+            let listed = try jsonObject(try Tool.succeed("schema", log, "--json").output)
+            #expect(listed["type"] as? String == "order.placed" && listed["mode"] as? String == "enforce")
+            try Tool.fail(1, "append", log, "--type", "order.placed", "--data", #"{"total":"free"}"#)
+            try Tool.succeed("append", log, "--type", "order.placed", "--data", #"{"total":1}"#)
+            let problem = try Tool.fail(1, "schema", log, "order.placed", "--check").error
+            #expect(problem.contains("1 of 2") && problem.contains("/total"), "\(problem)")
+            try Tool.fail(
+                1, "schema", log, "order.placed", "--register", "-", "--schema-version", "2",
+                input: #"{"required":["other"]}"#)
+            try Tool.fail(3, "schema", log, "order.placed", "--register", "-", input: #"{"pattern":"a"}"#)
+            try Tool.succeed("schema", log, "order.placed", "--mode", "off")
+            try Tool.succeed("append", log, "--type", "order.placed", "--data", "[]")
+            #expect(try Tool.succeed("schema", log).output.contains("off"))
+            try Tool.fail(2, "schema", log, "--check")
+        }
+    }
+}
+
+extension TemporaryFolder {
+    /// A folder with an empty log in it, for a body that awaits.
+    fileprivate static func withLogAsync(_ body: (TemporaryFolder, String) async throws -> Void) async throws
+    {
+        let root = FileManager.default.temporaryDirectory.appending(path: "tidelog-tool-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: root, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: root) }
+        let folder = TemporaryFolder(root: root)
+        try Tool.succeed("init", folder.path("log"))
+        try await body(folder, folder.path("log"))
+    }
+}

@@ -1,0 +1,97 @@
+import Dispatch
+import Foundation
+import SystemPackage
+import Tidelog
+
+/// Members of a durable consumer, to be killed and stopped.
+enum Consuming {
+    /// The settings of every member: short leases, so that a stopped one is missed soon.
+    static var settings: ConsumerSettings {
+        var settings = ConsumerSettings()
+        settings.filter = .types("in")
+        settings.leaseDuration = .seconds(1)
+        settings.prefetch = 64
+        settings.maximumInFlight = 128
+        settings.retry = .immediate(maximumDeliveries: nil)
+        return settings
+    }
+
+    /// Takes events of the consumer and says `GOT position attempt`, and `ACK position` once it is durable that it
+    /// has finished one, or `LOST position` if it had no say in it any more.
+    static func consume(_ options: Options) throws {
+        let path = try options.path()
+        let isIdle = options.has("hold")
+        try self.blocking {
+            let log = try await EventLog.open(at: FilePath(path), configuration: Appender.configuration)
+            let consumer = try await log.consumer("c", settings: Self.settings)
+            acknowledge("READY")
+            while true {
+                let batch = try await consumer.next(max: 16, wait: .seconds(1))
+                for delivery in batch { acknowledge("GOT \(delivery.position) \(delivery.attempt)") }
+                if isIdle, !batch.isEmpty {
+                    acknowledge("HOLDS")
+                    try await Task.sleep(for: .seconds(2))
+                }
+                await withTaskGroup(of: Void.self) { group in
+                    for delivery in batch {
+                        group.addTask {
+                            do {
+                                try await delivery.acknowledgeDurably()
+                                acknowledge("ACK \(delivery.position)")
+                            } catch {
+                                acknowledge("LOST \(delivery.position)")
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Appends one `out` for each `in`, exactly once.
+    static func transform(_ options: Options) throws {
+        let path = try options.path()
+        try self.blocking {
+            let log = try await EventLog.open(at: FilePath(path), configuration: Appender.configuration)
+            let consumer = try await log.consumer("c", settings: Self.settings)
+            acknowledge("READY")
+            try await consumer.runExactlyOnce(batchesOf: 8, concurrency: 2) { deliveries, transaction in
+                for delivery in deliveries {
+                    let input = delivery.event.event
+                    try transaction.append(
+                        Event(type: "out", stream: "out", causationID: input.id))
+                }
+            }
+        }
+    }
+
+    /// Appends numbered `in` events for as long as it lives, and says `IN count` after each batch.
+    static func feed(_ options: Options) throws {
+        let log = try EventLog.openBlocking(
+            at: FilePath(options.path()), configuration: Appender.configuration)
+        acknowledge("READY")
+        var total = 0
+        let limit = Int(options.number("events") ?? .init(Int32.max))
+        while total < limit {
+            let events = (0..<10).map { Event(type: "in", stream: "s-\(($0 + total) % 7)") }
+            try log.appendBlocking(events)
+            total += 10
+            acknowledge("IN \(total)")
+            usleep(3000)
+        }
+        log.closeBlocking()
+    }
+
+    private static func blocking(_ body: @escaping @Sendable () async throws -> Void) throws {
+        let done = DispatchSemaphore(value: 0)
+        Task {
+            do {
+                try await body()
+            } catch {
+                acknowledge("FAILED \(error)")
+            }
+            done.signal()
+        }
+        done.wait()
+    }
+}
