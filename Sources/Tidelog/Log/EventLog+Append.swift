@@ -172,7 +172,7 @@ extension EventLog {
             for index in records.indices { records[index].stream = stream }
         }
         try Event.validate(records, limits: self.configuration.limits)
-        try self.schemas.validate(events.span)
+        try self.schemas.validate(records)
         return records
     }
 

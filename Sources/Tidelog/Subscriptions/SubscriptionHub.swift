@@ -308,12 +308,12 @@ enum ControlCounter {
         in source: borrowing Source
     ) throws(StorageError) -> UInt64 {
         guard let record = try source.record(.consumers, key: ConsumerKeys.control) else { return 0 }
-        var reader = RecordReader(record, what: "the counter of consumers' changes")
+        var reader = FieldReader(record, what: "the counter of consumers' changes")
         return try reader.fixed()
     }
 
     static func raise(in transaction: borrowing HeadTransaction) throws(StorageError) {
-        var writer = RecordWriter()
+        var writer = FieldWriter()
         writer.fixed(try self.value(in: transaction) + 1)
         try transaction.setRecord(.consumers, key: ConsumerKeys.control, value: writer.bytes)
     }

@@ -64,7 +64,7 @@ extension LogEngine {
         } else {
             // The writer encodes them with other callers' events: it must not find fault with one half-way.
             try records.withUnsafeBufferPointer { records throws(StorageError) in
-                guard let start = records.baseAddress else { return }
+                guard let start = records.baseAddress, !records.isEmpty else { return }
                 for index in records.indices { try EncoderState.checkNames(start + index) }
                 hash = start.pointee.id.hash64
                 if records.count > 1 { hashes = records.map(\.id.hash64) }
@@ -79,7 +79,8 @@ extension LogEngine {
         }
         return PreparedEvents(
             records: records, draft: draft, idHash: hash, idHashes: hashes,
-            streamHashes: draft?.summary.streams.map { XXH64.hash($0) } ?? [], bytes: bytes)
+            streamHashes: draft?.summary.streams.map { XXH64.hash($0) } ?? [],
+            bytes: bytes)
     }
 
     /// The bytes that the events count for; refuses an event or a batch that is over the limits.

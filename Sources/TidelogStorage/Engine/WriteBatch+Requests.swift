@@ -51,7 +51,11 @@ extension WriteBatch {
         for (stream, expectation) in conditions.expectations {
             try self.check(expectation, of: stream, transaction)
         }
-        if let check = conditions.check { try check(transaction) }
+        if let check = conditions.check {
+            // A check may ask the index: it must know every event that was accepted ahead of this request.
+            self.index()
+            try check(transaction)
+        }
 
         var outcome = AppendOutcome(
             firstPosition: self.end + UInt64(self.gathered.count), count: events.records.count)

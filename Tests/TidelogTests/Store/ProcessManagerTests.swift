@@ -198,6 +198,25 @@ struct ProcessManagerTests {
         }
     }
 
+    @Test("one that sends an event which is in the log already goes on, and the log has it once")
+    func repeated() async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            let known = Event(id: "known", type: "done", stream: "s", causationID: "k")
+            try await log.append([known, Event(type: "go", correlationID: "a")])
+            let process = ProcessManager("again", state: 0, of: .types("go")) {
+                $0.event.correlationID?.description
+            } handle: { _, state, actions in
+                state += 1
+                actions.send(known)
+            }
+            #expect(try await log.catchUp(process).next == 2)
+            #expect(try await log.process("again").state(of: "a", as: Int.self) == 1)
+            #expect(try await log.count() == 2)
+            await log.close()
+        }
+    }
+
     @Test("two that run the same one at once, and follow the log, do everything once")
     func twice() async throws {
         try await withTemporaryLog { _, open in

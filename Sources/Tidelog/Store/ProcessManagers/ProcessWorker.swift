@@ -7,8 +7,7 @@
 import TidelogStorage
 
 /// A process manager, advanced a batch at a time.
-// SAFETY: one task uses it, and hands it from one call to the next.
-final class ProcessWorker<State: Codable & Sendable>: @unchecked Sendable {
+final class ProcessWorker<State: Codable & Sendable>: Sendable {
     enum Step {
         /// Something was committed.
         case advanced
@@ -23,9 +22,9 @@ final class ProcessWorker<State: Codable & Sendable>: @unchecked Sendable {
     let process: ProcessManager<State>
     private let log: EventLog
     private let query: RecordQuery
-    private(set) var progress: ProcessProgress
-    /// What is stored of the progress; nil before the first commit.
-    private var expected: [UInt8]?
+    /// How far it is, and what is stored of that; nil before the first commit.
+    private let place = Lock<(progress: ProcessProgress, expected: [UInt8]?)>((ProcessProgress(), nil))
+    var progress: ProcessProgress { self.place.withLock { $0.progress } }
 
     private static var batchEvents: Int { 256 }
     private static var batchBytes: Int { 4 << 20 }
@@ -37,7 +36,6 @@ final class ProcessWorker<State: Codable & Sendable>: @unchecked Sendable {
         query.order = .oldestFirst
         query.limit = nil
         self.query = try query.storageQuery()
-        self.progress = ProcessProgress()
         try self.load()
     }
 
@@ -46,11 +44,11 @@ final class ProcessWorker<State: Codable & Sendable>: @unchecked Sendable {
         let stored = try EventLogError.translating { () throws(StorageError) in
             try self.log.engine.record(.processes, key: ProcessKeys.progress(name))
         }
-        self.expected = stored
-        self.progress = try EventLogError.translating { () throws(StorageError) in
+        let progress = try EventLogError.translating { () throws(StorageError) in
             try stored.map { bytes throws(StorageError) in try ProcessProgress(stored: bytes) }
                 ?? ProcessProgress()
         }
+        self.place.withLock { $0 = (progress, stored) }
     }
 
     /// Handles the timers that are due, then the next events, and commits.
@@ -195,28 +193,32 @@ final class ProcessWorker<State: Codable & Sendable>: @unchecked Sendable {
     private func commit(
         _ batch: ProcessBatch, next: UInt64, failure: ProcessFailure?
     ) throws(EventLogError) -> Step {
-        var progress = self.progress
+        let (before, expected) = self.place.withLock { $0 }
+        var progress = before
         progress.next = next
         progress.commits += 1
         progress.failure = failure
         let key = ProcessKeys.progress(self.process.name)
         let changes = batch.changes() + [.set(.processes, key: key, value: progress.stored)]
         let records = try self.log.records(batch.sent, stream: nil)
-        let expected = self.expected
         do throws(StorageError) {
-            _ = try self.log.engine.appendBlocking(records, changing: changes) {
+            let check: @Sendable (borrowing HeadTransaction) throws(StorageError) -> Void = {
                 transaction throws(StorageError) in
                 guard try transaction.record(.processes, key: key) == expected else {
                     throw StorageError(.conflict, "somebody else runs this process")
                 }
+            }
+            let outcome = try self.log.engine.appendBlocking(records, changing: changes, check: check)
+            if outcome.isRepeat, !records.isEmpty {
+                // Events with ids of the function's own are in the log already: then the rest goes alone.
+                _ = try self.log.engine.appendBlocking([], changing: changes, check: check)
             }
         } catch {
             guard error.code == .conflict else { throw EventLogError(error) }
             try self.load()
             return .superseded
         }
-        self.progress = progress
-        self.expected = progress.stored
+        self.place.withLock { [progress] in $0 = (progress, progress.stored) }
         return failure.map { .failed($0) } ?? .advanced
     }
 }

@@ -3,8 +3,8 @@ import TidelogStorage
 /// The state of a projection as its function sees it: what is stored, and what the batch has changed so far.
 ///
 /// Keys are 1 to 400 bytes of UTF-8.
-public struct ProjectionState {
-    private struct Entry {
+public struct ProjectionState: Sendable {
+    private struct Entry: Sendable {
         var value: ProjectionValue?
         var isChanged: Bool
     }
@@ -16,13 +16,13 @@ public struct ProjectionState {
     private var cachedBytes = 0
     /// Whether `entries` holds every key that is stored, so that a missing one is known to be missing.
     private var isComplete: Bool
-    private let load: (String) throws(StorageError) -> ProjectionValue?
+    private let load: @Sendable (String) throws(StorageError) -> ProjectionValue?
 
     /// Entries and bytes that are kept for the next batch.
     private static let cachedEntries = 200_000
     private static let cachedBytesLimit = 64 << 20
 
-    init(isComplete: Bool, load: @escaping (String) throws(StorageError) -> ProjectionValue?) {
+    init(isComplete: Bool, load: @escaping @Sendable (String) throws(StorageError) -> ProjectionValue?) {
         self.isComplete = isComplete
         self.load = load
     }

@@ -9,8 +9,7 @@
 import TidelogStorage
 
 /// A projection's generation, advanced a batch at a time.
-// SAFETY: one task uses it, and hands it from one call to the next.
-final class ProjectionWorker: @unchecked Sendable {
+final class ProjectionWorker: Sendable {
     enum Step {
         /// A batch was committed.
         case advanced
@@ -27,8 +26,11 @@ final class ProjectionWorker: @unchecked Sendable {
     private let engine: LogEngine
     private let query: EventQuery
     private let control: ProjectionControl
-    private(set) var progress: ProjectionProgress
-    private var state: ProjectionState
+    private let place: Lock<ProjectionProgress>
+    /// One task at a time works with it.
+    private let state: Lock<ProjectionState>
+    /// How far the generation is.
+    var progress: ProjectionProgress { self.place.withLock { $0 } }
 
     /// Entries of one transaction: each may dirty a page of its own, and LMDB's transactions must stay small.
     private static let batchEntries = 4096
@@ -43,13 +45,14 @@ final class ProjectionWorker: @unchecked Sendable {
         self.query = try projection.batchQuery()
         self.control = control
         self.generation = generation
-        self.progress = progress
+        self.place = Lock(progress)
         let prefix = ProjectionKeys.values(projection.name, generation)
-        self.state = ProjectionState(isComplete: progress.next == 0) { key throws(StorageError) in
-            let bytes = try engine.record(.projections, key: prefix + Array(key.utf8))
-            guard let bytes else { return nil }
-            return try ProjectionValue(stored: bytes)
-        }
+        self.state = Lock(
+            ProjectionState(isComplete: progress.next == 0) { key throws(StorageError) in
+                let bytes = try engine.record(.projections, key: prefix + Array(key.utf8))
+                guard let bytes else { return nil }
+                return try ProjectionValue(stored: bytes)
+            })
     }
 
     /// Applies the next batch and commits it with the offset.
@@ -62,7 +65,8 @@ final class ProjectionWorker: @unchecked Sendable {
             return try self.commit(next: next, applied: applied, failure: nil)
         case .threw(let failure):
             // The function may have changed the state before it threw: begin anew, up to the event before.
-            self.state.reset(isComplete: self.progress.next == 0)
+            let isAtStart = self.progress.next == 0
+            self.state.withLock { $0.reset(isComplete: isAtStart) }
             var applied: UInt64 = 0
             if failure.position.rawValue > self.progress.next {
                 let again = try self.apply(below: failure.position.rawValue)
@@ -84,6 +88,10 @@ final class ProjectionWorker: @unchecked Sendable {
 
     /// Gives events to the function until a limit of the batch.
     private func apply(below end: UInt64) throws(EventLogError) -> Batch {
+        try self.state.withLock { state throws(EventLogError) in try self.apply(below: end, &state) }
+    }
+
+    private func apply(below end: UInt64, _ state: inout ProjectionState) throws(EventLogError) -> Batch {
         var storage = try self.query.storageQuery()
         let low = max(storage.positions.lowerBound, self.progress.next)
         let high = max(low, min(storage.positions.upperBound, end))
@@ -98,7 +106,7 @@ final class ProjectionWorker: @unchecked Sendable {
                 try frame.require(.all)
                 return try selection.forEach(backwards: false) { index in
                     do {
-                        try apply(EventView(frame: frame, index: index), &self.state)
+                        try apply(EventView(frame: frame, index: index), &state)
                     } catch {
                         failure = ProjectionFailure(
                             position: Position(frame.position(index)), eventID: EventID(frame.id(index)),
@@ -107,8 +115,8 @@ final class ProjectionWorker: @unchecked Sendable {
                         return false
                     }
                     applied += 1
-                    if applied < limit, self.state.changed.count < Self.batchEntries,
-                        self.state.changedBytes < Self.batchBytes
+                    if applied < limit, state.changed.count < Self.batchEntries,
+                        state.changedBytes < Self.batchBytes
                     {
                         return true
                     }
@@ -131,7 +139,8 @@ final class ProjectionWorker: @unchecked Sendable {
         progress.failure = failure
         let name = self.projection.name
         let progressKey = ProjectionKeys.progress(name, self.generation)
-        var changes = self.state.changes(prefix: ProjectionKeys.values(name, self.generation))
+        let prefix = ProjectionKeys.values(name, self.generation)
+        var changes = self.state.withLock { $0.changes(prefix: prefix) }
         changes.append(.set(.projections, key: progressKey, value: progress.stored))
         let isDone = try self.engine.change(
             changes,
@@ -139,11 +148,11 @@ final class ProjectionWorker: @unchecked Sendable {
                 (ProjectionKeys.control(name), self.control.stored), (progressKey, self.progress.stored),
             ])
         guard isDone else {
-            self.state.reset(isComplete: false)
+            self.state.withLock { $0.reset(isComplete: false) }
             return .superseded
         }
-        self.progress = progress
-        self.state.committed()
+        self.place.withLock { [progress] in $0 = progress }
+        self.state.withLock { $0.committed() }
         return failure.map { .failed($0) } ?? .advanced
     }
 

@@ -25,7 +25,7 @@ extension JSONSchema {
     /// (`anyOf`, `not`, …) count as incompatible. Members that a schema does not name are taken not to be
     /// there, so that one may be added.
     public func reasonsAgainst(acceptedBy other: JSONSchema) -> [String] {
-        var comparison = SchemaComparison()
+        var comparison = SchemaComparison(narrow: self.definitions, wide: other.definitions)
         comparison.compare(self.root, within: other.root, "")
         return comparison.reasons
     }
@@ -42,7 +42,15 @@ extension SchemaNode {
 /// Compares two schemas: is everything that one accepts accepted by the other?
 private struct SchemaComparison {
     var reasons: [String] = []
-    private var visited: Set<[ObjectIdentifier]> = []
+    private let narrow: [String: SchemaNode]
+    private let wide: [String: SchemaNode]
+    /// Pairs of references that are compared already: schemas may refer to themselves.
+    private var visited: Set<[String?]> = []
+
+    init(narrow: [String: SchemaNode], wide: [String: SchemaNode]) {
+        self.narrow = narrow
+        self.wide = wide
+    }
 
     private mutating func note(_ path: String, _ reason: String) {
         self.reasons.append("\(path.isEmpty ? "the value" : TerminalText.escape(path)) \(reason)")
@@ -52,11 +60,10 @@ private struct SchemaComparison {
     ///   - narrow: the schema whose values come.
     ///   - wide: the schema that should accept them.
     mutating func compare(_ narrow: SchemaNode, within wide: SchemaNode, _ path: String) {
-        guard self.visited.insert([ObjectIdentifier(narrow), ObjectIdentifier(wide)]).inserted else { return }
         if wide.isAlways || narrow.isNever { return }
         if wide.isNever { return self.note(path, "is allowed no longer") }
         self.combinations(narrow, wide, path)
-        if narrow.target != nil || wide.target != nil {
+        if narrow.reference != nil || wide.reference != nil {
             // What stands beside a reference holds as well, and is not taken apart here.
             guard narrow.isReferenceAlone, wide.isReferenceAlone else {
                 if !narrow.source.isEqual(to: wide.source) {
@@ -64,7 +71,12 @@ private struct SchemaComparison {
                 }
                 return
             }
-            return self.compare(narrow.target ?? narrow, within: wide.target ?? wide, path)
+            // Where one side is a tree, it ends by itself, save for a reference to a reference.
+            let place = narrow.reference != nil && wide.reference != nil ? nil : path
+            guard self.visited.insert([narrow.reference, wide.reference, place]).inserted else { return }
+            return self.compare(
+                narrow.reference.flatMap { self.narrow[$0] } ?? narrow,
+                within: wide.reference.flatMap { self.wide[$0] } ?? wide, path)
         }
         if let types = wide.types {
             let lost = (narrow.types ?? ["any"]).filter {
@@ -84,8 +96,8 @@ private struct SchemaComparison {
             self.bound(keyword, bound, narrow, path)
         }
         if wide.isUnique, !narrow.isUnique { self.note(path, "may hold an element twice") }
-        if let items = wide.items {
-            if let own = narrow.items {
+        if let items = wide.items?.node {
+            if let own = narrow.items?.node {
                 self.compare(own, within: items, path + "/items")
             } else if !items.isAlways {
                 self.note(path, "may hold elements of any kind")
@@ -114,16 +126,16 @@ private struct SchemaComparison {
             self.note("\(path)/\(key)", "may be missing, and is required")
         }
         for (key, schema) in narrow.properties {
-            if let other = wide.property(key) ?? wide.additional {
+            if let other = wide.property(key) ?? wide.additional?.node {
                 self.compare(schema, within: other, "\(path)/\(key)")
             }
         }
         // Members that `narrow` does not name, but has a schema for, may bear a name that `wide` knows.
-        if let additional = narrow.additional, !additional.isNever, !additional.isAlways {
+        if let additional = narrow.additional?.node, !additional.isNever, !additional.isAlways {
             for (key, other) in wide.properties where narrow.property(key) == nil {
                 self.compare(additional, within: other, "\(path)/\(key)")
             }
-            if let other = wide.additional { self.compare(additional, within: other, "\(path)/*") }
+            if let other = wide.additional?.node { self.compare(additional, within: other, "\(path)/*") }
         }
     }
 

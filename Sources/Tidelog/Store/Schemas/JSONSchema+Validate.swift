@@ -16,7 +16,7 @@ extension JSONSchema {
     public func violation(in json: some Sequence<UInt8>) -> SchemaViolation? {
         do throws(JSONFault) {
             let value = try JSONValue(json)
-            return SchemaCheck().check(value, self.root, "", depth: 0)
+            return SchemaCheck(definitions: self.definitions).check(value, self.root, "", depth: 0)
         } catch {
             return SchemaViolation(
                 path: "", message: "is not JSON: \(error.reason.rawValue), at byte \(error.offset)")
@@ -25,6 +25,8 @@ extension JSONSchema {
 }
 
 private struct SchemaCheck {
+    let definitions: [String: SchemaNode]
+
     /// Steps through references and combinations at one place before a schema is taken to go round without end.
     private static let maximumDepth = 64
 
@@ -64,7 +66,7 @@ private struct SchemaCheck {
             return SchemaViolation(path: path, message: problem)
         }
         for member in members {
-            guard let schema = node.property(member.key) ?? node.additional else { continue }
+            guard let schema = node.property(member.key) ?? node.additional?.node else { continue }
             let place = "\(path)/\(Self.escape(member.key))"
             if let found = self.check(member.value, schema, place, depth: 0) { return found }
         }
@@ -77,7 +79,7 @@ private struct SchemaCheck {
         if let problem = self.size(elements.count, node, "Items", "elements") {
             return SchemaViolation(path: path, message: problem)
         }
-        if let items = node.items {
+        if let items = node.items?.node {
             for (index, element) in elements.enumerated() {
                 if let found = self.check(element, items, "\(path)/\(index)", depth: 0) {
                     return found
@@ -121,7 +123,9 @@ private struct SchemaCheck {
     private func combined(
         _ value: JSONValue, _ node: SchemaNode, _ path: String, _ depth: Int
     ) -> SchemaViolation? {
-        if let target = node.target, let found = self.check(value, target, path, depth: depth) {
+        if let target = node.reference.flatMap({ self.definitions[$0] }),
+            let found = self.check(value, target, path, depth: depth)
+        {
             return found
         }
         for schema in node.allOf {
@@ -146,7 +150,7 @@ private struct SchemaCheck {
                 )
             }
         }
-        if let not = node.not, self.check(value, not, path, depth: depth) == nil {
+        if let not = node.not?.node, self.check(value, not, path, depth: depth) == nil {
             return SchemaViolation(path: path, message: "must not satisfy the schema under 'not'")
         }
         return nil

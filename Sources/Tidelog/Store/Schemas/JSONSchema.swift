@@ -19,6 +19,8 @@ public struct JSONSchema: Sendable, CustomStringConvertible {
     /// The text that it was read from.
     public let text: String
     let root: SchemaNode
+    /// The schemas that can be referred to, by what refers to them.
+    let definitions: [String: SchemaNode]
 
     /// Reads a schema.
     ///
@@ -33,7 +35,7 @@ public struct JSONSchema: Sendable, CustomStringConvertible {
         }
         var reader = SchemaReader()
         self.root = try reader.node(document, "")
-        try reader.resolve(document, root: self.root)
+        self.definitions = try reader.definitions(root: self.root)
         self.text = text
     }
 
@@ -42,8 +44,14 @@ public struct JSONSchema: Sendable, CustomStringConvertible {
 }
 
 /// One schema within a schema.
-// SAFETY: changed only while `SchemaReader` builds the tree, and shared when that is done.
-final class SchemaNode: @unchecked Sendable {
+struct SchemaNode: Sendable {
+    /// A schema that a value of this type cannot hold itself.
+    final class Box: Sendable {
+        let node: SchemaNode
+
+        init(_ node: SchemaNode) { self.node = node }
+    }
+
     /// What the schema says, as it was written.
     let source: JSONValue
     /// The kinds of values that it takes; nil: all.
@@ -52,20 +60,16 @@ final class SchemaNode: @unchecked Sendable {
     var properties: [(key: String, node: SchemaNode)] = []
     var required: [String] = []
     /// What members without a schema of their own must satisfy; nil: nothing.
-    var additional: SchemaNode?
-    var items: SchemaNode?
+    var additional: Box?
+    var items: Box?
     var isUnique = false
     /// Bounds by keyword: sizes and numbers.
     var bounds: [String: Double] = [:]
     var allOf: [SchemaNode] = []
     var anyOf: [SchemaNode] = []
     var oneOf: [SchemaNode] = []
-    var not: SchemaNode?
+    var not: Box?
     var reference: String?
-    /// Where `reference` leads; weak, for the tree may go round, and kept alive by its root.
-    weak var target: SchemaNode?
-    /// The root's `$defs`.
-    var definitions: [SchemaNode] = []
 
     init(_ source: JSONValue) { self.source = source }
 
@@ -81,8 +85,8 @@ final class SchemaNode: @unchecked Sendable {
 
 /// Builds the tree of a schema.
 private struct SchemaReader {
-    private var references: [(SchemaNode, String, place: String)] = []
-    private var definitions: [String: SchemaNode] = [:]
+    private var references: [(text: String, place: String)] = []
+    private var known: [String: SchemaNode] = [:]
 
     private static let types: Set<String> = [
         "null", "boolean", "object", "array", "number", "integer", "string",
@@ -101,13 +105,13 @@ private struct SchemaReader {
     mutating func node(_ source: JSONValue, _ place: String, depth: Int = 0) throws(EventLogError)
         -> SchemaNode
     {
-        let node = SchemaNode(source)
+        var node = SchemaNode(source)
         switch source {
         case .boolean: break
         case .object(let members):
             if depth > 64 { throw self.fault(place, "is nested more than 64 deep") }
             for member in members {
-                try self.read(member.key, member.value, into: node, "\(place)/\(member.key)", depth)
+                try self.read(member.key, member.value, into: &node, "\(place)/\(member.key)", depth)
             }
         default: throw self.fault(place, "must be an object, true or false")
         }
@@ -115,7 +119,7 @@ private struct SchemaReader {
     }
 
     private mutating func read(
-        _ keyword: String, _ value: JSONValue, into node: SchemaNode, _ place: String, _ depth: Int
+        _ keyword: String, _ value: JSONValue, into node: inout SchemaNode, _ place: String, _ depth: Int
     ) throws(EventLogError) {
         switch keyword {
         case "type":
@@ -133,20 +137,20 @@ private struct SchemaReader {
                 node.properties.append((key, schema))
             }
         case "required": node.required = try self.texts(value, place, orOne: false)
-        case "additionalProperties": node.additional = try self.node(value, place, depth: depth + 1)
-        case "items": node.items = try self.node(value, place, depth: depth + 1)
+        case "additionalProperties": node.additional = .init(try self.node(value, place, depth: depth + 1))
+        case "items": node.items = .init(try self.node(value, place, depth: depth + 1))
         case "uniqueItems": node.isUnique = value == .boolean(true)
         case "allOf": node.allOf = try self.list(value, place, depth)
         case "anyOf": node.anyOf = try self.list(value, place, depth)
         case "oneOf": node.oneOf = try self.list(value, place, depth)
-        case "not": node.not = try self.node(value, place, depth: depth + 1)
+        case "not": node.not = .init(try self.node(value, place, depth: depth + 1))
         case "$ref":
             guard case .string(let text) = value else { throw self.fault(place, "must be a text") }
             node.reference = text
-            self.references.append((node, text, place))
+            self.references.append((text, place))
         case "$defs":
             for (key, schema) in try self.schemas(value, place, depth) where place == "/$defs" {
-                self.definitions["#/$defs/\(key)"] = schema
+                self.known["#/$defs/\(key)"] = schema
             }
         case _ where Self.sizes.contains(keyword) || Self.numbers.contains(keyword):
             guard case .number(let number) = value else { throw self.fault(place, "must be a number") }
@@ -198,16 +202,14 @@ private struct SchemaReader {
         return result
     }
 
-    mutating func resolve(_ document: JSONValue, root: SchemaNode) throws(EventLogError) {
-        self.definitions["#"] = root
-        for (node, text, place) in self.references {
-            guard let target = self.definitions[text] else {
-                throw self.fault(
-                    place, "refers to '\(text)', which is not here; '#' and '#/$defs/…' can be referred to")
-            }
-            node.target = target
+    /// What can be referred to; each reference must be to one of them.
+    mutating func definitions(root: SchemaNode) throws(EventLogError) -> [String: SchemaNode] {
+        self.known["#"] = root
+        for (text, place) in self.references where self.known[text] == nil {
+            throw self.fault(
+                place, "refers to '\(text)', which is not here; '#' and '#/$defs/…' can be referred to")
         }
-        root.definitions = Array(self.definitions.filter { $0.key != "#" }.values)
+        return self.known
     }
 
     private func fault(_ place: String, _ message: String) -> EventLogError {

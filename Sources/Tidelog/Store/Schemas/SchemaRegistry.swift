@@ -210,15 +210,16 @@ public final class SchemaRegistry: Sendable {
     // MARK: Checking
 
     /// Refuses events that do not fit their schema, where it is enforced.
-    func validate(_ events: Span<Event>) throws(EventLogError) {
+    func validate(_ records: [EventRecord]) throws(EventLogError) {
         let table = try self.current()
         if table.isEmpty { return }
-        for index in events.indices {
-            guard let problem = self.problem(events[index], table) else { continue }
-            let type = TerminalText.escape(events[index].type)
+        for record in records {
+            let event = Event(record: record)
+            guard let problem = self.problem(event, table) else { continue }
+            let type = TerminalText.escape(event.type)
             let message =
-                "The event \"\(type)\" (id \(TerminalText.escape(events[index].id.description))) does not fit "
-                + "version \(events[index].schemaVersion) of its schema: \(problem.message)"
+                "The event \"\(type)\" (id \(TerminalText.escape(event.id.description))) does not fit "
+                + "version \(event.schemaVersion) of its schema: \(problem.message)"
             if problem.mode == .enforce { throw EventLogError(.schemaViolation, message) }
             self.logger.warning("\(message)", metadata: ["tidelog.type": "\(type)"])
         }

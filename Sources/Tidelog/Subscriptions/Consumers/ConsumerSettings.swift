@@ -96,7 +96,7 @@ public struct ConsumerSettings: Sendable {
 // MARK: As a record
 
 extension ConsumerSettings {
-    func encode(into writer: inout RecordWriter) {
+    func encode(into writer: inout FieldWriter) {
         self.encodeFilter(into: &writer)
         writer.byte(self.ordering.kind.rawValue)
         writer.text(self.ordering.name)
@@ -114,7 +114,7 @@ extension ConsumerSettings {
         writer.byte((self.holdsRetention ? 1 : 0) | (self.skipsMissingEvents ? 2 : 0))
     }
 
-    private func encodeFilter(into writer: inout RecordWriter) {
+    private func encodeFilter(into writer: inout FieldWriter) {
         writer.varint(self.filter.streams.count)
         for stream in self.filter.streams { writer.text(stream) }
         writer.varint(self.filter.types.count)
@@ -130,7 +130,7 @@ extension ConsumerSettings {
         }
     }
 
-    init(from reader: inout RecordReader) throws(StorageError) {
+    init(from reader: inout FieldReader) throws(StorageError) {
         try self.decodeFilter(&reader)
         guard let kind = EventOrdering.Kind(rawValue: try reader.byte()) else { throw reader.damage() }
         self.ordering = EventOrdering(kind: kind, name: try reader.text(), function: nil)
@@ -151,7 +151,7 @@ extension ConsumerSettings {
         self.skipsMissingEvents = flags & 2 != 0
     }
 
-    private mutating func decodeFilter(_ reader: inout RecordReader) throws(StorageError) {
+    private mutating func decodeFilter(_ reader: inout FieldReader) throws(StorageError) {
         for _ in 0..<(try reader.count()) { self.filter.streams.append(try reader.text()) }
         for _ in 0..<(try reader.count()) {
             guard let pattern = try? TypePattern(try reader.text()) else { throw reader.damage() }

@@ -305,10 +305,10 @@ public struct Consumers: Sendable {
     private static func nextNumber(in transaction: borrowing HeadTransaction) throws(StorageError) -> UInt64 {
         var number: UInt64 = 1
         if let record = try transaction.record(.consumers, key: ConsumerKeys.next) {
-            var reader = RecordReader(record, what: "the number of the next consumer")
+            var reader = FieldReader(record, what: "the number of the next consumer")
             number = try reader.fixed()
         }
-        var writer = RecordWriter()
+        var writer = FieldWriter()
         writer.fixed(number + 1)
         try transaction.setRecord(.consumers, key: ConsumerKeys.next, value: writer.bytes)
         return number

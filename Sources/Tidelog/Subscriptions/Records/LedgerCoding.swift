@@ -7,7 +7,7 @@ enum LedgerCoding {
     // MARK: The consumer's own record
 
     static func encode(number: UInt64, _ settings: ConsumerSettings) -> [UInt8] {
-        var writer = RecordWriter()
+        var writer = FieldWriter()
         writer.byte(self.version)
         writer.varint(number)
         settings.encode(into: &writer)
@@ -23,7 +23,7 @@ enum LedgerCoding {
     // MARK: State
 
     static func encode(_ ledger: Ledger) -> [UInt8] {
-        var writer = RecordWriter()
+        var writer = FieldWriter()
         writer.byte(self.version)
         writer.fixed(ledger.version)
         writer.fixed(ledger.boot)
@@ -61,7 +61,7 @@ enum LedgerCoding {
         return writer.bytes
     }
 
-    private static func encode(_ finished: FinishedSet, into writer: inout RecordWriter) {
+    private static func encode(_ finished: FinishedSet, into writer: inout FieldWriter) {
         writer.varint(finished.ranges.count)
         var last = 0
         for range in finished.ranges {
@@ -116,7 +116,7 @@ enum LedgerCoding {
     }
 
     private static func fields(
-        _ reader: inout RecordReader, _ number: UInt64, _ settings: ConsumerSettings
+        _ reader: inout FieldReader, _ number: UInt64, _ settings: ConsumerSettings
     ) throws(StorageError) -> (ledger: Ledger, checkpoint: UInt64) {
         var ledger = Ledger(number: number, settings: settings, frontier: 0)
         ledger.version = try reader.fixed()
@@ -155,7 +155,7 @@ enum LedgerCoding {
     // MARK: Grants
 
     static func encode(_ grant: Grant) -> [UInt8] {
-        var writer = RecordWriter()
+        var writer = FieldWriter()
         writer.byte(self.version)
         writer.fixed(grant.session)
         writer.byte(
@@ -215,7 +215,7 @@ enum LedgerCoding {
     // MARK: Waiting events and dead letters
 
     static func encode(_ entry: Waiting) -> [UInt8] {
-        var writer = RecordWriter()
+        var writer = FieldWriter()
         writer.byte(self.version)
         writer.fixed(entry.key)
         writer.varint(UInt64(entry.count))
@@ -240,7 +240,7 @@ enum LedgerCoding {
     }
 
     static func encode(_ letter: StoredDeadLetter) -> [UInt8] {
-        var writer = RecordWriter()
+        var writer = FieldWriter()
         writer.byte(self.version)
         writer.fixed(letter.key)
         writer.varint(UInt64(letter.count))
@@ -264,7 +264,7 @@ enum LedgerCoding {
     /// The most attempts that a record keeps: the first ones say how it began, the last ones how it stands.
     private static let maximumAttempts = 100
 
-    private static func encode(_ attempts: [Attempt], into writer: inout RecordWriter) {
+    private static func encode(_ attempts: [Attempt], into writer: inout FieldWriter) {
         let kept =
             attempts.count <= self.maximumAttempts
             ? attempts : Array(attempts.prefix(10) + attempts.suffix(self.maximumAttempts - 10))
@@ -272,23 +272,23 @@ enum LedgerCoding {
         for attempt in kept { self.encode(attempt, into: &writer) }
     }
 
-    private static func encode(_ attempt: Attempt, into writer: inout RecordWriter) {
+    private static func encode(_ attempt: Attempt, into writer: inout FieldWriter) {
         writer.fixed(attempt.time)
         writer.text(attempt.error)
     }
 
-    private static func attempts(_ reader: inout RecordReader) throws(StorageError) -> [Attempt] {
+    private static func attempts(_ reader: inout FieldReader) throws(StorageError) -> [Attempt] {
         var attempts: [Attempt] = []
         for _ in 0..<(try reader.count()) { attempts.append(try self.attempt(&reader)) }
         return attempts
     }
 
-    private static func attempt(_ reader: inout RecordReader) throws(StorageError) -> Attempt {
+    private static func attempt(_ reader: inout FieldReader) throws(StorageError) -> Attempt {
         Attempt(time: try reader.fixed(), error: try reader.text())
     }
 
-    private static func reader(_ bytes: [UInt8], _ what: String) throws(StorageError) -> RecordReader {
-        var reader = RecordReader(bytes, what: what)
+    private static func reader(_ bytes: [UInt8], _ what: String) throws(StorageError) -> FieldReader {
+        var reader = FieldReader(bytes, what: what)
         let version = try reader.byte()
         guard version == self.version else {
             throw StorageError(

@@ -1,7 +1,7 @@
 import TidelogStorage
 
 /// Writes a record of the head: varints, eight-byte numbers, and texts with their length before them.
-struct RecordWriter {
+struct FieldWriter {
     private(set) var bytes: [UInt8] = []
 
     mutating func varint(_ value: UInt64) {
@@ -36,8 +36,8 @@ struct RecordWriter {
     }
 }
 
-/// Reads what ``RecordWriter`` wrote; what is missing or out of range is a typed error.
-struct RecordReader {
+/// Reads what ``FieldWriter`` wrote; what is missing or out of range is a typed error.
+struct FieldReader {
     private let bytes: [UInt8]
     private var offset = 0
     private let what: String

@@ -133,7 +133,7 @@ public struct ScheduledEvent: Sendable, Hashable {
 
     func encoded() -> [UInt8] {
         let record = self.event.record
-        var writer = RecordWriter()
+        var writer = FieldWriter()
         writer.byte(1)
         writer.fixed(self.time.nanosecondsSinceEpoch)
         writer.byte(self.delay == nil ? 0 : 1)
@@ -158,7 +158,7 @@ public struct ScheduledEvent: Sendable, Hashable {
     }
 
     static func decode(_ bytes: [UInt8]) throws(StorageError) -> ScheduledEvent {
-        var reader = RecordReader(bytes, what: "a scheduled event")
+        var reader = FieldReader(bytes, what: "a scheduled event")
         guard try reader.byte() == 1 else { throw reader.damage() }
         let time = Timestamp(nanosecondsSinceEpoch: try reader.fixed())
         let hasDelay = try reader.byte() != 0
@@ -182,14 +182,14 @@ public struct ScheduledEvent: Sendable, Hashable {
     }
 }
 
-extension RecordWriter {
+extension FieldWriter {
     mutating func data(_ bytes: ArraySlice<UInt8>) {
         self.varint(bytes.count)
         for byte in bytes { self.byte(byte) }
     }
 }
 
-extension RecordReader {
+extension FieldReader {
     mutating func data() throws(StorageError) -> ArraySlice<UInt8> {
         let count = try self.count()
         var bytes: [UInt8] = []
