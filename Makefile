@@ -3,6 +3,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 SWIFT ?= swift
+# The adapters are traits, off in a plain build; here everything is built and tested.
 TRAITS ?= --enable-all-traits
 FILTER ?=
 ARGS ?=

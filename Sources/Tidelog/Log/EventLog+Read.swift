@@ -74,6 +74,18 @@ extension EventLog {
         }
     }
 
+    /// The position that the next event gets, for threads that may block.
+    package func nextPositionBlocking() throws(EventLogError) -> Position {
+        Position(
+            try EventLogError.translating { () throws(StorageError) in try self.engine.currentView().end })
+    }
+
+    /// Suspends until the log ends beyond `position`, by whatever process's append. Answers false when the log
+    /// closed or the task was cancelled.
+    package func waitForEvents(beyond position: Position) async -> Bool {
+        await self.engine.notifier.wait(beyond: position.rawValue)
+    }
+
     /// Reads all events that `query` wants into an array, for threads that may block.
     public func eventsBlocking(_ query: EventQuery = .all) throws(EventLogError) -> [StoredEvent] {
         let storage = try query.storageQuery()
