@@ -76,6 +76,16 @@ struct DocumentationTests {
         }
         following.cancel()
         _ = await following.result
+
+        let charged = AsyncStream.makeStream(of: String.self)
+        let charge = { @Sendable (event: Event) async throws in _ = charged.continuation.yield(event.type) }
+        let billing = Task {
+            let consumer = try await log.consumer("billing")
+            try await consumer.run { delivery in try await charge(delivery.event) }
+        }
+        #expect(await charged.stream.first { _ in true } == "order.placed")
+        billing.cancel()
+        _ = await billing.result
         await log.close()
         await #expect(throws: EventLogError.self) { try await log.append([placed]) }
     }
