@@ -12,7 +12,7 @@ struct ConsumerTests {
     static func drain(_ consumer: Consumer) async throws -> [UInt64] {
         var positions: [UInt64] = []
         while true {
-            let batch = try await consumer.next(max: 100, wait: .milliseconds(300))
+            let batch = try await consumer.next(max: 100, wait: .seconds(3))
             if batch.isEmpty { break }
             for delivery in batch {
                 positions.append(delivery.position.rawValue)
@@ -154,7 +154,7 @@ struct ConsumerTests {
             let log = try await open(.init())
             var settings = ConsumerSettings()
             settings.prefetch = 16
-            let seen = Handled()
+            let seen = Witness()
             let members = try await (0..<4).asyncMap { _ in try await log.consumer("c", settings: settings) }
             let tasks = members.enumerated().map { number, member in
                 Task {
@@ -242,7 +242,7 @@ struct ConsumerTests {
 }
 
 /// What handlers saw.
-actor Handled {
+actor Witness {
     var positions: [UInt64] = []
     var problems: [String] = []
     var members: Set<Int> = []
