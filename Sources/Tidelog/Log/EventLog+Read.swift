@@ -114,10 +114,12 @@ extension EventLog {
         try EventLogError.translating { () throws(StorageError) in
             try self.engine.scan(storage) { (frame, selection) throws(StorageError) in
                 try frame.require(.all)
-                return try selection.forEach(backwards: storage.isBackwards) { index in
+                return try selection.forEach(backwards: storage.isBackwards) { (index) throws(StorageError) in
                     do throws(EventLogError) {
                         return try body(EventView(frame: frame, index: index))
                     } catch {
+                        // The engine knows which file the damage is in.
+                        if let cause = error.cause as? StorageError, cause.code == .corrupted { throw cause }
                         failure = error
                         return false
                     }
