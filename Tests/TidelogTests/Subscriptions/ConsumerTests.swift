@@ -154,7 +154,7 @@ struct ConsumerTests {
             let log = try await open(.init())
             var settings = ConsumerSettings()
             settings.prefetch = 16
-            let seen = Seen()
+            let seen = Handled()
             let members = try await (0..<4).asyncMap { _ in try await log.consumer("c", settings: settings) }
             let tasks = members.enumerated().map { number, member in
                 Task {
@@ -242,7 +242,7 @@ struct ConsumerTests {
 }
 
 /// What handlers saw.
-actor Seen {
+actor Handled {
     var positions: [UInt64] = []
     var problems: [String] = []
     var members: Set<Int> = []
