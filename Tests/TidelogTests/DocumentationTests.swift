@@ -78,12 +78,15 @@ struct DocumentationTests {
         _ = await following.result
 
         let charged = AsyncStream.makeStream(of: String.self)
-        let charge = { @Sendable (event: Event) async throws in _ = charged.continuation.yield(event.type) }
+        @Sendable func charge(_ event: StoredEvent) async throws {
+            charged.continuation.yield(event.type)
+        }
         let billing = Task {
             let consumer = try await log.consumer("billing")
             try await consumer.run { delivery in try await charge(delivery.event) }
         }
-        #expect(await charged.stream.first { _ in true } == "order.placed")
+        let first = await charged.stream.first { _ in true }
+        #expect(first == "order.placed")
         billing.cancel()
         _ = await billing.result
         await log.close()
