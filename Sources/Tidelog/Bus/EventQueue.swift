@@ -8,7 +8,15 @@
 //   consumer goes to sleep: so the reference count of a payload stays on one core while there is traffic.
 // - `waiting` counts what the consumer has not begun with; it exceeds `size` only for handlers, who would
 //   otherwise wait for themselves, and then up to twice the size.
+// - `room` events can be accepted without a look at how far the consumer is: it is never more than there is.
+// - What the consumer writes for each event lies on another cache line than what publishers write, and neither
+//   on that of the queue itself: else each event would cost both cores a line that the other one has.
 // - Everything in `state` is reached under `spin`, but for the buffer that the consumer has taken.
+// - Whoever waits, watches for a bounded time before it sleeps, and longer than the other side needs for half
+//   a buffer: so where both have a core, neither sleeps. Publishers go on when the queue is half empty.
+//
+// No wake-up is lost: both sides look at the state and leave their waiter in it under `spin`. The consumer may
+// overlook new waiters while it works through a batch, but not when it takes the next one.
 import CTidelogThread
 import Synchronization
 import TidelogStorage
@@ -96,6 +104,7 @@ final class EventQueue: Sendable {
         var filling: Buffer
         var draining: Buffer
         var taken = 0
+        var room: Int
         var isClosed = false
         var consumer: UnsafeContinuation<Void, Never>?
         var waiters: [Waiter] = []
@@ -103,16 +112,25 @@ final class EventQueue: Sendable {
 
     static let nothing = Event(record: EventRecord(id: .uuid(0, 0), type: "", timestamp: 0))
     private static let firstCapacity = 16
+    /// Two cache lines, since processors fetch them in pairs.
+    private static let line = 128
+    private static let stateOffset = 16
+    /// How often a publisher, and at most a consumer, looks again before it sleeps: some 40 µs together.
+    private static let looks = 32
 
     let size: Int
     let whenFull: BusBuffer.Overflow
     private let takesOne: Bool
-    /// Reached under `spin` alone, but for what the consumer has taken; freed in `deinit`.
+    /// Where the following lie, lines apart; freed in `deinit`.
+    private let memory: Unguarded<UnsafeMutableRawPointer>
+    /// Reached under `spin` alone, but for what the consumer has taken.
     private let place: Unguarded<UnsafeMutablePointer<State>>
-    private let spin = Atomic<Bool>(false)
+    private let spin: Unguarded<UnsafeMutablePointer<Atomic<Bool>>>
     /// How many events of the taken batch the consumer has begun with.
-    private let begun = Atomic<Int>(0)
-    private let hasWaiters = Atomic<Bool>(false)
+    private let begun: Unguarded<UnsafeMutablePointer<Atomic<Int>>>
+    private let hasWaiters: Unguarded<UnsafeMutablePointer<Atomic<Bool>>>
+    /// The consumer looks for waiters when these bits of an event's index are set.
+    private let wakeMask: Int
     private let droppedCount = Atomic<UInt64>(0)
     private let cancelled = Atomic<Bool>(false)
 
@@ -121,18 +139,30 @@ final class EventQueue: Sendable {
         self.whenFull = buffer.whenFull
         self.takesOne = buffer.whenFull == .dropOldest
         let capacity = min(buffer.size, Self.firstCapacity)
-        self.place = Unguarded(.allocate(capacity: 1))
+        self.wakeMask = buffer.size < 256 ? 0 : 15
+        let memory = UnsafeMutableRawPointer.allocate(
+            byteCount: 2 * Self.line + Self.stateOffset + MemoryLayout<State>.stride, alignment: Self.line)
+        self.memory = Unguarded(memory)
+        self.begun = Unguarded((memory + 0).bindMemory(to: Atomic<Int>.self, capacity: 1))
+        self.hasWaiters = Unguarded((memory + 16).bindMemory(to: Atomic<Bool>.self, capacity: 1))
+        self.spin = Unguarded((memory + Self.line).bindMemory(to: Atomic<Bool>.self, capacity: 1))
+        self.place = Unguarded(
+            (memory + Self.line + Self.stateOffset).bindMemory(to: State.self, capacity: 1))
+        self.begun.value.initialize(to: Atomic(0))
+        self.hasWaiters.value.initialize(to: Atomic(false))
+        self.spin.value.initialize(to: Atomic(false))
         self.place.value.initialize(
             to: State(
                 filling: Buffer(capacity: capacity),
-                draining: Buffer(capacity: self.takesOne ? 1 : capacity)))
+                draining: Buffer(capacity: self.takesOne ? 1 : capacity),
+                room: buffer.size))
     }
 
     deinit {
         self.place.value.pointee.filling.free()
         self.place.value.pointee.draining.free()
         self.place.value.deinitialize(count: 1)
-        self.place.value.deallocate()
+        self.memory.value.deallocate()
     }
 
     /// Events that were dropped.
@@ -155,9 +185,9 @@ final class EventQueue: Sendable {
             self.unlock()
             return .closed
         }
-        if state.pointee.filling.count + state.pointee.taken >= self.size,
-            let answer = self.makeRoom(state, exceeding: exceeding)
-        {
+        if state.pointee.room > 0 {
+            state.pointee.room -= 1
+        } else if let answer = self.makeRoom(state, exceeding: exceeding) {
             self.unlock()
             return answer
         }
@@ -172,10 +202,14 @@ final class EventQueue: Sendable {
         return .accepted
     }
 
+    /// Room for one event, or why there is none.
     @inline(never)
     private func makeRoom(_ state: UnsafeMutablePointer<State>, exceeding: Bool) -> Offer? {
         let waiting = state.pointee.filling.count + self.takenAndWaiting(state)
-        if waiting < self.size { return nil }
+        if waiting < self.size {
+            state.pointee.room = self.size - waiting - 1
+            return nil
+        }
         switch self.whenFull {
         case .dropNewest:
             self.droppedCount.wrappingAdd(1, ordering: .relaxed)
@@ -206,7 +240,7 @@ final class EventQueue: Sendable {
     }
 
     private func takenAndWaiting(_ state: UnsafeMutablePointer<State>) -> Int {
-        max(0, state.pointee.taken - self.begun.load(ordering: .acquiring))
+        max(0, state.pointee.taken - self.begun.value.pointee.load(ordering: .acquiring))
     }
 
     /// Suspends until there was room, the queue was closed, or the task cancelled. Others may be faster.
@@ -216,7 +250,7 @@ final class EventQueue: Sendable {
                 let mustWait = self.locked { state in
                     guard self.isFull(state), !Task.isCancelled else { return false }
                     state.pointee.waiters.append(.task(reply))
-                    self.hasWaiters.store(true, ordering: .sequentiallyConsistent)
+                    self.hasWaiters.value.pointee.store(true, ordering: .sequentiallyConsistent)
                     return true
                 }
                 if !mustWait { reply.resume() }
@@ -228,15 +262,15 @@ final class EventQueue: Sendable {
 
     /// As ``waitForRoom()``, for threads that may block. A quick consumer makes room before a sleep begins.
     func waitForRoomBlocking() {
-        for _ in 0..<16 {
-            Self.pause()
-            if !self.isFull { return }
+        for look in 1...Self.looks {
+            Self.pause(look)
+            if self.locked({ $0.pointee.isClosed || self.hasHalfRoom($0) }) { return }
         }
         let signal = WakeSignal()
         let mustWait = self.locked { state in
             guard self.isFull(state) else { return false }
             state.pointee.waiters.append(.thread(signal))
-            self.hasWaiters.store(true, ordering: .sequentiallyConsistent)
+            self.hasWaiters.value.pointee.store(true, ordering: .sequentiallyConsistent)
             return true
         }
         if mustWait { signal.wait() }
@@ -261,7 +295,7 @@ final class EventQueue: Sendable {
     private func takeWaiters(_ state: UnsafeMutablePointer<State>) -> [Waiter] {
         guard !state.pointee.waiters.isEmpty else { return [] }
         defer { state.pointee.waiters = [] }
-        self.hasWaiters.store(false, ordering: .relaxed)
+        self.hasWaiters.value.pointee.store(false, ordering: .relaxed)
         return state.pointee.waiters
     }
 
@@ -286,15 +320,15 @@ final class EventQueue: Sendable {
 
     /// Suspends until there are events; a batch without any says that the queue is closed and empty.
     ///
-    /// - Parameter previous: how many events the last batch had; while they are many, it looks again for
-    ///   some microseconds before it suspends, and gives a few more of them time to gather.
+    /// - Parameter previous: how many events the last batch had; the more they were, the longer it watches for
+    ///   others before it suspends, and a few get time to become more.
     func next(after previous: Int) async -> Batch {
-        if previous > 4, previous < 128 { Self.pause() }
+        if previous > 4, previous < 128 { Self.pause(1) }
         while true {
             if let batch = self.take() { return batch }
             if previous > 4 {
-                for _ in 0..<4 {
-                    Self.pause()
+                for look in 1...min(4 + previous / 16, Self.looks) {
+                    Self.pause(look)
                     if let batch = self.take() { return batch }
                 }
             }
@@ -309,8 +343,10 @@ final class EventQueue: Sendable {
     /// Says that the consumer begins with an event of its batch.
     @inline(__always)
     func begin(_ index: Int) {
-        self.begun.store(index + 1, ordering: .releasing)
-        if self.hasWaiters.load(ordering: .relaxed) { self.wakeWaitersIfEmptier() }
+        self.begun.value.pointee.store(index + 1, ordering: .releasing)
+        if index & self.wakeMask == self.wakeMask, self.hasWaiters.value.pointee.load(ordering: .relaxed) {
+            self.wakeWaitersIfEmptier()
+        }
     }
 
     /// Resumes a consumer that sleeps, as if there were events.
@@ -326,7 +362,7 @@ final class EventQueue: Sendable {
     func take() -> Batch? {
         if self.isCancelled { return nil }
         let (batch, waiters) = self.locked { state -> (Batch?, [Waiter]) in
-            self.begun.store(0, ordering: .relaxed)
+            self.begun.value.pointee.store(0, ordering: .relaxed)
             if self.takesOne {
                 state.pointee.taken = min(1, state.pointee.filling.count)
                 if state.pointee.taken == 1 {
@@ -388,25 +424,27 @@ final class EventQueue: Sendable {
 
     @inline(__always)
     private func lock() {
-        if self.spin.exchange(true, ordering: .acquiring) { self.lockSlowly() }
+        if self.spin.value.pointee.exchange(true, ordering: .acquiring) { self.lockSlowly() }
     }
 
     @inline(__always)
-    private func unlock() { self.spin.store(false, ordering: .releasing) }
+    private func unlock() { self.spin.value.pointee.store(false, ordering: .releasing) }
 
     @inline(never)
     private func lockSlowly() {
         var rounds = 0
         repeat {
-            while self.spin.load(ordering: .relaxed) {
+            while self.spin.value.pointee.load(ordering: .relaxed) {
                 rounds += 1
                 // Whoever holds it may have lost its core.
                 if rounds % 64 == 0 { sched_yield() } else { tidelog_pause() }
             }
-        } while self.spin.exchange(true, ordering: .acquiring)
+        } while self.spin.value.pointee.exchange(true, ordering: .acquiring)
     }
 
-    private static func pause() {
+    /// Passes a microsecond or so; now and then it offers the core to others.
+    private static func pause(_ look: Int) {
+        if look % 8 == 0 { sched_yield() }
         for _ in 0..<100 { tidelog_pause() }
     }
 }
