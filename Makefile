@@ -3,6 +3,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 SWIFT ?= swift
+# The adapters are traits, off in a plain build; here everything is built and tested.
 TRAITS ?= --enable-all-traits
 FILTER ?=
 ARGS ?=
@@ -10,6 +11,8 @@ ARGS ?=
 # Warnings in this package are errors, save that a dependency may deprecate what we call.
 STRICT := -Xswiftc -warnings-as-errors -Xswiftc -Wwarning -Xswiftc DeprecatedDeclaration
 TEST := $(SWIFT) test --disable-xctest $(TRAITS) $(if $(FILTER),--filter $(FILTER))
+# Tests in which leases and delays of fractions of a second run out: one after the other, beside nothing else.
+TIMED := TidelogTests.(Consumer|Control|ExactlyOnce|Relay|Retry|ProcessManager)Tests
 SOURCES := find Package.swift Sources Tests Tools Benchmarks Docs/Examples -name '*.swift' -not -path '*/.build*'
 
 .DEFAULT_GOAL := help
@@ -26,7 +29,12 @@ test: ## set up, lint, build without a warning, and run every test (FILTER=regex
 	@Tools/scripts/setup
 	@$(MAKE) lint
 	$(SWIFT) build --build-tests $(TRAITS) $(STRICT)
+ifeq ($(FILTER),)
+	$(TEST) --skip-build --no-parallel --filter '$(TIMED)'
+	$(TEST) --skip-build --skip '$(TIMED)'
+else
 	$(TEST) --skip-build
+endif
 
 demo: ## set up, build, and show the log at work on a year of flights (ARGS="--help" for its options)
 	@Tools/scripts/setup demo

@@ -11,13 +11,16 @@ let package = Package(
     products: [
         .library(name: "Tidelog", targets: ["Tidelog"]),
         .library(name: "TidelogTesting", targets: ["TidelogTesting"]),
+        .library(name: "TidelogPostgres", targets: ["TidelogPostgres"]),
         .executable(name: "tidelog", targets: ["tidelog-tool"]),
     ],
-    // What an app links only if it says so: `.package(…, traits: ["ServiceLifecycle"])`.
+    // What an app links only if it says so: `.package(…, traits: ["Postgres"])`. Plain, the core needs liblmdb and
+    // libzstd alone.
     traits: [
         .default(enabledTraits: []),
         .trait(
             name: "ServiceLifecycle", description: "Buses and logs as services of swift-service-lifecycle"),
+        .trait(name: "Postgres", description: "PostgreSQL: the exporter and the importer; needs libpq."),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -61,11 +64,24 @@ let package = Package(
         // What an app's tests import.
         .target(name: "TidelogTesting", dependencies: ["Tidelog"], swiftSettings: settings),
 
+        // PostgreSQL, through libpq. All of it is inside `#if Postgres`.
+        .systemLibrary(
+            name: "CTidelogPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .target(
+            name: "TidelogPostgres",
+            dependencies: [
+                "Tidelog", .target(name: "CTidelogPostgres", condition: .when(traits: ["Postgres"])),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: settings),
+
         // The command-line tool; its binary is called `tidelog`.
         .executableTarget(
             name: "tidelog-tool",
             dependencies: [
                 "Tidelog", "TidelogTesting",
+                .target(name: "TidelogPostgres", condition: .when(traits: ["Postgres"])),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Tools/tidelog", swiftSettings: settings),
@@ -123,6 +139,13 @@ let package = Package(
         // The examples of the documents; each says what it does and checks it.
         .testTarget(
             name: "BusExamples", dependencies: ["Tidelog", "TidelogTesting"], path: "Docs/Examples/Bus",
+            swiftSettings: settings),
+        .testTarget(
+            name: "TidelogPostgresTests",
+            dependencies: [
+                "Tidelog", "TidelogTesting", "TidelogPostgres",
+                .target(name: "tidelog-tool", condition: .when(traits: ["Postgres"])),
+            ],
             swiftSettings: settings),
         // Reads the source: sizes, directions of imports, banned calls.
         .testTarget(name: "TidyTests", path: "Tools/tidy", swiftSettings: settings),

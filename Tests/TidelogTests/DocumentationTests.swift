@@ -76,6 +76,19 @@ struct DocumentationTests {
         }
         following.cancel()
         _ = await following.result
+
+        let charged = AsyncStream.makeStream(of: String.self)
+        @Sendable func charge(_ event: StoredEvent) async throws {
+            charged.continuation.yield(event.type)
+        }
+        let billing = Task {
+            let consumer = try await log.consumer("billing")
+            try await consumer.run { delivery in try await charge(delivery.event) }
+        }
+        let first = await charged.stream.first { _ in true }
+        #expect(first == "order.placed")
+        billing.cancel()
+        _ = await billing.result
         await log.close()
         await #expect(throws: EventLogError.self) { try await log.append([placed]) }
     }

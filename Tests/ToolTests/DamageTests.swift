@@ -120,8 +120,16 @@ struct DamageTests {
                 bytes[offset] ^= 0x10
                 try bytes.write(to: file)
                 try Self.expectHonestRead(damaged, lines, "byte \(offset)")
-                let error = try Tool.fail(3, "read", damaged).error
-                #expect(error.contains(name) && error.contains("positions 0 to before 400"), "\(error)")
+                let read = try Tool.run(["read", damaged])
+                if read.status == 0 {
+                    // Nothing that this read looks at; whoever checks the whole file finds it.
+                    #expect(read.lines.map(withoutPlace) == lines, "byte \(offset)")
+                } else {
+                    let names = read.error.contains(name) && read.error.contains("positions ")
+                    #expect(read.status == 3 && names, "byte \(offset): \(read.error)")
+                }
+                let verified = try Tool.run(["verify", damaged])
+                #expect(verified.status == 1 && verified.output.contains(name), "byte \(offset)")
                 let rest = try Tool.succeed("read", damaged, "--from", "400").lines.map(withoutPlace)
                 #expect(rest == Array(lines[400...]))
             }

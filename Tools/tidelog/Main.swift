@@ -38,7 +38,7 @@ struct Root: AsyncParsableCommand {
         groupedSubcommands: [
             CommandGroup(
                 name: "Writing",
-                subcommands: [Init.self, Import.self, Append.self, Truncate.self, Delete.self]),
+                subcommands: [Init.self, Self.importing, Append.self, Truncate.self, Delete.self]),
             CommandGroup(name: "Reading", subcommands: [Read.self, Tail.self, Export.self]),
             CommandGroup(
                 name: "Looking",
@@ -56,6 +56,14 @@ struct Root: AsyncParsableCommand {
                 ]),
             CommandGroup(name: "Measuring", subcommands: [Bench.self]),
         ])
+
+    private static var importing: any ParsableCommand.Type {
+        #if Postgres
+            ImportGroup.self
+        #else
+            Import.self
+        #endif
+    }
 }
 
 /// The version that `tidelog --version` prints.

@@ -5,7 +5,7 @@ private let allowedOwnModules: [String: Set<String>] = [
     "Sources/TidelogStorage": ["CTidelogLMDB", "CTidelogZstd", "CTidelogSystem"],
     "Sources/Tidelog": ["TidelogStorage", "CTidelogThread"],
     "Sources/TidelogTesting": ["Tidelog"],
-    "Tools/tidelog": ["Tidelog", "TidelogTesting"],
+    "Tools/tidelog": ["Tidelog", "TidelogTesting", "TidelogPostgres"],
     "Tools/torture": ["Tidelog", "TidelogStorage", "TidelogTesting", "CTidelogFaults"],
     "Tools/tidy": [],
 ]

@@ -115,6 +115,19 @@ extension EventLog {
             .asStatistics()
     }
 
+    /// As ``segments()``, for threads that may block.
+    public func segmentsBlocking() throws(EventLogError) -> [Segment] {
+        try EventLogError.translating { () throws(StorageError) in
+            try self.engine.currentView().catalogue.segments.map { Segment($0) }
+        }
+    }
+
+    /// As ``statistics()``, for threads that may block.
+    public func statisticsBlocking() throws(EventLogError) -> LogStatistics {
+        try EventLogError.translating { () throws(StorageError) in try self.engine.statistics() }
+            .asStatistics()
+    }
+
     /// Seals everything that was committed before the call, and returns the new segments once they are
     /// registered.
     @discardableResult

@@ -74,6 +74,18 @@ extension EventLog {
         }
     }
 
+    /// The position that the next event gets, for threads that may block.
+    package func nextPositionBlocking() throws(EventLogError) -> Position {
+        Position(
+            try EventLogError.translating { () throws(StorageError) in try self.engine.currentView().end })
+    }
+
+    /// Suspends until the log ends beyond `position`, by whatever process's append. Answers false when the log
+    /// closed or the task was cancelled.
+    package func waitForEvents(beyond position: Position) async -> Bool {
+        await self.engine.notifier.wait(beyond: position.rawValue)
+    }
+
     /// Reads all events that `query` wants into an array, for threads that may block.
     public func eventsBlocking(_ query: EventQuery = .all) throws(EventLogError) -> [StoredEvent] {
         let storage = try query.storageQuery()
@@ -102,10 +114,12 @@ extension EventLog {
         try EventLogError.translating { () throws(StorageError) in
             try self.engine.scan(storage) { (frame, selection) throws(StorageError) in
                 try frame.require(.all)
-                return try selection.forEach(backwards: storage.isBackwards) { index in
+                return try selection.forEach(backwards: storage.isBackwards) { (index) throws(StorageError) in
                     do throws(EventLogError) {
                         return try body(EventView(frame: frame, index: index))
                     } catch {
+                        // The engine knows which file the damage is in.
+                        if let cause = error.cause as? StorageError, cause.code == .corrupted { throw cause }
                         failure = error
                         return false
                     }

@@ -21,7 +21,7 @@ final class SegmentCache: Sendable {
         var clock: UInt64 = 0
     }
 
-    private let directory: String
+    let directory: String
     private let logID: (UInt64, UInt64)
     private let limit: Int
     private let state = Lock(State())

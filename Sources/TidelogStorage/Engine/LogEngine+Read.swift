@@ -135,7 +135,7 @@ extension LogEngine {
                 try self.frames.withFrame(in: segment, block: block, take)
             } catch {
                 if error.code == .notFound { return try self.records(query).first }
-                throw error
+                throw self.naming(info, in: error)
             }
         } else {
             do throws(StorageError) {
@@ -146,6 +146,15 @@ extension LogEngine {
             }
         }
         return result
+    }
+
+    /// `error` with the segment's file and its positions, where it is damage that names none.
+    func naming(_ info: SegmentInfo, in error: StorageError) -> StorageError {
+        guard error.code == .corrupted || error.code == .unsupportedFormat else { return error }
+        return StorageError(
+            error.code, error.message, number: error.number,
+            path: error.path ?? "\(self.segments.directory)/\(info.fileName)",
+            positions: error.positions ?? info.positions, actualRevision: error.actualRevision)
     }
 
     /// The event at `position` as the writer's transaction sees it.

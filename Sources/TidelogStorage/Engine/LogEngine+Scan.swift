@@ -181,7 +181,9 @@ struct Scan {
                 let segment = try self.engine.segments.segment(info)
                 goesOn = try self.scanSegment(segment, part, visit)
             } catch {
-                guard error.code == .notFound, try self.refreshView(without: info) else { throw error }
+                guard error.code == .notFound, try self.refreshView(without: info) else {
+                    throw self.engine.naming(info, in: error)
+                }
                 return true
             }
         }

@@ -19,10 +19,13 @@ final class SegmentPages: Sendable {
     let pageCount: Int
     /// XXH64 of the table.
     let tableDigest: UInt64
+    /// A bit a page each: those that were checked, and those that the system was asked for.
+    private typealias Bits = UnsafeMutablePointer<Atomic<UInt64>>
     // SAFETY: the mapping is read-only and stays until `deinit`; the bits are atomic.
-    nonisolated(unsafe) private let base: UnsafeRawPointer
-    nonisolated(unsafe) private let checked: UnsafeMutablePointer<Atomic<UInt64>>
-    nonisolated(unsafe) private let fetched: UnsafeMutablePointer<Atomic<UInt64>>
+    nonisolated(unsafe) private let memory: (base: UnsafeRawPointer, checked: Bits, fetched: Bits)
+    private var base: UnsafeRawPointer { self.memory.base }
+    private var checked: Bits { self.memory.checked }
+    private var fetched: Bits { self.memory.fetched }
     private let fileBytes: Int
 
     /// Maps the file that `descriptor` stands for, and reads its table.
@@ -34,11 +37,11 @@ final class SegmentPages: Sendable {
         self.path = path
         self.fileBytes = fileBytes
         let number = descriptor.number
-        guard fileBytes >= Self.tableEndBytes,
-            let map = mmap(nil, fileBytes, PROT_READ, MAP_SHARED, number, 0),
-            map != MAP_FAILED
-        else {
-            throw StorageError(.corrupted, "the segment's file is too short or cannot be mapped", path: path)
+        guard fileBytes >= Self.tableEndBytes else {
+            throw StorageError(.corrupted, "the segment's file is too short", path: path)
+        }
+        guard let map = mmap(nil, fileBytes, PROT_READ, MAP_SHARED, number, 0), map != MAP_FAILED else {
+            throw .system(errno, doing: "mapping the segment's file", path: path)
         }
         let base = UnsafeRawPointer(map)
         // A device may be set to read megabytes around each page that is missed; who reads on asks for it.
@@ -70,10 +73,9 @@ final class SegmentPages: Sendable {
                     + "was damaged or replaced; run `tidelog verify`, then restore a backup or run "
                     + "`tidelog repair`", path: path)
         }
-        (self.base, self.pageBytes, self.pageCount, self.tableDigest) = (base, pageBytes, pageCount, digest)
+        (self.pageBytes, self.pageCount, self.tableDigest) = (pageBytes, pageCount, digest)
         let words = (pageCount + 63) / 64
-        self.checked = .allocate(capacity: words)
-        self.fetched = .allocate(capacity: words)
+        self.memory = (base, .allocate(capacity: words), .allocate(capacity: words))
         for word in 0..<words {
             (self.checked + word).initialize(to: Atomic(0))
             (self.fetched + word).initialize(to: Atomic(0))

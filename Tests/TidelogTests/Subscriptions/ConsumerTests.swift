@@ -12,7 +12,7 @@ struct ConsumerTests {
     static func drain(_ consumer: Consumer) async throws -> [UInt64] {
         var positions: [UInt64] = []
         while true {
-            let batch = try await consumer.next(max: 100, wait: .milliseconds(300))
+            let batch = try await consumer.next(max: 100, wait: .seconds(3))
             if batch.isEmpty { break }
             for delivery in batch {
                 positions.append(delivery.position.rawValue)
@@ -131,14 +131,15 @@ struct ConsumerTests {
             let log = try await open(.init())
             try await log.append(Self.events(0..<2))
             var settings = ConsumerSettings()
-            settings.leaseDuration = .milliseconds(200)
+            settings.leaseDuration = .seconds(2)
             settings.acknowledgeWithin = .milliseconds(1)
             settings.retry = .immediate()
             let consumer = try await log.consumer("c", settings: settings)
-            let both = try await consumer.next(max: 2, wait: .seconds(10))
+            let both = try await consumer.next(max: 2, wait: .seconds(60))
+            try #require(both.count == 2)
             try both[1].extendLease(by: .seconds(600))
             let again = try await consumer.next(max: 2, wait: .seconds(60))
-            #expect(again.map(\.position.rawValue) == [0])
+            try #require(again.map(\.position.rawValue) == [0])
             #expect(again[0].attempt == 2)
             await refuses(.leaseLost) { try both[0].acknowledge() }
             try await both[1].acknowledgeDurably()
@@ -154,7 +155,7 @@ struct ConsumerTests {
             let log = try await open(.init())
             var settings = ConsumerSettings()
             settings.prefetch = 16
-            let seen = Handled()
+            let seen = Witness()
             let members = try await (0..<4).asyncMap { _ in try await log.consumer("c", settings: settings) }
             let tasks = members.enumerated().map { number, member in
                 Task {
@@ -242,7 +243,7 @@ struct ConsumerTests {
 }
 
 /// What handlers saw.
-actor Handled {
+actor Witness {
     var positions: [UInt64] = []
     var problems: [String] = []
     var members: Set<Int> = []

@@ -102,14 +102,13 @@ struct ExactlyOnceTests {
     func scheduled() async throws {
         try await withTemporaryLog { _, open in
             var log = try await open(.init())
-            let soon = Timestamp.now().advanced(by: .milliseconds(300))
+            let soon = Timestamp.now().advanced(by: .seconds(3))
             try await log.schedule(Event(id: "at", type: "t"), to: "s", at: soon)
-            try await log.schedule(Event(id: "after", type: "t"), to: "s", after: .milliseconds(200))
-            try await log.schedule(Event(id: "never", type: "t"), after: .milliseconds(200))
+            try await log.schedule(Event(id: "after", type: "t"), to: "s", after: .seconds(2))
+            try await log.schedule(Event(id: "never", type: "t"), after: .seconds(2))
             try await log.schedule(Event(id: "far", type: "t"), after: .seconds(3600))
             #expect(try await log.cancelScheduled(id: "never"))
             #expect(try await !log.cancelScheduled(id: "never"))
-            #expect(try await log.count() == 0)
             await log.close()
             log = try await open(.init())
             while try await log.count() < 2 { try await Task.sleep(for: .milliseconds(5)) }

@@ -14,7 +14,7 @@ struct RetryTests {
             var settings = ConsumerSettings()
             settings.retry = .fixed(.milliseconds(20), maximumDeliveries: 3)
             let consumer = try await log.consumer("c", settings: settings)
-            let seen = Handled()
+            let seen = Witness()
             let running = Task {
                 try await consumer.run(concurrency: 3) { delivery in
                     if delivery.position == 10 { throw Refused(description: "try \(delivery.attempt)") }

@@ -11,7 +11,15 @@ struct Export: AsyncParsableCommand {
               tidelog export ndjson shop --type 'order.>' | gzip > orders.ndjson.gz
               tidelog export csv shop --guard-formulas --output shop.csv
             """,
-        subcommands: [ExportNDJSON.self, ExportCloudEvents.self, ExportCSV.self])
+        subcommands: Self.forms)
+
+    private static var forms: [any ParsableCommand.Type] {
+        var forms: [any ParsableCommand.Type] = [ExportNDJSON.self, ExportCloudEvents.self, ExportCSV.self]
+        #if Postgres
+            forms.append(ExportPostgres.self)
+        #endif
+        return forms
+    }
 
     func run() async throws {
         throw ValidationError("Name a form: ndjson, cloudevents or csv")

@@ -2,6 +2,10 @@ import ArgumentParser
 import Glibc
 import Tidelog
 
+#if Postgres
+    import TidelogPostgres
+#endif
+
 /// Why a command did not do what it was asked for.
 struct Failure: Error {
     /// What the exit status tells scripts.
@@ -37,6 +41,9 @@ struct Ending {
 
     /// The end that an error brings.
     init(_ error: any Error) {
+        #if Postgres
+            let error = (error as? PostgresError)?.failure ?? error
+        #endif
         switch error {
         case is ClosedPipe:
             self.status = 0

@@ -66,7 +66,7 @@ package final class Repair {
         do throws(StorageError) {
             try self.write(found, to: work)
         } catch {
-            Self.remove(work)
+            LogDirectory.remove(work)
             throw error
         }
         self.outcome.isChanged = true
@@ -80,14 +80,6 @@ package final class Repair {
         options.place = self.options.place
         options.progress = self.options.progress
         return try Verification.run(directory: directory, options: options, isExclusive: true)
-    }
-
-    private static func remove(_ work: String) {
-        let segments = work + "/" + Head.Names.segments
-        for name in (try? Files.list(segments)) ?? [] { _ = unlink(segments + "/" + name) }
-        _ = rmdir(segments)
-        for name in (try? Files.list(work)) ?? [] { _ = unlink(work + "/" + name) }
-        _ = rmdir(work)
     }
 
     /// Puts the repaired log in the damaged one's place.

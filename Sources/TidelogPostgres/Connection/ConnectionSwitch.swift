@@ -1,0 +1,93 @@
+#if Postgres
+    import Dispatch
+    import Glibc
+    import Synchronization
+
+    /// Cuts a connection from another thread, so that a call that blocks in it returns with an error.
+    ///
+    /// The server then rolls back what was not committed.
+    final class ConnectionSwitch: Sendable {
+        private struct State {
+            var socket: Int32?
+            var isOff = false
+        }
+
+        private let state = Mutex(State())
+
+        /// Whether it was switched off; it stays so.
+        var isOff: Bool { self.state.withLock { $0.isOff } }
+
+        /// Cuts the connection, and every later one.
+        func off() {
+            self.state.withLock { state in
+                state.isOff = true
+                if let socket = state.socket { _ = shutdown(socket, Int32(SHUT_RDWR)) }
+            }
+        }
+
+        func attach(_ socket: Int32) {
+            self.state.withLock { state in
+                state.socket = socket
+                if state.isOff { _ = shutdown(socket, Int32(SHUT_RDWR)) }
+            }
+        }
+
+        func detach() { self.state.withLock { $0.socket = nil } }
+    }
+
+    /// A plain thread for calls that block, with a name.
+    enum PlainThread {
+        private final class Start {
+            let body: @Sendable () -> Void
+            init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+        }
+
+        /// Runs `body` on a thread of its own; where the system has none left, on one of Dispatch's.
+        static func start(_ name: String, _ body: @escaping @Sendable () -> Void) {
+            var attributes = pthread_attr_t()
+            pthread_attr_init(&attributes)
+            defer { pthread_attr_destroy(&attributes) }
+            pthread_attr_setstacksize(&attributes, 2 << 20)
+            pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+            // Signals are the app's business and go to its threads.
+            var blocked = sigset_t()
+            var previous = sigset_t()
+            sigfillset(&blocked)
+            for signal in [SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS, SIGPROF] {
+                sigdelset(&blocked, signal)
+            }
+            let start = Unmanaged.passRetained(Start(body))
+            pthread_sigmask(SIG_SETMASK, &blocked, &previous)
+            var thread = pthread_t()
+            let status = pthread_create(
+                &thread, &attributes,
+                { argument in
+                    guard let argument else { return nil }
+                    Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
+                    return nil
+                }, start.toOpaque())
+            pthread_sigmask(SIG_SETMASK, &previous, nil)
+            if status != 0 {
+                start.release()
+                DispatchQueue.global().async(execute: body)
+            }
+        }
+
+        /// Runs `body`, which blocks, on a thread of its own; the caller suspends.
+        static func run<Value: Sendable>(
+            _ name: String, _ body: @escaping @Sendable () throws(PostgresError) -> Value
+        ) async throws(PostgresError) -> Value {
+            let result = await withCheckedContinuation {
+                (reply: CheckedContinuation<Result<Value, PostgresError>, Never>) in
+                Self.start(name) {
+                    do throws(PostgresError) {
+                        reply.resume(returning: .success(try body()))
+                    } catch {
+                        reply.resume(returning: .failure(error))
+                    }
+                }
+            }
+            return try result.get()
+        }
+    }
+#endif

@@ -1,0 +1,366 @@
+#if Postgres
+    import CTidelogPostgres
+    import Glibc
+
+    /// A connection to a server, for one thread: every call blocks. The only place that touches libpq.
+    ///
+    /// Values go as bound parameters in binary form; names in statements come from ``PostgresNames``. Of the
+    /// server's errors only code and primary message are kept: details can quote rows.
+    final class PostgresConnection {
+        private let handle: OpaquePointer
+        private let switchOff: ConnectionSwitch
+        private let password: String?
+
+        private init(_ handle: OpaquePointer, _ switchOff: ConnectionSwitch, password: String?) {
+            self.handle = handle
+            self.switchOff = switchOff
+            self.password = password
+        }
+
+        deinit {
+            self.switchOff.detach()
+            PQfinish(self.handle)
+        }
+
+        // MARK: Connecting
+
+        /// Connects, and asks for UTF-8, binary-safe settings and quiet.
+        ///
+        /// - Parameter switchOff: what can cut the connection from another thread, also while it is made.
+        static func connect(
+            _ settings: PostgresSettings, switchOff: ConnectionSwitch
+        ) throws(PostgresError) -> PostgresConnection {
+            let password = try Self.password(in: settings.connectionString)
+            let milliseconds = max(1, settings.networkTimeout.components.seconds) * 1000
+            // Later words win, so what the connection string says goes before these defaults.
+            let words: [(String, String)] = [
+                ("keepalives_idle", "30"), ("keepalives_interval", "10"), ("keepalives_count", "3"),
+                ("tcp_user_timeout", "\(milliseconds)"),
+                ("fallback_application_name", settings.applicationName),
+                ("dbname", settings.connectionString), ("client_encoding", "UTF8"),
+            ]
+            let started = Self.withStrings(words.map(\.0)) { keys in
+                Self.withStrings(words.map(\.1)) { values in PQconnectStartParams(keys, values, 1) }
+            }
+            guard let handle = started else {
+                throw PostgresError(.unreachable, "libpq has no memory for a connection")
+            }
+            let connection = PostgresConnection(handle, switchOff, password: password)
+            PQsetErrorVerbosity(handle, PQERRORS_VERBOSE)
+            // By default, libpq prints what the server notes to standard error.
+            PQsetNoticeProcessor(handle, { _, _ in }, nil)
+            try connection.awaitConnection(settings.connectTimeout)
+            guard PQserverVersion(handle) >= 130_000 else {
+                throw PostgresError(
+                    .unsupportedServer,
+                    "the server is version \(PQserverVersion(handle) / 10_000); it must be 13 or newer")
+            }
+            guard PQparameterStatus(handle, "server_encoding").map({ String(cString: $0) }) == "UTF8" else {
+                throw PostgresError(
+                    .unsupportedServer, "the database's encoding is not UTF8; create one with ENCODING 'UTF8'"
+                )
+            }
+            try connection.execute(
+                "SET client_min_messages = error; SET standard_conforming_strings = on; SET DateStyle = ISO;"
+                    + " SET TimeZone = 'UTC'; SET extra_float_digits = 1; SET search_path = pg_catalog, pg_temp"
+            )
+            return connection
+        }
+
+        /// The password that the string holds, so that no message can; throws for a string that is malformed.
+        static func password(in connectionString: String) throws(PostgresError) -> String? {
+            // Without these, libpq takes it for the name of a database.
+            let isDatabase =
+                !connectionString.contains("=") && !connectionString.hasPrefix("postgres://")
+                && !connectionString.hasPrefix("postgresql://")
+            // libpq's own message would quote the string.
+            guard !connectionString.utf8.contains(0) else { throw Self.malformed }
+            if isDatabase { return nil }
+            guard let options = PQconninfoParse(connectionString, nil) else { throw Self.malformed }
+            defer { PQconninfoFree(options) }
+            var option = options
+            while let keyword = option.pointee.keyword {
+                if String(cString: keyword) == "password", let value = option.pointee.val {
+                    return String(cString: value)
+                }
+                option += 1
+            }
+            return nil
+        }
+
+        private static var malformed: PostgresError {
+            PostgresError(
+                .invalidConfiguration,
+                "the connection string cannot be read; write \"host=… dbname=… user=…\" or "
+                    + "\"postgres://user@host/database\"")
+        }
+
+        private func awaitConnection(_ timeout: Duration) throws(PostgresError) {
+            let end = ContinuousClock.now + timeout
+            var status = PGRES_POLLING_WRITING
+            while status != PGRES_POLLING_OK {
+                if status == PGRES_POLLING_FAILED { throw self.connectionFailure() }
+                if self.switchOff.isOff { throw PostgresError(.closed, "connecting was stopped") }
+                guard ContinuousClock.now < end else {
+                    throw PostgresError(.unreachable, "no connection within \(timeout); it is tried again")
+                }
+                // In slices, so that a stop is seen soon.
+                var entry = pollfd(
+                    fd: PQsocket(self.handle),
+                    events: Int16(status == PGRES_POLLING_READING ? POLLIN : POLLOUT), revents: 0)
+                if poll(&entry, 1, 50) != 0 { status = PQconnectPoll(self.handle) }
+            }
+            self.switchOff.attach(PQsocket(self.handle))
+            guard PQstatus(self.handle) == CONNECTION_OK else { throw self.connectionFailure() }
+        }
+
+        /// Why there is no connection. libpq keeps no SQLSTATE of a refusal but in its verbose message.
+        private func connectionFailure() -> PostgresError {
+            let text = self.message
+            if let match = text.firstMatch(of: #/: +([0-9A-Z]{3}[0-9]{2}): (.*?)( LOCATION:.*)?$/#) {
+                return PostgresError(
+                    sqlState: String(match.1), message: String(match.2), while: "connecting")
+            }
+            if PQconnectionNeedsPassword(self.handle) == 1 {
+                return PostgresError(
+                    .authentication,
+                    "connecting: the server asks for a password; set PGPASSWORD or a password file")
+            }
+            return PostgresError(.unreachable, "connecting: \(text); it is tried again")
+        }
+
+        /// libpq's message on one line, without the password.
+        private var message: String {
+            let text = String(cString: PQerrorMessage(self.handle))
+            var line = text.split(whereSeparator: \.isNewline).joined(separator: " ")
+            if let password, !password.isEmpty { line = line.replacing(password, with: "***") }
+            return String(line.prefix(500))
+        }
+
+        // MARK: Statements
+
+        /// Whether the connection is of no use any more.
+        var isBroken: Bool { PQstatus(self.handle) != CONNECTION_OK }
+
+        /// Runs one or more statements without parameters and answers.
+        func execute(_ statement: String) throws(PostgresError) {
+            let result = ServerAnswer(PQexec(self.handle, statement))
+            try self.check(result, statement, accepting: [PGRES_COMMAND_OK, PGRES_TUPLES_OK])
+        }
+
+        /// Runs one statement; lends each row of its answer to `body`. Answers how many rows it concerned.
+        @discardableResult
+        func query(
+            _ statement: String, _ parameters: [PostgresValue] = [],
+            _ body: (PostgresRow) throws(PostgresError) -> Void = { _ throws(PostgresError) in }
+        ) throws(PostgresError) -> Int {
+            let result = ServerAnswer(
+                self.send(parameters) { count, types, values, lengths, formats in
+                    PQexecParams(self.handle, statement, count, types, values, lengths, formats, 1)
+                })
+            try self.check(result, statement, accepting: [PGRES_COMMAND_OK, PGRES_TUPLES_OK])
+            for row in 0..<PQntuples(result.handle) { try body(result.row(row)) }
+            return Int(String(cString: PQcmdTuples(result.handle))) ?? 0
+        }
+
+        /// Runs one query and lends its rows as they arrive, holding one at a time; `body` ends it by false.
+        func stream(
+            _ statement: String, _ parameters: [PostgresValue],
+            _ body: (PostgresRow) throws(PostgresError) -> Bool
+        ) throws(PostgresError) {
+            let sent = self.send(parameters) { count, types, values, lengths, formats in
+                PQsendQueryParams(self.handle, statement, count, types, values, lengths, formats, 1)
+            }
+            guard sent == 1, PQsetSingleRowMode(self.handle) == 1 else {
+                throw self.lost(while: statement)
+            }
+            var failure: PostgresError?
+            var goesOn = true
+            while true {
+                let result = ServerAnswer(PQgetResult(self.handle))
+                guard result.handle != nil else { break }
+                do throws(PostgresError) {
+                    try self.check(result, statement, accepting: [PGRES_SINGLE_TUPLE, PGRES_TUPLES_OK])
+                    if failure == nil, goesOn {
+                        for row in 0..<PQntuples(result.handle) where goesOn {
+                            goesOn = try body(result.row(row))
+                        }
+                        if !goesOn { self.cancel() }
+                    }
+                } catch {
+                    // What comes after a wish to stop is the answer to that wish.
+                    if goesOn, failure == nil {
+                        failure = error
+                        if !self.isBroken { self.cancel() }
+                    }
+                    if self.isBroken { break }
+                }
+            }
+            if let failure { throw failure }
+        }
+
+        /// Runs a `COPY … FROM STDIN (FORMAT binary)` with these bytes; answers how many rows it took.
+        func copy(_ statement: String, _ bytes: [UInt8]) throws(PostgresError) -> Int {
+            try self.check(
+                ServerAnswer(PQexec(self.handle, statement)), statement, accepting: [PGRES_COPY_IN])
+            var isLost = false
+            bytes.withUnsafeBytes { all in
+                var at = 0
+                while at < all.count, !isLost {
+                    // In pieces: libpq keeps a piece until the socket has taken it.
+                    let count = min(256 << 10, all.count - at)
+                    let piece = all.baseAddress?.advanced(by: at).assumingMemoryBound(to: CChar.self)
+                    isLost = PQputCopyData(self.handle, piece, Int32(count)) != 1
+                    at += count
+                }
+            }
+            if isLost || PQputCopyEnd(self.handle, nil) != 1 {
+                if self.isBroken { throw self.lost(while: statement) }
+            }
+            let result = ServerAnswer(PQgetResult(self.handle))
+            while let rest = PQgetResult(self.handle) {
+                PQclear(rest)
+                if self.isBroken { break }
+            }
+            try self.check(result, statement, accepting: [PGRES_COMMAND_OK])
+            return Int(String(cString: PQcmdTuples(result.handle))) ?? 0
+        }
+
+        /// Runs `body` in a transaction: committed when it returns, rolled back when it throws.
+        func transaction<Value>(
+            _ body: () throws(PostgresError) -> Value
+        ) throws(PostgresError) -> Value {
+            try self.execute("BEGIN")
+            do throws(PostgresError) {
+                let value = try body()
+                try self.execute("COMMIT")
+                return value
+            } catch {
+                if !self.isBroken { try? self.execute("ROLLBACK") }
+                throw error
+            }
+        }
+
+        /// Waits for notifications, at most so long; answers whether there was one.
+        func waitForNotification(_ timeout: Duration) throws(PostgresError) -> Bool {
+            var entry = pollfd(fd: PQsocket(self.handle), events: Int16(POLLIN), revents: 0)
+            let (seconds, attoseconds) = timeout.components
+            let milliseconds = Int32(clamping: seconds * 1000 + attoseconds / 1_000_000_000_000_000)
+            if PQisBusy(self.handle) == 0, self.takeNotifications() { return true }
+            _ = poll(&entry, 1, milliseconds)
+            guard PQconsumeInput(self.handle) == 1 else { throw self.lost(while: "LISTEN") }
+            return self.takeNotifications()
+        }
+
+        private func takeNotifications() -> Bool {
+            var isAny = false
+            while let notification = PQnotifies(self.handle) {
+                PQfreemem(notification)
+                isAny = true
+            }
+            return isAny
+        }
+
+        /// Asks the server to give up the running statement.
+        private func cancel() {
+            guard let request = PQgetCancel(self.handle) else { return }
+            defer { PQfreeCancel(request) }
+            var buffer = [CChar](repeating: 0, count: 256)
+            PQcancel(request, &buffer, 256)
+        }
+
+        // MARK: Below
+
+        private func send<Answer>(
+            _ parameters: [PostgresValue],
+            _ call: (
+                Int32, UnsafePointer<Oid>, UnsafePointer<UnsafePointer<CChar>?>, UnsafePointer<Int32>,
+                UnsafePointer<Int32>
+            ) -> Answer
+        ) -> Answer {
+            let values = parameters.map(\.binary)
+            let types = parameters.map(\.typeNumber) + [0]
+            let lengths = values.map { Int32($0?.count ?? 0) } + [0]
+            let formats = [Int32](repeating: 1, count: values.count + 1)
+            // One block for all values; an empty one must still have an address, or it would be null.
+            var block: [UInt8] = []
+            var starts: [Int?] = []
+            for value in values {
+                starts.append(value == nil ? nil : block.count)
+                block.append(contentsOf: value ?? [])
+                block.append(0)
+            }
+            block.append(0)
+            return block.withUnsafeBytes { bytes in
+                let base = bytes.baseAddress
+                let pointers = starts.map { start in
+                    start.flatMap { base?.advanced(by: $0).assumingMemoryBound(to: CChar.self) }
+                }
+                return (pointers + [nil]).withUnsafeBufferPointer { pointers in
+                    types.withUnsafeBufferPointer { types in
+                        lengths.withUnsafeBufferPointer { lengths in
+                            formats.withUnsafeBufferPointer { formats in
+                                call(
+                                    Int32(values.count), types.baseAddress.unsafelyUnwrapped,
+                                    pointers.baseAddress.unsafelyUnwrapped,
+                                    lengths.baseAddress.unsafelyUnwrapped,
+                                    formats.baseAddress.unsafelyUnwrapped)
+                            }
+                        }
+                    }
+                }
+            }
+        }
+
+        private func check(
+            _ result: ServerAnswer, _ statement: String, accepting statuses: [ExecStatusType]
+        ) throws(PostgresError) {
+            guard let handle = result.handle else { throw self.lost(while: statement) }
+            let status = PQresultStatus(handle)
+            if statuses.contains(status) { return }
+            guard let state = PQresultErrorField(handle, tidelog_pq_sqlstate) else {
+                throw self.lost(while: statement)
+            }
+            let text = PQresultErrorField(handle, tidelog_pq_message).map { String(cString: $0) } ?? ""
+            throw PostgresError(
+                sqlState: String(cString: state), message: String(text.prefix(300)),
+                while: Self.verb(statement))
+        }
+
+        private func lost(while statement: String) -> PostgresError {
+            if self.switchOff.isOff { return PostgresError(.closed, "the connection was cut by a stop") }
+            return PostgresError(
+                .unreachable, "\(Self.verb(statement)): the connection was lost; it is tried again")
+        }
+
+        /// The statement's first word, for messages.
+        private static func verb(_ statement: String) -> String {
+            String(statement.drop { !$0.isLetter }.prefix { $0.isLetter })
+        }
+
+        private static func withStrings<Answer>(
+            _ strings: [String], _ body: (UnsafePointer<UnsafePointer<CChar>?>) -> Answer
+        ) -> Answer {
+            let copies = strings.map { strdup($0) }
+            defer { for copy in copies { free(copy) } }
+            return (copies.map { UnsafePointer($0) } + [nil]).withUnsafeBufferPointer {
+                body($0.baseAddress.unsafelyUnwrapped)
+            }
+        }
+    }
+
+    /// An answer of libpq, freed with its owner.
+    private final class ServerAnswer {
+        let handle: OpaquePointer?
+        init(_ handle: OpaquePointer?) { self.handle = handle }
+        deinit { PQclear(self.handle) }
+
+        func row(_ row: Int32) -> PostgresRow {
+            PostgresRow { [handle] column in
+                if PQgetisnull(handle, row, column) == 1 { return nil }
+                return UnsafeRawBufferPointer(
+                    start: PQgetvalue(handle, row, column), count: Int(PQgetlength(handle, row, column)))
+            }
+        }
+    }
+#endif

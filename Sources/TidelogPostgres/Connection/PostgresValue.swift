@@ -1,0 +1,105 @@
+#if Postgres
+    /// A parameter of a statement, sent in binary and never part of the statement's text.
+    enum PostgresValue {
+        case null
+        case bigintNull
+        case bytesNull
+        case bigint(Int64)
+        case text(String)
+        case bytes([UInt8])
+        case uuid(UInt64, UInt64)
+        case boolean(Bool)
+        case texts([String])
+        /// Microseconds since 2000-01-01T00:00:00Z.
+        case timestamp(Int64)
+
+        /// The type's number in PostgreSQL's catalogue, which never changes.
+        var typeNumber: UInt32 {
+            switch self {
+            case .null: 0
+            case .bigint, .bigintNull: 20
+            case .text: 25
+            case .bytes, .bytesNull: 17
+            case .uuid: 2950
+            case .boolean: 16
+            case .texts: 1009
+            case .timestamp: 1184
+            }
+        }
+
+        /// The binary form, as the type's receive function takes it; nil for null.
+        var binary: [UInt8]? {
+            var bytes: [UInt8] = []
+            switch self {
+            case .null, .bigintNull, .bytesNull: return nil
+            case .bigint(let value), .timestamp(let value): bytes.append(bigEndian: value)
+            case .text(let value): bytes.append(contentsOf: value.utf8)
+            case .bytes(let value): return value
+            case .uuid(let high, let low):
+                bytes.append(bigEndian: high)
+                bytes.append(bigEndian: low)
+            case .boolean(let value): bytes.append(value ? 1 : 0)
+            case .texts(let values):
+                // One dimension, no nulls, elements of type text, from index 1.
+                for word in [Int32(values.isEmpty ? 0 : 1), 0, 25] { bytes.append(bigEndian: word) }
+                if !values.isEmpty {
+                    bytes.append(bigEndian: Int32(values.count))
+                    bytes.append(bigEndian: Int32(1))
+                }
+                for value in values {
+                    bytes.append(bigEndian: Int32(value.utf8.count))
+                    bytes.append(contentsOf: value.utf8)
+                }
+            }
+            return bytes
+        }
+    }
+
+    /// One row of an answer in binary form; valid only while it is lent.
+    struct PostgresRow {
+        /// The column's bytes; nil for null.
+        let column: (Int32) -> UnsafeRawBufferPointer?
+
+        func isNull(_ index: Int32) -> Bool { self.column(index) == nil }
+
+        /// An integer of two, four or eight bytes; nil for null.
+        func integer(_ index: Int32) throws(PostgresError) -> Int64? {
+            guard let bytes = self.column(index) else { return nil }
+            switch bytes.count {
+            case 2: return Int64(Int16(bigEndian: bytes.loadUnaligned(as: Int16.self)))
+            case 4: return Int64(Int32(bigEndian: bytes.loadUnaligned(as: Int32.self)))
+            case 8: return Int64(bigEndian: bytes.loadUnaligned(as: Int64.self))
+            default: throw Self.unexpected("an integer", bytes.count)
+            }
+        }
+
+        func boolean(_ index: Int32) -> Bool { self.column(index)?.first == 1 }
+
+        func text(_ index: Int32) -> String? {
+            self.column(index).map { String(decoding: $0, as: UTF8.self) }
+        }
+
+        func bytes(_ index: Int32) -> [UInt8]? { self.column(index).map { Array($0) } }
+
+        func uuid(_ index: Int32) throws(PostgresError) -> (UInt64, UInt64)? {
+            guard let bytes = self.column(index) else { return nil }
+            guard bytes.count == 16 else { throw Self.unexpected("a uuid", bytes.count) }
+            return (
+                UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
+                UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+            )
+        }
+
+        /// An integer that must be there.
+        func requiredInteger(_ index: Int32) throws(PostgresError) -> Int64 {
+            guard let value = try self.integer(index) else {
+                throw PostgresError(.server, "the server answered null where a number must stand")
+            }
+            return value
+        }
+
+        private static func unexpected(_ what: String, _ count: Int) -> PostgresError {
+            PostgresError(.server, "the server answered \(count) bytes where \(what) must stand")
+        }
+    }
+#endif

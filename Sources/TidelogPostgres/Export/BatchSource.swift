@@ -1,0 +1,163 @@
+#if Postgres
+    import Dispatch
+    import Synchronization
+    import Tidelog
+
+    /// Events of the log as rows, ready to be sent.
+    struct ExportBatch: Sendable {
+        /// Where it begins, and the position that follows it: in between there is nothing else to export.
+        var from: UInt64, next: UInt64
+        /// Data for a binary `COPY`.
+        var bytes: [UInt8]
+        /// Rows.
+        var count: Int
+        /// The last event's position and digest.
+        var last: Anchor?
+        /// The log's event just before `next`, exported or not, if it is there.
+        var anchor: Anchor?
+        /// The months of the events' timestamps, where partitions need them.
+        var months: Set<Int>
+    }
+
+    /// What shows that two sides mean the same event.
+    struct Anchor: Sendable, Equatable {
+        var position: UInt64
+        var digest: [UInt8]
+    }
+
+    /// Reads batches from the log, one ahead of the caller, on a thread of its own; two are held at most.
+    final class BatchSource: Sendable {
+        private struct State {
+            var wanted: UInt64?
+            var ready: (from: UInt64, result: Result<ExportBatch, PostgresError>)?
+            var isOver = false
+        }
+
+        private let log: EventLog
+        private let logID: (UInt64, UInt64)
+        private let configuration: PostgresExportConfiguration
+        private let countsMonths: Bool
+        private let state = Mutex(State())
+        private let work = DispatchSemaphore(value: 0)
+        private let done = DispatchSemaphore(value: 0)
+
+        init(
+            log: EventLog, logID: (UInt64, UInt64), configuration: PostgresExportConfiguration,
+            countsMonths: Bool
+        ) {
+            self.log = log
+            self.logID = logID
+            self.configuration = configuration
+            self.countsMonths = countsMonths
+            PlainThread.start("tidelog-encode") { [self] in self.run() }
+        }
+
+        /// The batch that begins at a position; blocks. The next one is prepared meanwhile.
+        func batch(from position: UInt64) throws(PostgresError) -> ExportBatch {
+            while true {
+                let (found, mustAsk) = self.state.withLock {
+                    state -> (Result<ExportBatch, PostgresError>?, Bool) in
+                    if let ready = state.ready {
+                        state.ready = nil
+                        // What is ready may be an end that has moved since, or another place.
+                        if ready.from == position, case .success(let batch) = ready.result,
+                            batch.next > position
+                        {
+                            state.wanted = batch.next
+                            return (ready.result, true)
+                        }
+                        if ready.from == position, state.wanted == nil, case .failure = ready.result {
+                            return (ready.result, false)
+                        }
+                    } else if state.wanted != nil {
+                        return (nil, false)  // at work on it, or on another
+                    }
+                    state.wanted = position
+                    return (nil, true)
+                }
+                if mustAsk { self.work.signal() }
+                if let found { return try found.get() }
+                self.done.wait()
+            }
+        }
+
+        /// Ends the thread.
+        func end() {
+            self.state.withLock { $0.isOver = true }
+            self.work.signal()
+        }
+
+        private func run() {
+            while true {
+                self.work.wait()
+                let (wanted, isOver) = self.state.withLock { ($0.wanted, $0.isOver) }
+                if isOver { return }
+                guard let wanted else { continue }
+                let result: Result<ExportBatch, PostgresError>
+                do throws(PostgresError) {
+                    result = .success(try self.read(from: wanted, to: .max))
+                } catch {
+                    result = .failure(error)
+                }
+                self.state.withLock { state in
+                    if state.wanted == wanted { state.wanted = nil }
+                    state.ready = (wanted, result)
+                }
+                self.done.signal()
+            }
+        }
+
+        /// Reads a batch of the events from one position to before another; blocks.
+        func read(from position: UInt64, to limit: UInt64) throws(PostgresError) -> ExportBatch {
+            var encoder = RowEncoder(logID: self.logID, reserving: self.configuration.batchBytes + (64 << 10))
+            var last: StoredEvent?
+            var months: Set<Int> = []
+            var failure: PostgresError?
+            var isFull = false
+            var next = position
+            var before: StoredEvent?
+            do throws(EventLogError) {
+                let end = min(try self.log.nextPositionBlocking().rawValue, limit)
+                if end > position {
+                    var query = self.configuration.filter
+                    query.from = Position(position)
+                    query.to = Position(end)
+                    try self.log.scan(query) { view throws(EventLogError) in
+                        let stored = try view.copy()
+                        do throws(PostgresError) {
+                            try encoder.append(stored)
+                        } catch {
+                            failure = error
+                            return false
+                        }
+                        if self.countsMonths { months.insert(Partitions.month(of: stored.timestamp)) }
+                        last = stored
+                        isFull =
+                            encoder.bytes.count >= self.configuration.batchBytes
+                            || encoder.count >= self.configuration.batchEvents
+                        return !isFull
+                    }
+                    next = isFull ? (last?.position.rawValue ?? position) + 1 : end
+                }
+                if next > 0, last?.position.rawValue != next - 1 {
+                    before = try self.log.eventBlocking(at: Position(next - 1))
+                }
+            } catch {
+                throw PostgresError(error)
+            }
+            if let failure { throw failure }
+            encoder.finish()
+            let lastAnchor = last.map { Anchor($0) }
+            return ExportBatch(
+                from: position, next: next, bytes: encoder.bytes, count: encoder.count, last: lastAnchor,
+                anchor: before.map { Anchor($0) } ?? lastAnchor, months: months)
+        }
+    }
+
+    extension Anchor {
+        init(_ stored: StoredEvent) {
+            self.position = stored.position.rawValue
+            self.digest = EventDigest.digest(of: stored)
+        }
+    }
+#endif

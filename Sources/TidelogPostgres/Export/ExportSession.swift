@@ -1,0 +1,211 @@
+#if Postgres
+    import Tidelog
+
+    /// A connection on which a log is exported: compares both sides, and commits batches with the checkpoint.
+    final class ExportSession {
+        let connection: PostgresConnection
+        let names: PostgresNames
+        let layout: PostgresLayout
+        private let configuration: PostgresExportConfiguration
+        private let log: EventLog
+        private(set) var facts: LogFacts
+        private var partitions: Partitions
+
+        /// Connects and prepares tables and staging.
+        init(
+            log: EventLog, settings: PostgresSettings, configuration: PostgresExportConfiguration,
+            switchOff: ConnectionSwitch
+        ) throws(PostgresError) {
+            self.log = log
+            self.configuration = configuration
+            self.names = configuration.names
+            self.facts = try LogFacts(of: log)
+            self.connection = try PostgresConnection.connect(settings, switchOff: switchOff)
+            let schema = Schema(
+                names: configuration.names, layout: configuration.layout, indexes: configuration.indexes)
+            self.layout = try schema.prepare(self.connection)
+            self.partitions = Partitions(names: configuration.names, layout: self.layout)
+            try self.connection.execute(
+                """
+                CREATE TEMP TABLE tidelog_stage ON COMMIT DELETE ROWS \
+                AS SELECT \(EventColumns.list) FROM \(self.names.quoted()) WITH NO DATA
+                """)
+        }
+
+        var key: [PostgresValue] { [self.logKey, .text(self.configuration.name)] }
+
+        var logKey: PostgresValue {
+            let uuid = self.facts.id.uuid ?? (0, 0)
+            return .uuid(uuid.high, uuid.low)
+        }
+
+        /// Reads the checkpoint, makes one if there is none, and compares log and database.
+        ///
+        /// - Returns: the position to go on from.
+        func begin(known: UInt64?) throws(PostgresError) -> UInt64 {
+            self.facts = try LogFacts(of: self.log)
+            try self.connection.query(
+                """
+                INSERT INTO \(self.names.quoted("_checkpoints")) \
+                (log_id, exporter, next_position, incarnation, filter, exported) VALUES ($1, $2, $3, $4, $5, 0) \
+                ON CONFLICT DO NOTHING
+                """,
+                self.key + [
+                    .bigint(Int64(clamping: self.configuration.start.rawValue)),
+                    .bigint(Int64(clamping: self.facts.incarnation)), .text(self.configuration.filterText),
+                ])
+            guard
+                let checkpoint = try Self.checkpoint(
+                    self.connection, self.names, self.logKey, self.configuration.name)
+            else { throw PostgresError(.server, "the checkpoint is not there although it was just made") }
+            var digest: [UInt8]?
+            if let anchor = checkpoint.anchor {
+                do throws(EventLogError) {
+                    digest = try self.log.eventBlocking(at: Position(anchor.position))
+                        .map { EventDigest.digest(of: $0) }
+                } catch {
+                    throw PostgresError(error)
+                }
+            }
+            // A checkpoint that never took anything and no start of the caller's: begin where the log begins.
+            try checkpoint.compare(
+                with: self.facts, filter: self.configuration.filterText, known: known, digest: digest,
+                accepts: self.configuration.accepts)
+            return checkpoint.next
+        }
+
+        /// The checkpoint of an export; nil if there is none.
+        static func checkpoint(
+            _ connection: PostgresConnection, _ names: PostgresNames, _ logKey: PostgresValue,
+            _ exporter: String
+        ) throws(PostgresError) -> Checkpoint? {
+            var checkpoint: Checkpoint?
+            try connection.query(
+                """
+                SELECT next_position, incarnation, filter, exported, anchor_position, anchor_digest, \
+                last_position, last_digest FROM \(names.quoted("_checkpoints")) \
+                WHERE log_id = $1 AND exporter = $2
+                """, [logKey, .text(exporter)]
+            ) { row throws(PostgresError) in
+                func anchor(_ column: Int32) throws(PostgresError) -> Anchor? {
+                    guard let position = try row.integer(column), let digest = row.bytes(column + 1) else {
+                        return nil
+                    }
+                    return Anchor(position: UInt64(clamping: position), digest: digest)
+                }
+                checkpoint = Checkpoint(
+                    next: UInt64(clamping: try row.requiredInteger(0)),
+                    incarnation: UInt64(clamping: try row.requiredInteger(1)), filter: row.text(2) ?? "",
+                    exported: UInt64(clamping: try row.requiredInteger(3)), anchor: try anchor(4),
+                    last: try anchor(6))
+            }
+            return checkpoint
+        }
+
+        /// Puts a batch and the checkpoint behind it into the database: both or neither.
+        ///
+        /// - Throws: ``PostgresError`` with code `busy` if another exporter of this name has moved the
+        ///   checkpoint; `diverged` if other events are there at these positions.
+        func export(_ batch: ExportBatch) throws(PostgresError) {
+            try self.partitions.prepare(self.connection, logID: self.facts.id, months: batch.months)
+            try self.connection.transaction { () throws(PostgresError) in
+                let moved = try self.connection.query(
+                    """
+                    UPDATE \(self.names.quoted("_checkpoints")) SET next_position = $4, incarnation = $5, \
+                    exported = exported + $6, anchor_position = coalesce($7, anchor_position), \
+                    anchor_digest = coalesce($8, anchor_digest), \
+                    last_position = coalesce($9, last_position), last_digest = coalesce($10, last_digest), \
+                    updated_at = clock_timestamp() \
+                    WHERE log_id = $1 AND exporter = $2 AND next_position = $3 \
+                    RETURNING pg_notify($11, $1::text)
+                    """,
+                    self.key + [
+                        .bigint(Int64(clamping: batch.from)), .bigint(Int64(clamping: batch.next)),
+                        .bigint(Int64(clamping: self.facts.incarnation)), .bigint(Int64(batch.count)),
+                        Self.number(batch.anchor), Self.digest(batch.anchor), Self.number(batch.last),
+                        Self.digest(batch.last), .text(self.names.channel),
+                    ])
+                guard moved == 1 else {
+                    throw PostgresError(
+                        .busy,
+                        "another exporter named \"\(self.configuration.name)\" exports this log and has moved the "
+                            + "checkpoint; stop one of them, or name them differently")
+                }
+                if batch.count > 0 { _ = try self.insert(batch) }
+            }
+        }
+
+        /// Puts a batch into the database without touching the checkpoint; answers how many rows were new.
+        func insertAgain(_ batch: ExportBatch) throws(PostgresError) -> Int {
+            if batch.count == 0 { return 0 }
+            try self.partitions.prepare(self.connection, logID: self.facts.id, months: batch.months)
+            return try self.connection.transaction { () throws(PostgresError) in try self.insert(batch) }
+        }
+
+        private func insert(_ batch: ExportBatch) throws(PostgresError) -> Int {
+            let staged = try self.connection.copy(
+                "COPY pg_temp.tidelog_stage (\(EventColumns.list)) FROM STDIN (FORMAT binary)", batch.bytes)
+            guard staged == batch.count else {
+                throw PostgresError(.server, "the server took \(staged) of \(batch.count) rows")
+            }
+            let range = Position(batch.from)..<Position(batch.next)
+            if self.layout == .byMonth { try self.compareStaged(range, distinctTimes: true) }
+            let inserted: Int
+            do throws(PostgresError) {
+                let time = self.layout == .byMonth ? ", occurred_at" : ""
+                inserted = try self.connection.query(
+                    """
+                    INSERT INTO \(self.names.quoted()) (\(EventColumns.list)) \
+                    SELECT \(EventColumns.list) FROM pg_temp.tidelog_stage \
+                    ON CONFLICT (log_id, position\(time)) DO NOTHING
+                    """)
+            } catch {
+                guard error.sqlState == "23505" else { throw error }
+                throw PostgresError(
+                    .diverged,
+                    "the database has another event for a stream and revision that the log has between "
+                        + "\(range.lowerBound) and \(range.upperBound): log and database went different ways",
+                    sqlState: error.sqlState, positions: range)
+            }
+            if inserted < staged { try self.compareStaged(range, distinctTimes: false) }
+            return inserted
+        }
+
+        /// Sees that what is there already is the same as what is staged.
+        private func compareStaged(
+            _ range: Range<Position>, distinctTimes: Bool
+        ) throws(PostgresError) {
+            let differs =
+                distinctTimes
+                ? "e.occurred_at <> s.occurred_at"
+                : "\(EventDigest.expression("s")) <> \(EventDigest.expression("e"))"
+            var found: Int64?
+            try self.connection.query(
+                """
+                SELECT min(s.position) FROM pg_temp.tidelog_stage s JOIN \(self.names.quoted()) e \
+                ON e.log_id = s.log_id AND e.position = s.position \
+                WHERE e.log_id = $1 AND e.position >= $2 AND e.position < $3 AND \(differs)
+                """,
+                [
+                    self.logKey, .bigint(Int64(clamping: range.lowerBound.rawValue)),
+                    .bigint(Int64(clamping: range.upperBound.rawValue)),
+                ]
+            ) { row throws(PostgresError) in found = try row.integer(0) }
+            guard let found else { return }
+            let position = Position(UInt64(clamping: found))
+            throw PostgresError(
+                .diverged,
+                "the database has another event at position \(position): log and database went different ways. "
+                    + "Import the database's events into a new log, or export this one to another table",
+                positions: position..<Position(position.rawValue + 1))
+        }
+
+        private static func number(_ anchor: Anchor?) -> PostgresValue {
+            anchor.map { .bigint(Int64(clamping: $0.position)) } ?? .bigintNull
+        }
+
+        private static func digest(_ anchor: Anchor?) -> PostgresValue {
+            anchor.map { .bytes($0.digest) } ?? .bytesNull
+        }
+    }
+#endif

@@ -1,0 +1,204 @@
+#if Postgres
+    public import SystemPackage
+    public import Tidelog
+
+    /// A log that a database has events of.
+    public struct ExportedLog: Sendable, Hashable {
+        /// The log's UUID.
+        public let logID: String
+        /// The export, by its name.
+        public let exporter: String
+        /// The position that the log's next event had when it was last exported.
+        public let nextPosition: Position
+        /// How often the log had been restored when it was last exported.
+        public let incarnation: UInt64
+        /// Whether events are left out.
+        public let isFiltered: Bool
+        /// Events that the export has brought, since it began.
+        public let exportedEvents: UInt64
+    }
+
+    /// What an import did.
+    public struct PostgresImportReport: Sendable, Hashable {
+        /// The log's UUID, as it was.
+        public let logID: String
+        /// Events that were imported.
+        public let events: Int
+        /// The position that the log's next event gets.
+        public let nextPosition: Position
+        /// The log's incarnation: one more than that of the log that was exported.
+        public let incarnation: UInt64
+    }
+
+    /// Brings a log back from the database that it was exported to.
+    public struct PostgresImporter: Sendable {
+        private let settings: PostgresSettings
+        private let names: PostgresNames
+
+        /// An importer from these tables.
+        public init(
+            from settings: PostgresSettings, names: PostgresNames = .init()
+        ) throws(PostgresError) {
+            try names.validate()
+            self.settings = settings
+            self.names = names
+        }
+
+        /// The logs that the database has events of, a line for each export.
+        public func logs() async throws(PostgresError) -> [ExportedLog] {
+            try await PlainThread.run("tidelog-import") { () throws(PostgresError) in
+                try self.logs(try self.connect())
+            }
+        }
+
+        private func connect() throws(PostgresError) -> PostgresConnection {
+            let connection = try PostgresConnection.connect(self.settings, switchOff: ConnectionSwitch())
+            guard let state = try Schema(names: self.names).state(connection) else {
+                throw PostgresError(
+                    .missingSchema,
+                    "there is no table \(self.names.quoted()) in the database; nothing was exported")
+            }
+            guard state.version <= Schema.version else {
+                throw PostgresError(.newerSchema, "the tables are of a newer Tidelog; update this program")
+            }
+            return connection
+        }
+
+        private func logs(_ connection: PostgresConnection) throws(PostgresError) -> [ExportedLog] {
+            var logs: [ExportedLog] = []
+            try connection.query(
+                """
+                SELECT log_id, exporter, next_position, incarnation, filter <> '', exported \
+                FROM \(self.names.quoted("_checkpoints")) ORDER BY log_id, exporter
+                """
+            ) { row throws(PostgresError) in
+                guard let uuid = try row.uuid(0) else { return }
+                logs.append(
+                    ExportedLog(
+                        logID: EventID(uuid: uuid.0, uuid.1).description, exporter: row.text(1) ?? "",
+                        nextPosition: Position(UInt64(clamping: try row.requiredInteger(2))),
+                        incarnation: UInt64(clamping: try row.requiredInteger(3)), isFiltered: row.boolean(4),
+                        exportedEvents: UInt64(clamping: try row.requiredInteger(5))))
+            }
+            return logs
+        }
+
+        /// Makes a log in `directory` of the events of an exported log, with their positions, revisions and ids.
+        ///
+        /// The log keeps its UUID and gets a higher incarnation, as a restored backup does, so that it can be
+        /// exported on to where it came from. What is on the disk is verified block by block, and its digest is
+        /// compared with the database's. After a failure nothing is left.
+        ///
+        /// - Parameters:
+        ///   - logID: which log; nil: the only one that there is.
+        ///   - exporter: the name of the export.
+        ///   - acceptsPartial: whether an export that left events out may be imported. Streams whose last events
+        ///     are left out then go on at revisions that were used before.
+        ///   - progress: is told how many events are done.
+        /// - Throws: ``PostgresError``: `invalidConfiguration` if there is no such log or more than one to choose
+        ///   from, `log` for a directory in use, `diverged` if the digests differ.
+        public func `import`(
+            logID: String? = nil, exporter: String = "default", acceptsPartial: Bool = false,
+            to directory: FilePath, progress: (@Sendable (Int) -> Void)? = nil
+        ) async throws(PostgresError) -> PostgresImportReport {
+            try await PlainThread.run("tidelog-import") { () throws(PostgresError) in
+                let connection = try self.connect()
+                let chosen = try self.choose(try self.logs(connection), logID, exporter)
+                guard !chosen.isFiltered || acceptsPartial else {
+                    throw PostgresError(
+                        .invalidConfiguration,
+                        "the export \"\(exporter)\" left events out by a filter; say that a partial log is wanted"
+                    )
+                }
+                // One snapshot for events and digest, whoever exports meanwhile.
+                try connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                return try self.run(connection, chosen, to: directory, progress)
+            }
+        }
+
+        private func choose(
+            _ logs: [ExportedLog], _ logID: String?, _ exporter: String
+        ) throws(PostgresError) -> ExportedLog {
+            let found = logs.filter { $0.exporter == exporter && (logID ?? $0.logID) == $0.logID }
+            guard let log = found.first, found.count == 1 else {
+                let known = logs.prefix(10).map { "\($0.logID) (\($0.exporter))" }.joined(separator: ", ")
+                throw PostgresError(
+                    .invalidConfiguration,
+                    found.isEmpty
+                        ? "the database has no such log; it has: \(known.isEmpty ? "none" : known)"
+                        : "the database has \(found.count) logs; name one of: \(known)")
+            }
+            return log
+        }
+
+        private func run(
+            _ connection: PostgresConnection, _ log: ExportedLog, to directory: FilePath,
+            _ progress: (@Sendable (Int) -> Void)?
+        ) throws(PostgresError) -> PostgresImportReport {
+            let id = EventID(log.logID)
+            let key = PostgresValue.uuid(id.uuid?.high ?? 0, id.uuid?.low ?? 0)
+            var first = log.nextPosition.rawValue
+            try connection.query(
+                "SELECT min(position) FROM \(self.names.quoted()) WHERE log_id = $1", [key]
+            ) { row throws(PostgresError) in
+                if let position = try row.integer(0) { first = UInt64(clamping: position) }
+            }
+            let incarnation = log.incarnation + 1
+            let rebuilder: LogRebuilder
+            do throws(EventLogError) {
+                rebuilder = try LogRebuilder(
+                    at: directory, logID: id, incarnation: incarnation, firstPosition: Position(first))
+            } catch {
+                throw PostgresError(.log, "the log cannot be made: \(error.message)", cause: error)
+            }
+            do throws(PostgresError) {
+                let next = log.nextPosition
+                let count = try self.copy(connection, key, before: next, to: rebuilder, progress)
+                return PostgresImportReport(
+                    logID: log.logID, events: count, nextPosition: next, incarnation: incarnation)
+            } catch {
+                rebuilder.abandon()
+                throw error
+            }
+        }
+
+        private func copy(
+            _ connection: PostgresConnection, _ key: PostgresValue, before next: Position,
+            to rebuilder: LogRebuilder, _ progress: (@Sendable (Int) -> Void)?
+        ) throws(PostgresError) -> Int {
+            let range: [PostgresValue] = [key, .bigint(Int64(clamping: next.rawValue))]
+            var digest = RangeDigest()
+            try connection.stream(
+                "SELECT \(EventColumns.selection) FROM \(self.names.quoted()) "
+                    + "WHERE log_id = $1 AND position < $2 ORDER BY position", range
+            ) { row throws(PostgresError) in
+                let stored = try RowDecoder.event(row)
+                digest.add(stored)
+                do throws(EventLogError) {
+                    try rebuilder.append(stored)
+                } catch {
+                    throw PostgresError(
+                        .log, "the event at position \(stored.position) cannot be imported: \(error.message)",
+                        cause: error)
+                }
+                if digest.count % 1000 == 0 { progress?(digest.count) }
+                return true
+            }
+            let count = digest.count
+            let remote = try RemoteDigest.read(
+                connection, self.names, key, Position(0)..<next)
+            guard remote.count == count, remote.digest == digest.finish(), remote.agrees else {
+                throw PostgresError(
+                    .diverged, "what was read is not what the database's digest says: rows were changed there"
+                )
+            }
+            do throws(EventLogError) {
+                try rebuilder.finish(nextPosition: next)
+            } catch {
+                throw PostgresError(.log, "the log cannot be made: \(error.message)", cause: error)
+            }
+            progress?(count)
+            return count
+        }
+    }
+#endif

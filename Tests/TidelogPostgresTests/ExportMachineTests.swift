@@ -1,0 +1,173 @@
+#if Postgres
+    import Testing
+
+    @testable import TidelogPostgres
+
+    @Suite("The exporter's state machine")
+    struct ExportMachineTests {
+        let lost = PostgresError(.unreachable, "lost")
+        let diverged = PostgresError(.diverged, "diverged")
+
+        func machine(continuous: Bool = true) -> ExportMachine {
+            ExportMachine(
+                isContinuous: continuous, backoff: .init(first: .seconds(1), most: .seconds(8)), attempts: 3,
+                gathering: .milliseconds(50), fullBatch: 100)
+        }
+
+        @Test("it connects first, exports from where the database stands, then waits")
+        func ordinary() {
+            var machine = machine()
+            #expect(machine.step(now: .zero, end: 500) == .connect)
+            machine.connected(next: 200, now: .zero)
+            #expect(machine.step(now: .zero, end: 500) == .export(from: 200))
+            machine.exported(next: 500, now: .zero)
+            #expect(machine.step(now: .zero, end: 500) == .wait(ExportMachine.probeInterval))
+            #expect(machine.state == .connected)
+        }
+
+        @Test("a few new events wait for others, a full batch does not")
+        func gathering() {
+            var machine = machine()
+            machine.connected(next: 10, now: .zero)
+            #expect(machine.step(now: .seconds(1), end: 11) == .wait(.milliseconds(50)))
+            #expect(machine.step(now: .milliseconds(1030), end: 15) == .wait(.milliseconds(20)))
+            #expect(machine.step(now: .milliseconds(1050), end: 15) == .export(from: 10))
+            machine.exported(next: 15, now: .seconds(2))
+            #expect(machine.step(now: .seconds(2), end: 115) == .export(from: 15))
+        }
+
+        @Test("an idle connection is probed, and believed in again after that")
+        func probing() {
+            var machine = machine()
+            machine.connected(next: 10, now: .zero)
+            #expect(machine.step(now: .seconds(14), end: 10) == .wait(.seconds(1)))
+            #expect(machine.step(now: .seconds(15), end: 10) == .probe)
+            machine.probed(now: .seconds(15))
+            #expect(machine.step(now: .seconds(16), end: 10) == .wait(.seconds(14)))
+        }
+
+        @Test("after each failure it connects anew, with delays that double up to the longest")
+        func backoff() {
+            var machine = machine()
+            var now = Duration.zero
+            for delay in [1, 2, 4, 8, 8, 8] {
+                #expect(machine.step(now: now, end: 1) == .connect)
+                machine.failed(self.lost, now: now, random: 0)
+                #expect(machine.step(now: now, end: 1) == .rest(.seconds(delay)))
+                #expect(machine.state == .offline && machine.lastError != nil)
+                now += .seconds(delay)
+            }
+            machine.connected(next: 0, now: now)
+            #expect(machine.step(now: now, end: 200) == .export(from: 0))
+            machine.failed(self.lost, now: now, random: 0)
+            #expect(machine.step(now: now, end: 200) == .rest(.seconds(8)))
+            machine.connected(next: 0, now: now)
+            machine.exported(next: 200, now: now)
+            #expect(machine.lastError == nil && machine.failures == 0)
+        }
+
+        @Test("the random half of a delay lies between half and all of it")
+        func jitter() {
+            let backoff = ExportMachine.Backoff(first: .seconds(2), most: .seconds(60))
+            #expect(backoff.delay(attempt: 1, random: 1) == .seconds(1))
+            #expect(backoff.delay(attempt: 1, random: 0) == .seconds(2))
+            #expect(backoff.delay(attempt: 1_000_000, random: 0) == .seconds(60))
+        }
+
+        @Test("what must be decided by a person halts it until it is resumed")
+        func halting() {
+            var machine = machine()
+            machine.failed(self.diverged, now: .zero, random: 0)
+            #expect(machine.step(now: .seconds(9999), end: 1) == .rest(nil))
+            #expect(machine.state == .halted)
+            machine.resume()
+            #expect(machine.step(now: .seconds(9999), end: 1) == .connect)
+        }
+
+        @Test("one that runs once ends when all is exported, at a lasting error, and after its tries")
+        func once() {
+            var done = machine(continuous: false)
+            done.connected(next: 5, now: .zero)
+            #expect(done.step(now: .zero, end: 6) == .export(from: 5))
+            done.exported(next: 6, now: .zero)
+            #expect(done.step(now: .zero, end: 6) == .end)
+            #expect(done.lastError == nil)
+
+            var refused = machine(continuous: false)
+            refused.failed(PostgresError(.authentication, "no"), now: .zero, random: 0)
+            #expect(refused.step(now: .zero, end: 6) == .end && refused.lastError?.code == .authentication)
+
+            var away = machine(continuous: false)
+            for _ in 0..<2 { away.failed(self.lost, now: .zero, random: 0) }
+            #expect(away.step(now: .zero, end: 6) == .rest(.seconds(2)))
+            away.failed(self.lost, now: .zero, random: 0)
+            #expect(away.step(now: .zero, end: 6) == .end && away.lastError?.code == .unreachable)
+        }
+
+        @Test("paused, it lets go of the connection, and resumed it begins with the checkpoint")
+        func pausing() {
+            var machine = machine()
+            machine.connected(next: 5, now: .zero)
+            machine.pause()
+            #expect(machine.step(now: .zero, end: 500) == .rest(nil) && machine.state == .paused)
+            machine.resume()
+            #expect(machine.step(now: .zero, end: 500) == .connect)
+        }
+
+        @Test("stopping drains what was there and no more, or ends at its limit")
+        func stopping() {
+            var machine = machine()
+            machine.connected(next: 5, now: .zero)
+            machine.stop(target: 6, deadline: .seconds(5))
+            #expect(machine.step(now: .zero, end: 7) == .export(from: 5))
+            machine.exported(next: 6, now: .zero)
+            #expect(machine.step(now: .zero, end: 7) == .end)
+
+            var away = self.machine()
+            away.failed(self.lost, now: .zero, random: 0)
+            away.failed(self.lost, now: .zero, random: 0)
+            away.stop(target: 6, deadline: .seconds(1))
+            #expect(away.step(now: .zero, end: 7) == .rest(.seconds(1)))
+            #expect(away.step(now: .seconds(1), end: 7) == .end)
+        }
+
+        @Test("log and database are compared: ends, anchors, incarnations, what retention took, the filter")
+        func comparing() throws {
+            let facts = LogFacts(id: .generate(), incarnation: 1, first: 0, end: 100)
+            func code(
+                _ change: (inout Checkpoint, inout LogFacts) -> Void, known: UInt64? = nil,
+                digest: [UInt8]? = [1], accepts: PostgresExportConfiguration.Acceptance = []
+            ) -> PostgresError.Code? {
+                var checkpoint = Checkpoint(
+                    next: 50, incarnation: 1, filter: "", exported: 50,
+                    anchor: .init(position: 49, digest: [1]), last: nil)
+                var log = facts
+                change(&checkpoint, &log)
+                do throws(PostgresError) {
+                    try checkpoint.compare(
+                        with: log, filter: "", known: known, digest: digest, accepts: accepts)
+                    return nil
+                } catch { return error.code }
+            }
+            #expect(code({ _, _ in }) == nil)
+            #expect(code({ _, _ in }, known: 50) == nil)
+            #expect(code({ $1.end = 50 }) == nil)
+            #expect(code({ $1.end = 49 }) == .logBehind)
+            #expect(code({ _, _ in }, known: 51) == .databaseBehind)
+            #expect(code({ _, _ in }, known: 51, accepts: .olderDatabase) == nil)
+            #expect(code({ _, _ in }, digest: [2]) == .diverged)
+            #expect(code({ _, _ in }, digest: [2], accepts: [.restoredLog, .olderDatabase]) == .diverged)
+            #expect(code({ $1.incarnation = 2 }) == nil)
+            #expect(code({ $1.incarnation = 2 }, digest: nil) == .unverifiable)
+            #expect(code({ $1.incarnation = 2 }, digest: nil, accepts: .restoredLog) == nil)
+            #expect(code({ _, _ in }, digest: nil) == nil)
+            #expect(code({ $1.first = 51 }, digest: nil) == .eventsGone)
+            #expect(code({ $1.first = 51 }, digest: nil, accepts: .missingEvents) == nil)
+            #expect(
+                code({
+                    $0.exported = 0; $0.anchor = nil; $1.first = 51
+                }) == nil)
+            #expect(code({ checkpoint, _ in checkpoint.filter = "type=\"a\"" }) == .invalidConfiguration)
+        }
+    }
+#endif

@@ -1,0 +1,94 @@
+#if Postgres
+    import ArgumentParser
+    import SystemPackage
+    import Tidelog
+    import TidelogPostgres
+
+    /// `tidelog import`: from a file, unless it is from PostgreSQL.
+    struct ImportGroup: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "import", abstract: Import.configuration.abstract,
+            discussion: Import.configuration.discussion
+                + "\n\n`tidelog import postgres` brings a log back from the database that it was exported to.",
+            subcommands: [Import.self, ImportPostgres.self], defaultSubcommand: Import.self)
+    }
+
+    struct ImportPostgres: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "postgres", abstract: "Bring a log back from PostgreSQL.",
+            discussion: """
+                Makes the log LOG of what was exported, with its positions, revisions, ids and UUID; LOG must be \
+                missing or empty. What is written is verified, and compared with the database's digest.
+
+                Examples:
+                  tidelog import postgres farm --dsn 'host=db dbname=farm'
+                  tidelog import postgres farm --dsn 'host=db dbname=farm' --list
+                """)
+
+        @OptionGroup var log: LogArgument
+        @OptionGroup(title: "Where from") var postgres: PostgresOptions
+
+        @Option(help: .init("The log's UUID, where the database has several.", valueName: "uuid"))
+        var logID: String?
+
+        @Flag(help: "Import an export that left events out by a filter.")
+        var partial = false
+
+        @Flag(help: "List the logs that the database has, and import nothing.")
+        var list = false
+
+        @OptionGroup var output: ReportOptions
+
+        func run() async throws {
+            let importer = try PostgresImporter(from: try self.postgres.settings, names: self.postgres.names)
+            if self.list { return try self.show(try await importer.logs()) }
+            let bar = ProgressBar("importing", total: nil)
+            defer { bar.finish() }
+            let watch = Stopwatch()
+            let result = try await importer.import(
+                logID: self.logID, exporter: self.postgres.name, acceptsPartial: self.partial,
+                to: FilePath(self.log.log)
+            ) { bar.update($0) }
+            bar.finish()
+            let seconds = watch.seconds
+            try report(
+                json: self.output.json,
+                [
+                    "log_id": .string(result.logID), "events": .integer(result.events),
+                    "next_position": JSONText(result.nextPosition),
+                    "incarnation": .unsigned(result.incarnation),
+                    "seconds": .number(seconds),
+                ],
+                [
+                    "\(Units.events(result.events)) imported and verified in \(Units.duration(seconds))",
+                    "the next event gets position \(Units.count(result.nextPosition.rawValue))",
+                ])
+        }
+
+        private func show(_ logs: [ExportedLog]) throws {
+            var table = Table([
+                .text("log"), .text("export"), .number("events exported"), .number("next position"),
+                .text(""),
+            ])
+            for log in logs {
+                table.add([
+                    log.logID, log.exporter, Units.count(Int(clamping: log.exportedEvents)),
+                    Units.count(log.nextPosition.rawValue), log.isFiltered ? "filtered" : "",
+                ])
+            }
+            try report(
+                json: self.output.json,
+                [
+                    "logs": .array(
+                        logs.map {
+                            [
+                                "log_id": .string($0.logID), "export": .string($0.exporter),
+                                "events": .unsigned($0.exportedEvents),
+                                "next_position": JSONText($0.nextPosition),
+                                "filtered": .boolean($0.isFiltered),
+                            ]
+                        })
+                ], logs.isEmpty ? ["The database has no log."] : table.lines)
+        }
+    }
+#endif
