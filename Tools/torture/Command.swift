@@ -17,6 +17,7 @@ enum Command {
                torture step DIR --scenario NAME --action NUMBER --step N [--error NUMBER]
                torture steps [--scenario NAME] [--directory DIR]
                torture feed LOG [--events N]
+               torture publish LOG [--events N]
                torture consume LOG [--hold]
                torture transform LOG
                torture campaign [--cycles N] [--seed N] [--directory DIR]
@@ -47,6 +48,7 @@ enum Command {
                 }
                     ?? Scenario.allCases)
         case "feed": try Consuming.feed(options)
+        case "publish": try Publishing.run(options)
         case "consume": try Consuming.consume(options)
         case "transform": try Consuming.transform(options)
         case "campaign":

@@ -82,7 +82,8 @@ enum Consuming {
         log.closeBlocking()
     }
 
-    private static func blocking(_ body: @escaping @Sendable () async throws -> Void) throws {
+    /// Runs `body` while the calling thread waits.
+    static func blocking(_ body: @escaping @Sendable () async throws -> Void) throws {
         let done = DispatchSemaphore(value: 0)
         Task {
             do {

@@ -9,14 +9,14 @@
 // - `waiting` counts what the consumer has not begun with; it exceeds `size` only for handlers, who would
 //   otherwise wait for themselves, and then up to twice the size.
 // - `room` events can be accepted without a look at how far the consumer is: it is never more than there is.
-// - What the consumer writes for each event lies on another cache line than what publishers write, and neither
-//   on that of the queue itself: else each event would cost both cores a line that the other one has.
+// - What the consumer writes for each event lies on another cache line than what publishers write, and
+//   neither on that of the queue itself: else each event would cost both cores a line that the other one has.
 // - Everything in `state` is reached under `spin`, but for the buffer that the consumer has taken.
-// - Whoever waits, watches for a bounded time before it sleeps, and longer than the other side needs for half
-//   a buffer: so where both have a core, neither sleeps. Publishers go on when the queue is half empty.
+// - Whoever waits, watches for some 20 microseconds before it sleeps, about what the other side needs for
+//   512 events: so where both have a core, they seldom sleep. Publishers go on when the queue is half empty.
 //
-// No wake-up is lost: both sides look at the state and leave their waiter in it under `spin`. The consumer may
-// overlook new waiters while it works through a batch, but not when it takes the next one.
+// No wake-up is lost: both sides look at the state and leave their waiter in it under `spin`. The consumer
+// may overlook new waiters while it works through a batch, but not when it takes the next one.
 import CTidelogThread
 import Synchronization
 import TidelogStorage
@@ -115,8 +115,8 @@ final class EventQueue: Sendable {
     /// Two cache lines, since processors fetch them in pairs.
     private static let line = 128
     private static let stateOffset = 16
-    /// How often a publisher, and at most a consumer, looks again before it sleeps: some 40 µs together.
-    private static let looks = 32
+    /// How often a publisher, and at most a consumer, looks again before it sleeps: some 20 µs together.
+    private static let looks = 16
 
     let size: Int
     let whenFull: BusBuffer.Overflow
@@ -262,8 +262,8 @@ final class EventQueue: Sendable {
 
     /// As ``waitForRoom()``, for threads that may block. A quick consumer makes room before a sleep begins.
     func waitForRoomBlocking() {
-        for look in 1...Self.looks {
-            Self.pause(look)
+        for _ in 0..<Self.looks {
+            Self.pause()
             if self.locked({ $0.pointee.isClosed || self.hasHalfRoom($0) }) { return }
         }
         let signal = WakeSignal()
@@ -320,15 +320,15 @@ final class EventQueue: Sendable {
 
     /// Suspends until there are events; a batch without any says that the queue is closed and empty.
     ///
-    /// - Parameter previous: how many events the last batch had; the more they were, the longer it watches for
-    ///   others before it suspends, and a few get time to become more.
+    /// - Parameter previous: how many events the last batch had; the more they were, the longer it watches
+    ///   for others before it suspends, and a few get time to become more.
     func next(after previous: Int) async -> Batch {
-        if previous > 4, previous < 128 { Self.pause(1) }
+        if previous > 4, previous < 128 { Self.pause() }
         while true {
             if let batch = self.take() { return batch }
             if previous > 4 {
-                for look in 1...min(4 + previous / 16, Self.looks) {
-                    Self.pause(look)
+                for _ in 0..<min(4 + previous / 32, Self.looks) {
+                    Self.pause()
                     if let batch = self.take() { return batch }
                 }
             }
@@ -442,9 +442,9 @@ final class EventQueue: Sendable {
         } while self.spin.value.pointee.exchange(true, ordering: .acquiring)
     }
 
-    /// Passes a microsecond or so; now and then it offers the core to others.
-    private static func pause(_ look: Int) {
-        if look % 8 == 0 { sched_yield() }
+    /// Passes a microsecond or so. It does not yield: on a busy machine that costs a whole turn of the
+    /// others, where a sleeper is woken at once.
+    private static func pause() {
         for _ in 0..<100 { tidelog_pause() }
     }
 }

@@ -24,6 +24,9 @@ final class MemoryBusState: Sendable {
     let core: BusCore
     /// Events that the dispatcher has not come to; nil with synchronous dispatch.
     private let queue: EventQueue?
+    /// The same, to be reached by publishers without counting references: the count would lie where the
+    /// dispatcher reads for each event.
+    private let hotQueue: Unmanaged<EventQueue>?
     /// Whether publishing is a matter of calling handlers and nothing else.
     let isSimple: Bool
     private let telemetry: BusTelemetry
@@ -34,6 +37,7 @@ final class MemoryBusState: Sendable {
         let instruments = BusInstruments(telemetry)
         self.core = BusCore(failures: BusFailures(logger: telemetry.logger), instruments: instruments)
         self.queue = dispatch.map { EventQueue($0) }
+        self.hotQueue = self.queue.map { .passUnretained($0) }
         self.isSimple = dispatch == nil && instruments?.isTracing != true
     }
 
@@ -108,7 +112,7 @@ final class MemoryBusState: Sendable {
 
     /// Publishes if nothing has to be waited for; else nobody gets the event, and the full queue is told.
     private func attempt(_ event: Event, exceeding: Bool) throws(EventLogError) -> EventQueue? {
-        guard let queue = self.queue else {
+        guard let queue = self.hotQueue else {
             switch self.core.dispatch(event, self.core.lane, counts: true, exceeding: exceeding) {
             case .done: return nil
             case .closed: throw .busClosed
@@ -117,12 +121,12 @@ final class MemoryBusState: Sendable {
             }
         }
         if Task.isCancelled { throw .publisherCancelled }
-        switch queue.offer(event, exceeding: exceeding) {
+        switch queue._withUnsafeGuaranteedRef({ $0.offer(event, exceeding: exceeding) }) {
         case .accepted:
             self.core.lane.add(1, to: .published)
             return nil
         case .dropped: return nil
-        case .full: return queue
+        case .full: return self.queue
         case .closed: throw .busClosed
         }
     }

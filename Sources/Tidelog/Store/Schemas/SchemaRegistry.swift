@@ -234,7 +234,7 @@ public final class SchemaRegistry: Sendable {
     private func current() throws(EventLogError) -> SchemaTable {
         let now = Self.now()
         let (table, isFresh) = self.state.withLock { state in
-            (state.table, state.lookedAt.map { now - $0 < Self.staleNanoseconds } ?? false)
+            (state.table, state.lookedAt.map { now < $0 + Self.staleNanoseconds } ?? false)
         }
         return isFresh ? table : try self.load().table
     }
