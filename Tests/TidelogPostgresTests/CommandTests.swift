@@ -117,8 +117,10 @@
                     process.waitUntilExit()
                 }
                 let process = try Tool.start(arguments, folder.path.string)
+                // Events that only this process can bring: when they are there, it runs.
+                try await fill(opened, 50, seed: 98)
                 let count = "SELECT count(*) FROM tidelog.events"
-                let total = 500 + 8 * 400
+                let total = 500 + 8 * 400 + 50
                 #expect(try await eventually { (try? server.number(count, in: database)) == Int64(total) })
                 try await fill(opened, 300, seed: 99)
                 process.terminate()

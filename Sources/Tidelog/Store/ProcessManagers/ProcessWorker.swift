@@ -276,12 +276,14 @@ private struct ProcessBatch {
             for timer in entry.before?.timers ?? [] {
                 changes.append(
                     .remove(
-                        .processTimers, key: ProcessKeys.timer(self.name, due: timer.due, exact.text, timer.name)))
+                        .processTimers,
+                        key: ProcessKeys.timer(self.name, due: timer.due, exact.text, timer.name)))
             }
             for timer in entry.now?.timers ?? [] {
                 changes.append(
                     .set(
-                        .processTimers, key: ProcessKeys.timer(self.name, due: timer.due, exact.text, timer.name),
+                        .processTimers,
+                        key: ProcessKeys.timer(self.name, due: timer.due, exact.text, timer.name),
                         value: []))
             }
             if let now = entry.now {

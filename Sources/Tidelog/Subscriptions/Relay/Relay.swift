@@ -52,7 +52,8 @@ extension EventLog {
 }
 
 extension EventLog {
-    /// Forwards events to another log, which drops those that it has already; see ``relay(_:filter:batchesOf:retry:_:)``.
+    /// Forwards events to another log, which drops those that it has already; see
+    /// ``relay(_:filter:batchesOf:retry:_:)``.
     public func relay(
         _ name: String, to other: EventLog, filter: EventQuery = .all, batchesOf max: Int = 256
     ) async throws(EventLogError) {
