@@ -75,9 +75,10 @@ torture: ## kill, stop, starve and damage logs for an hour (ARGS="--cycles 500 -
 	TIDELOG_DAMAGES=4000 $(TEST) --skip-build --filter 'ToolTests.(DamageTests|SavingTests)'
 	TIDELOG_SEED=$$RANDOM TIDELOG_RUNS=50 TIDELOG_OPERATIONS=2000 $(TEST) --skip-build --filter ModelTests
 
-fixture: ## write the fixture log of the current format anew
+fixture: ## write the list of what the tests' log with something of everything holds
 	$(SWIFT) build --product torture
-	"$$($(SWIFT) build --show-bin-path)/torture" fixture Tests/CompatibilityTests/Fixtures/Logs/1
+	made=$$(mktemp -d) && "$$($(SWIFT) build --show-bin-path)/torture" fixture "$$made/1" \
+	    && cp "$$made/1/events.ndjson" Tests/CompatibilityTests/Fixtures/Logs/1/ && rm -r "$$made"
 
 clean: ## remove what was built and downloaded
 	rm -rf .build .build-tsan .build-asan Benchmarks/.build

@@ -127,7 +127,8 @@ let package = Package(
             dependencies: ["Tidelog", "TidelogStorage", "TidelogTesting", "torture"],
             swiftSettings: settings),
         .testTarget(
-            name: "CompatibilityTests", dependencies: ["Tidelog", "TidelogStorage", "TidelogTesting"],
+            name: "CompatibilityTests",
+            dependencies: ["Tidelog", "TidelogStorage", "TidelogTesting", "torture"],
             resources: [.copy("Fixtures")], swiftSettings: settings),
         .testTarget(
             name: "ToolTests",

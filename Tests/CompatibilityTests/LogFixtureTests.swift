@@ -4,30 +4,21 @@ import Testing
 import Tidelog
 import TidelogStorage
 import TidelogTesting
+import torture
 
-/// Logs that earlier builds wrote; `Fixtures/README.md` says how one is made.
-@Suite(
-    "Logs of earlier builds",
-    .enabled(if: sysconf(Int32(_SC_PAGESIZE)) == 4096, "the fixtures have pages of 4096 bytes"))
+/// A log with something of everything, made by this build, beside the committed list of what it must hold.
+@Suite("A log with something of everything")
 struct LogFixtureTests {
-    /// One folder for each format of a log that was ever released, and the current one.
-    static let formats = ["1"]
-
-    /// A copy of the fixture that may be written, and the lines that say what it holds.
-    private static func with(
-        _ format: String, _ body: (_ log: FilePath, _ lines: [String]) async throws -> Void
-    ) async throws {
-        let folder = try #require(
-            Bundle.module.url(forResource: format, withExtension: nil, subdirectory: "Fixtures/Logs"))
+    /// A new log that may be written, and the lines that say what it holds.
+    private static func with(_ body: (_ log: FilePath, _ lines: [String]) async throws -> Void) async throws {
+        let expected = try #require(
+            Bundle.module.url(forResource: "events", withExtension: "ndjson", subdirectory: "Fixtures/Logs/1"))
         let directory = try TemporaryDirectory()
         defer { directory.remove() }
-        let log = directory.path.appending("log.tidelog")
-        try FileManager.default.copyItem(
-            atPath: folder.appending(path: "log.tidelog").path, toPath: log.string)
-        chmod(log.string, 0o700)
-        chmod(log.appending("head.mdb").string, 0o600)
-        let text = try String(contentsOf: folder.appending(path: "events.ndjson"), encoding: .utf8)
-        try await body(log, text.split(separator: "\n").map(String.init))
+        let made = directory.path.appending("made")
+        try Fixture.make(at: made.string)
+        let text = try String(contentsOf: expected, encoding: .utf8)
+        try await body(made.appending("log.tidelog"), text.split(separator: "\n").map(String.init))
     }
 
     private static func lines(_ log: EventLog, _ query: EventQuery = .all) async throws -> [String] {
@@ -39,18 +30,18 @@ struct LogFixtureTests {
         return lines
     }
 
-    @Test("is verified clean, in depth", arguments: Self.formats)
-    func verifies(format: String) async throws {
-        try await Self.with(format) { log, _ in
+    @Test("is verified clean, in depth")
+    func verifies() async throws {
+        try await Self.with { log, _ in
             let report = try await EventLog.verify(at: log, isDeep: true)
             #expect(report.isClean, "\(report.findings)")
             #expect(report.segments > 1)
         }
     }
 
-    @Test("has every event where and as it was, in every order and by every index", arguments: Self.formats)
-    func reads(format: String) async throws {
-        try await Self.with(format) { path, lines in
+    @Test("has every event where and as it was, in every order and by every index")
+    func reads() async throws {
+        try await Self.with { path, lines in
             let log = try await EventLog.open(at: path)
             #expect(lines.count > 1000)
             #expect(try await Self.lines(log) == lines)
@@ -72,9 +63,9 @@ struct LogFixtureTests {
         }
     }
 
-    @Test("goes on: appends follow, ids are known, it seals, compacts, backs up", arguments: Self.formats)
-    func goesOn(format: String) async throws {
-        try await Self.with(format) { path, lines in
+    @Test("goes on: appends follow, ids are known, it seals, compacts, backs up")
+    func goesOn() async throws {
+        try await Self.with { path, lines in
             let log = try await EventLog.open(at: path)
             let next = try await log.statistics().nextPosition
             let result = try await log.append(Event(type: "new", stream: "extra"))

@@ -6,10 +6,9 @@ import TidelogTesting
 
 /// A small log with something of everything, as this build writes it, and beside it what it holds.
 ///
-/// `DIR/log.tidelog` is the log; `DIR/events.ndjson` every event in order with its place; `DIR/records.txt`
-/// what was counted. Later builds must open it and find the same.
-enum Fixture {
-    static func make(at directory: String) throws {
+/// `DIR/log.tidelog` is the log; `DIR/events.ndjson` every event in order with its place.
+package enum Fixture {
+    package static func make(at directory: String) throws {
         let work = try TemporaryDirectory()
         defer { work.remove() }
         var configuration = EventLogConfiguration()
