@@ -12,7 +12,8 @@ struct LogFixtureTests {
     /// A new log that may be written, and the lines that say what it holds.
     private static func with(_ body: (_ log: FilePath, _ lines: [String]) async throws -> Void) async throws {
         let expected = try #require(
-            Bundle.module.url(forResource: "events", withExtension: "ndjson", subdirectory: "Fixtures/Logs/1"))
+            Bundle.module.url(forResource: "events", withExtension: "ndjson", subdirectory: "Fixtures/Logs/1")
+        )
         let directory = try TemporaryDirectory()
         defer { directory.remove() }
         let made = directory.path.appending("made")

@@ -2,9 +2,9 @@ import Foundation
 import Testing
 import Tidelog
 
-/// The examples of "JSON Event Format for CloudEvents", version 1.0.2, sections 3.2 and 4.3: their members in
-/// their order, spread over lines as documents of others are.
-@Suite("The examples of CloudEvents' JSON format")
+/// Events in the structured and the batched form of "JSON Event Format for CloudEvents", version 1.0.2, spread
+/// over lines as documents of others are. They are like the specification's examples, not copies of them.
+@Suite("Examples of CloudEvents' JSON format")
 struct CloudEventsExampleTests {
     struct Example: Sendable, CustomTestStringConvertible {
         let name: String
