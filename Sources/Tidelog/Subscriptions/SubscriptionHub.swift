@@ -120,11 +120,11 @@ package final class SubscriptionHub: Sendable {
 
     /// Reads records on a thread that may block.
     func read<Value: Sendable>(
-        _ body: @escaping @Sendable (borrowing HeadReader) throws(StorageError) -> Value
+        _ body: @escaping @Sendable (borrowing RecordView) throws(StorageError) -> Value
     ) async throws(EventLogError) -> Value {
         let engine = self.engine
         do throws(StorageError) {
-            return try await engine.pool.run { () throws(StorageError) in try engine.readRecords(body) }
+            return try await engine.pool.run { () throws(StorageError) in try engine.readingRecords(body) }
         } catch {
             throw EventLogError(error)
         }
@@ -279,7 +279,7 @@ package final class SubscriptionHub: Sendable {
         }
         guard isNew else { return }
         let control =
-            (try? self.engine.readRecords { (reader) throws(StorageError) in
+            (try? self.engine.readingRecords { (reader) throws(StorageError) in
                 try ControlCounter.value(in: reader)
             }) ?? 0
         let hasChanged = self.state.withLock { state in

@@ -11,42 +11,12 @@ package protocol RecordSource: ~Copyable {
     ) throws(StorageError)
 }
 
-/// A consistent view of the head's records; it must not outlive the closure that it is lent to.
-package struct HeadReader: ~Copyable, RecordSource {
-    private let transaction: ReadTransaction
-    private let databases: HeadDatabases
-
-    init(transaction: consuming ReadTransaction, databases: HeadDatabases) {
-        self.transaction = transaction
-        self.databases = databases
-    }
-
-    package func record(_ space: RecordSpace, key: [UInt8]) throws(StorageError) -> [UInt8]? {
-        try self.databases.record(space, key: key, in: self.transaction)
-    }
-
-    package func forEachRecord(
-        _ space: RecordSpace, prefix: [UInt8], from start: [UInt8],
-        _ body: (_ key: [UInt8], _ value: [UInt8]) throws(StorageError) -> Bool
-    ) throws(StorageError) {
-        try self.databases.forEachRecord(space, from: start, in: self.transaction) {
-            key, value throws(StorageError) in
-            guard key.starts(with: prefix) else { return false }
-            return try body(key, value)
-        }
-    }
-}
-
 extension HeadTransaction: RecordSource {
     package func forEachRecord(
         _ space: RecordSpace, prefix: [UInt8], from start: [UInt8],
         _ body: (_ key: [UInt8], _ value: [UInt8]) throws(StorageError) -> Bool
     ) throws(StorageError) {
-        try self.databases.forEachRecord(space, from: start, in: self.transaction) {
-            key, value throws(StorageError) in
-            guard key.starts(with: prefix) else { return false }
-            return try body(key, value)
-        }
+        try self.databases.forEachRecord(space, prefix: prefix, from: start, in: self.transaction, body)
     }
 }
 
@@ -68,14 +38,6 @@ package struct HeadChange: Sendable {
 }
 
 extension LogEngine {
-    /// Lends a consistent view of the head's records to `body`. Blocks the calling thread.
-    package func readRecords<Value>(
-        _ body: (borrowing HeadReader) throws(StorageError) -> Value
-    ) throws(StorageError) -> Value {
-        try body(
-            HeadReader(transaction: try self.head.environment.beginRead(), databases: self.head.databases))
-    }
-
     /// The number of the newest commit of any process: two loads from the map.
     package func newestTransaction() throws(StorageError) -> UInt64 { try self.head.newestTransactionID() }
 

@@ -5,7 +5,7 @@
 
 /// One state of the head's records, which no commit changes meanwhile. Keep it short: until it ends, pages
 /// of the head cannot be reused.
-package struct RecordView: ~Copyable {
+package struct RecordView: ~Copyable, RecordSource {
     private let transaction: ReadTransaction
     private let databases: HeadDatabases
 
@@ -19,16 +19,21 @@ package struct RecordView: ~Copyable {
         try self.databases.record(space, key: key, in: self.transaction)
     }
 
-    /// Calls `body` with each record whose key begins with `prefix`, from `start` on, in the order of keys,
-    /// until it answers false. Keys are given without the prefix.
+    package func forEachRecord(
+        _ space: RecordSpace, prefix: [UInt8], from start: [UInt8],
+        _ body: (_ key: [UInt8], _ value: [UInt8]) throws(StorageError) -> Bool
+    ) throws(StorageError) {
+        try self.databases.forEachRecord(space, prefix: prefix, from: start, in: self.transaction, body)
+    }
+
+    /// The same with keys given without the prefix, and `start` likewise.
     package func forEach(
         _ space: RecordSpace, prefix: [UInt8], from start: [UInt8] = [],
         _ body: (_ key: ArraySlice<UInt8>, _ value: [UInt8]) throws(StorageError) -> Bool
     ) throws(StorageError) {
-        try self.databases.forEachRecord(space, from: prefix + start, in: self.transaction) {
+        try self.forEachRecord(space, prefix: prefix, from: prefix + start) {
             key, value throws(StorageError) in
-            guard key.starts(with: prefix) else { return false }
-            return try body(key.dropFirst(prefix.count), value)
+            try body(key.dropFirst(prefix.count), value)
         }
     }
 }

@@ -75,14 +75,16 @@ extension HeadDatabases {
         try self.value(self.records, key: space.key(key), in: transaction)
     }
 
-    /// Calls `body` with each record of the space, in the order of keys, until it answers false.
+    /// Calls `body` with each record of the space whose key begins with `prefix`, from `start` on, in the order
+    /// of keys, until it answers false.
     func forEachRecord<Transaction: StorageTransaction & ~Copyable>(
-        _ space: RecordSpace, from start: [UInt8] = [], in transaction: borrowing Transaction,
+        _ space: RecordSpace, prefix: [UInt8] = [], from start: [UInt8] = [],
+        in transaction: borrowing Transaction,
         _ body: (_ key: [UInt8], _ value: [UInt8]) throws(StorageError) -> Bool
     ) throws(StorageError) {
         try transaction.scan(self.records, from: .atOrAfter(space.key(start))) {
             key, value throws(StorageError) in
-            guard let first = key.first, first == space.byte else { return false }
+            guard key.first == space.byte, key.dropFirst().starts(with: prefix) else { return false }
             let bytes = try HeadFormat.unwrap(value, database: "records", key: [UInt8](key))
             return try body([UInt8](key.dropFirst()), bytes)
         }

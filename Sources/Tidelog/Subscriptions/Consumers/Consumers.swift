@@ -52,10 +52,10 @@ public struct Consumers: Sendable {
     }
 
     private func statuses(
-        _ load: @escaping @Sendable (borrowing HeadReader) throws(StorageError) -> [(String, Ledger)]
+        _ load: @escaping @Sendable (borrowing RecordView) throws(StorageError) -> [(String, Ledger)]
     ) async throws(EventLogError) -> [ConsumerStatus] {
         try await self.log.run { engine throws(StorageError) in
-            let found = try engine.readRecords(load)
+            let found = try engine.readingRecords(load)
             let end = try engine.currentView().end
             let moment = Moment.now
             return try found.map { (name, ledger) throws(StorageError) in

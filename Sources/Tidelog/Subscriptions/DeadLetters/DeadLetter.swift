@@ -49,7 +49,7 @@ extension Consumers {
         of name: String, from position: Position = .zero, limit: Int = 1000
     ) async throws(EventLogError) -> [DeadLetter] {
         try await self.log.run { engine throws(StorageError) in
-            let stored = try engine.readRecords { reader throws(StorageError) in
+            let stored = try engine.readingRecords { reader throws(StorageError) in
                 try Self.stored(of: name, from: position.rawValue, limit: max(0, limit), in: reader)
             }
             return try stored.map { (letter) throws(StorageError) in

@@ -22,7 +22,7 @@ extension ConsumerCore {
     /// Looks at the ledger if its version is not the known one. Blocks.
     func lookIfChanged() {
         let number = self.number
-        let version = try? self.hub.engine.readRecords { (reader) throws(StorageError) -> UInt64? in
+        let version = try? self.hub.engine.readingRecords { (reader) throws(StorageError) -> UInt64? in
             guard let state = try reader.record(.consumers, key: ConsumerKeys.state(number)) else {
                 return nil
             }

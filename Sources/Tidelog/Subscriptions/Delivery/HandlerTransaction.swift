@@ -178,7 +178,7 @@ extension EventLog {
     public func value(for key: String) async throws(EventLogError) -> [UInt8]? {
         let record = try HandlerValues.key(key)
         return try await self.run { engine throws(StorageError) in
-            try engine.readRecords { reader throws(StorageError) in try reader.record(.app, key: record) }
+            try engine.readingRecords { reader throws(StorageError) in try reader.record(.app, key: record) }
         }
     }
 }

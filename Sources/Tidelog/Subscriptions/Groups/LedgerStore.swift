@@ -43,7 +43,7 @@ final class LedgerStore: Sendable {
 
     /// The lowest position that a consumer still needs, of those that hold up retention.
     static func lowestNeeded(in engine: LogEngine) throws(StorageError) -> UInt64? {
-        try engine.readRecords { reader throws(StorageError) in
+        try engine.readingRecords { reader throws(StorageError) in
             var lowest: UInt64?
             try self.forEach(in: reader) { (_, number, settings) throws(StorageError) in
                 if settings.holdsRetention,

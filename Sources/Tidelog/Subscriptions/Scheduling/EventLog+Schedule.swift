@@ -64,7 +64,7 @@ extension SubscriptionHub {
     /// Starts the thread if something is scheduled: at the log's opening. Blocks.
     func resumeSchedules() {
         guard !self.engine.options.isReadOnly else { return }
-        let isSome = try? self.engine.readRecords { (reader) throws(StorageError) in
+        let isSome = try? self.engine.readingRecords { (reader) throws(StorageError) in
             try Self.nextDue(in: reader, .now) != nil
         }
         guard isSome == true else { return }
@@ -78,14 +78,14 @@ extension SubscriptionHub {
         while true {
             let moment = Moment.now
             do throws(StorageError) {
-                let due = try self.engine.readRecords { (reader) throws(StorageError) in
+                let due = try self.engine.readingRecords { (reader) throws(StorageError) in
                     try Self.due(in: reader, moment)
                 }
                 try self.carryOver(due.filter { $0.delay != nil && $0.boot != moment.boot }, moment)
                 let ready = due.filter { $0.delay == nil || $0.boot == moment.boot }
                 if !ready.isEmpty { try self.fire(ready) }
                 if due.isEmpty {
-                    return try self.engine.readRecords { (reader) throws(StorageError) in
+                    return try self.engine.readingRecords { (reader) throws(StorageError) in
                         try Self.nextDue(in: reader, moment)
                     }
                 }
@@ -139,7 +139,7 @@ extension SubscriptionHub {
     }
 
     private static func due(
-        in reader: borrowing HeadReader, _ moment: Moment
+        in reader: borrowing RecordView, _ moment: Moment
     ) throws(StorageError) -> [ScheduledEvent] {
         var due: [ScheduledEvent] = []
         for family in ScheduledEvent.families.dropLast() {
@@ -155,7 +155,7 @@ extension SubscriptionHub {
     }
 
     private static func nextDue(
-        in reader: borrowing HeadReader, _ moment: Moment
+        in reader: borrowing RecordView, _ moment: Moment
     ) throws(StorageError) -> UInt64? {
         var next: UInt64?
         for family in ScheduledEvent.families.dropLast() {
