@@ -22,6 +22,8 @@ public final class EventLog: Sendable {
     package let engine: LogEngine
     /// Durable subscriptions of this process.
     package let subscriptions: SubscriptionHub
+    /// Streams that were read lately.
+    package let streamCache: StreamCache
 
     private init(directory: FilePath, configuration: EventLogConfiguration, engine: LogEngine) {
         self.directory = directory
@@ -29,6 +31,7 @@ public final class EventLog: Sendable {
         self.engine = engine
         self.schemas = SchemaRegistry(engine: engine, logger: configuration.logger)
         self.subscriptions = SubscriptionHub(engine: engine, configuration)
+        self.streamCache = StreamCache(limit: configuration.cachedStreamBytes)
     }
 
     deinit {

@@ -148,7 +148,10 @@ struct PreparedEvents: Sendable {
 struct AppendConditions: Sendable {
     var expectations: [(stream: String, expectation: StreamExpectation)] = []
     var changes: [RecordChange] = []
-    /// Looked at inside the transaction, before anything is changed; what it throws refuses the request.
+    /// Events that must not be there.
+    var absences: [AbsenceCheck] = []
+    /// Looks at records inside the transaction, before anything is changed; what it throws refuses the
+    /// request. Events are none of its business: those of this turn may not be written yet.
     var check: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Void)?
     /// Changes records once the events are placed; answers whether it did (see ``HeadChange``).
     var apply: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Bool)?

@@ -10,7 +10,7 @@ extension LogEngine {
     package func append(
         _ records: [EventRecord],
         expecting expectations: [(stream: String, expectation: StreamExpectation)] = [],
-        changing changes: [RecordChange] = [],
+        changing changes: [RecordChange] = [], absences: [AbsenceCheck] = [],
         check: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Void)? = nil
     ) async throws(StorageError) -> AppendOutcome {
         let writer = try self.requireWriter()
@@ -20,7 +20,8 @@ extension LogEngine {
         if Task.isCancelled {
             throw StorageError(.cancelled, "the task was cancelled before its events were accepted")
         }
-        let conditions = AppendConditions(expectations: expectations, changes: changes, check: check)
+        let conditions = AppendConditions(
+            expectations: expectations, changes: changes, absences: absences, check: check)
         let result = await withUnsafeContinuation {
             (reply: UnsafeContinuation<Result<AppendOutcome, StorageError>, Never>) in
             let refusal = writer.submit(AppendRequest(events, conditions, .task(reply)))
@@ -29,7 +30,7 @@ extension LogEngine {
         return try result.get()
     }
 
-    /// As ``append(_:expecting:changing:check:)-async``, for threads that may block.
+    /// As ``append(_:expecting:changing:absences:check:)``, for threads that may block.
     package func appendBlocking(
         _ records: [EventRecord],
         expecting expectations: [(stream: String, expectation: StreamExpectation)] = [],

@@ -27,6 +27,9 @@ package final class LogWriter: Sendable {
         var failure: StorageError?
     }
 
+    /// How many requests have not been taken into a transaction yet.
+    var waitingRequests: Int { self.state.withLock { $0.requests.count } }
+
     private let options: EngineOptions
     private let state = Lock(State())
     private let signal = WakeSignal()

@@ -5,6 +5,8 @@ struct GatheredFrame {
     /// How many events there are.
     var count = 0
     var bytes = 0
+    /// The events of each request, in their order.
+    var requests: ContiguousArray<[EventRecord]> = []
     /// For each distinct stream, in the order of the encoder's codes, the revision of its first event here.
     var baseRevisions: [UInt64] = []
     /// For each the revision that its next event gets.
@@ -21,6 +23,7 @@ struct GatheredFrame {
     mutating func reset() {
         self.count = 0
         self.bytes = 0
+        self.requests.removeAll(keepingCapacity: true)
         self.baseRevisions.removeAll(keepingCapacity: true)
         self.nextRevisions.removeAll(keepingCapacity: true)
         self.entries.removeAll(keepingCapacity: true)
@@ -47,15 +50,12 @@ extension WriteBatch {
             if let earlier = try repeats.outcome(of: events, transaction) { return earlier }
         }
         let conditions = request.conditions
-        if events.draft != nil || conditions.check != nil { try self.flush(transaction) }
+        if events.draft != nil { try self.flush(transaction) }
         for (stream, expectation) in conditions.expectations {
             try self.check(expectation, of: stream, transaction)
         }
-        if let check = conditions.check {
-            // A check may ask the index: it must know every event that was accepted ahead of this request.
-            self.index()
-            try check(transaction)
-        }
+        for absence in conditions.absences { try self.check(absence, transaction) }
+        if let check = conditions.check { try check(transaction) }
 
         var outcome = AppendOutcome(
             firstPosition: self.end + UInt64(self.gathered.count), count: events.records.count)
@@ -136,6 +136,7 @@ extension WriteBatch {
                 outcome.note(stream, self.gathered.nextRevisions[code - 1] - 1)
             }
         }
+        self.gathered.requests.append(events.records)
         self.gathered.count += events.records.count
         self.gathered.bytes += events.bytes
         if self.gathered.count >= GatheredFrame.countLimit || self.gathered.bytes >= GatheredFrame.bytesLimit

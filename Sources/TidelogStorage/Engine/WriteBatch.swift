@@ -12,6 +12,10 @@ struct WriteBatch {
 
     /// Small requests of the frame that is being gathered, and what they do to their streams.
     var gathered = GatheredFrame()
+    /// The head's frame that conditions were compared with last.
+    let checked = FrameDecoder()
+    /// Whether ``checked`` holds a frame of this turn's transaction.
+    var isChecked = false
     var hasWritten = false
     /// The position after the last event that was written, the gathered ones left aside.
     var end: UInt64 = 0
@@ -42,6 +46,7 @@ struct WriteBatch {
     mutating func commit(_ requests: [AppendRequest]) -> Result<Void, StorageError> {
         self.outcomes.removeAll(keepingCapacity: true)
         self.hasWritten = false
+        self.isChecked = false
         do throws(StorageError) {
             try self.attempt(requests)
             return .success(())
