@@ -24,9 +24,25 @@ package enum Scenario: String, CaseIterable, Sendable {
     case backup
     /// Makes a log of the backup.
     case restore
+    /// Brings a projection up to date: its state and how far it is.
+    case project
+    /// Builds a projection anew and switches over.
+    case rebuild
+    /// Carries out commands on an aggregate: its events and a snapshot.
+    case command
+    /// Lets a process manager answer events and timers: its state, timers, what it sends, how far it is.
+    case timers
 
     /// Whether opening the log belongs to what is interrupted.
     var beginsWithOpening: Bool { self == .create || self == .open }
+
+    /// Whether it is about what the store keeps beside events, in a log of its own.
+    var isOfStore: Bool {
+        switch self {
+        case .project, .rebuild, .command, .timers: true
+        default: false
+        }
+    }
 }
 
 /// The directory that a scenario works in, and the log in it.
@@ -143,6 +159,9 @@ struct ScenarioRun {
         let log: EventLog
         if let known = opened { log = known } else { log = try self.place.open() }
         opened = log
+        if self.scenario.isOfStore {
+            return try StoreSteps(place: self.place).perform(self.scenario, log)
+        }
         if self.scenario == .create {
             return try self.place.append(log, from: 0, report: acknowledge)
         }
@@ -169,7 +188,7 @@ struct ScenarioRun {
         case .backup:
             _ = try engine.backUp(to: self.place.backup)
             acknowledge("BACKED-UP")
-        case .create, .open, .append, .restore: break
+        default: break
         }
     }
 }
