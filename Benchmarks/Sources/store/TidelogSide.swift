@@ -21,7 +21,7 @@ struct TidelogSide {
 
     private func open(cached: Bool = true) async throws -> EventLog {
         var configuration = EventLogConfiguration()
-        if !cached { configuration.cachedStreamBytes = 0 }
+        if !cached { configuration.streamCacheBytes = 0 }
         return try await EventLog.open(
             at: FilePath(self.settings.directory + "/log"), configuration: configuration)
     }
@@ -167,13 +167,14 @@ struct TidelogSide {
             try state.add(Int64(stored.payload.bytes.count), to: "bytes/\(stored.type)")
         }
         for (name, projection) in [("rebuild-lent", lent), ("rebuild", owned)] {
-            let start = ContinuousClock.now
+            let (start, used) = (ContinuousClock.now, processorSeconds())
             let status = try await log.rebuild(projection)
             let seconds = (ContinuousClock.now - start) / .seconds(1)
             guard status.applied == UInt64(self.settings.events) else { fail("\(status)") }
             let found = try await log.projection(projection.name).integer("events/" + Made.stream(7))
             guard found == 100 else { fail("the state is wrong: \(String(describing: found))") }
-            self.settings.report(name, self.settings.events, seconds)
+            self.settings.report(
+                name, self.settings.events, seconds, [("processor_seconds", processorSeconds() - used)])
         }
         await log.close()
     }
@@ -187,8 +188,8 @@ struct TidelogSide {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 0..<32 {
                 group.addTask {
-                    for step in 0..<2010 {
-                        try await accounts.execute(.deposits(of: step, times: 5), on: "\(number)")
+                    for step in 0..<201 {
+                        try await accounts.execute(.deposits(of: step, times: 50), on: "\(number)")
                     }
                 }
             }

@@ -45,6 +45,14 @@ func anonymousMegabytes() -> Double {
     return Double(line.filter(\.isNumber)).map { $0 / 1000 } ?? 0
 }
 
+/// What this process has used of the processors, in seconds: of use where other work disturbs the clock.
+func processorSeconds() -> Double {
+    var usage = rusage()
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+        + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
+}
+
 func fail(_ message: String) -> Never {
     FileHandle.standardError.write(Data("error: \(message)\n".utf8))
     exit(1)

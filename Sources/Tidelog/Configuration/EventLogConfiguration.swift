@@ -61,10 +61,6 @@ public struct EventLogConfiguration: Sendable {
     /// Decoded frames that are kept for reading single events and streams, up to about 0.3 MB each.
     /// Default: 64.
     public var cachedFrames = 64
-    /// Memory for events of streams that were read lately, so that loading one again decodes only what was
-    /// appended since, by whichever process; 0 for none. It is taken as streams are read, and a stream that
-    /// needs more than an eighth is not kept. Default: 32 MiB.
-    public var cachedStreamBytes = 32 << 20
     /// How often a waiting tail looks for other processes' appends. Default: 20 ms.
     public var tailPollInterval: Duration = .milliseconds(20)
     /// Whether a network file system is accepted. LMDB's locks and memory maps are not safe there.
@@ -99,7 +95,6 @@ public struct EventLogConfiguration: Sendable {
         try Self.require("reserveBytes", self.reserveBytes, 0...(1 << 40))
         try Self.require("openSegments", self.openSegments, 1...100_000)
         try Self.require("cachedFrames", self.cachedFrames, 1...1_000_000)
-        try Self.require("cachedStreamBytes", self.cachedStreamBytes, 0...(1 << 40))
         var options = EngineOptions()
         options.isReadOnly = self.mode.isReadOnly
         options.createsIfMissing = self.createsIfMissing && !self.mode.isReadOnly

@@ -22,8 +22,6 @@ public final class EventLog: Sendable {
     package let engine: LogEngine
     /// Durable subscriptions of this process.
     package let subscriptions: SubscriptionHub
-    /// Streams that were read lately.
-    package let streamCache: StreamCache
 
     private init(directory: FilePath, configuration: EventLogConfiguration, engine: LogEngine) {
         self.directory = directory
@@ -31,7 +29,6 @@ public final class EventLog: Sendable {
         self.engine = engine
         self.schemas = SchemaRegistry(engine: engine, logger: configuration.logger)
         self.subscriptions = SubscriptionHub(engine: engine, configuration)
-        self.streamCache = StreamCache(limit: configuration.cachedStreamBytes)
     }
 
     deinit {

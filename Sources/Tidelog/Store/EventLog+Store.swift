@@ -64,12 +64,9 @@ extension EventLog: EventStore {
         let storage = try query.storageQuery()
         try StoreInput.checkOffset(offset)
         if offset == 0 {
-            let cache = self.streamCache
-            let known = try EventLogError.translating { () throws(StorageError) in
-                try cache.known(storage, in: self.engine)
+            return try await self.run { engine throws(StorageError) in
+                try engine.records(storage).map { StoredEvent(placed: $0) }
             }
-            if let known { return known }
-            return try await self.run { engine throws(StorageError) in try cache.events(storage, in: engine) }
         }
         return try await self.run { engine throws(StorageError) in
             try engine.records(storage, offset: offset).map { StoredEvent(placed: $0) }

@@ -116,8 +116,6 @@ extension LogEngine {
             if let replacement { try transaction.setSegment(replacement) }
             var state = try databases.state(in: transaction.transaction)
             state.catalogueVersion += 1
-            // Who keeps what he has read of streams must not go on with events that are gone.
-            if group.reduce(0, { $0 + $1.count }) != replacement?.count ?? 0 { state.hiddenVersion += 1 }
             try transaction.setState(state)
         }
         try self.removeFiles(group)

@@ -24,12 +24,4 @@ extension RecordFilter {
         if let tenant, !record.tenant.isExactly(tenant) { return false }
         return true
     }
-
-    /// Whether nothing but the streams and the lowest revision is demanded.
-    package var isStreamOnly: Bool {
-        var rest = self
-        rest.streams = []
-        if rest.revisions?.upperBound == .max { rest.revisions = nil }
-        return rest.isEmpty
-    }
 }

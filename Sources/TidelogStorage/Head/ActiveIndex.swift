@@ -79,15 +79,6 @@ package struct ActiveIndex {
         return result
     }
 
-    /// Whether the stream may have events at or after `position`; false is certain.
-    func mayHaveEvents(ofStream stream: String, from position: UInt64) -> Bool {
-        if self.chunks[0].first > position { return true }
-        return self.chunks.contains { chunk in
-            guard chunk.end > position, let entry = chunk.streams.find(stream) else { return false }
-            return chunk.first + UInt64(chunk.streams.entries[entry].lastOffset) >= position
-        }
-    }
-
     /// Positions of events in `range` that may carry the correlation id, ascending; to be checked again.
     package func positions(ofCorrelation hash: UInt64, in range: Range<UInt64>) -> [UInt64] {
         var result: [UInt64] = []

@@ -183,7 +183,6 @@ struct Bench: AsyncParsableCommand {
     ) async throws {
         var configuration = EventLogConfiguration()
         configuration.mode = .readOnly
-        configuration.cachedStreamBytes = 0  // each read is one
         let log = try await EventLog.open(at: FilePath(path), configuration: configuration)
         try await withLog(log) { log in
             let reader = ReadRunner(

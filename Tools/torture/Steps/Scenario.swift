@@ -160,7 +160,7 @@ struct ScenarioRun {
         if let known = opened { log = known } else { log = try self.place.open() }
         opened = log
         if self.scenario.isOfStore {
-            return try StoreSteps(place: self.place).perform(self.scenario, log)
+            return try StoreSteps(place: self.place).perform(self.scenario, log, report: acknowledge)
         }
         if self.scenario == .create {
             return try self.place.append(log, from: 0, report: acknowledge)

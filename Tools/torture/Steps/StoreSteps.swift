@@ -35,8 +35,10 @@ struct StoreSteps {
         log.closeBlocking()
     }
 
-    /// Can be done again after it was interrupted anywhere.
-    func perform(_ scenario: Scenario, _ log: EventLog) throws(EventLogError) {
+    /// Can be done again after it was interrupted anywhere; tells `report` what was acknowledged.
+    func perform(
+        _ scenario: Scenario, _ log: EventLog, report: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws(EventLogError) {
         try Self.blocking { () async throws in
             switch scenario {
             case .project: try await log.catchUp(StoreWorker.projection(version: 1))
@@ -46,7 +48,7 @@ struct StoreSteps {
             case .command:
                 for number in 0..<6 {
                     let outcome = try await Self.repository(log).execute(number, on: "0")
-                    acknowledge("TALLY 0 \(outcome.loaded.revision?.rawValue ?? 0)")
+                    report("TALLY 0 \(outcome.loaded.revision?.rawValue ?? 0)")
                 }
             case .timers:
                 try await log.catchUp(Self.process(at: Self.hour(0)))
