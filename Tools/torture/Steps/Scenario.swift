@@ -24,6 +24,8 @@ package enum Scenario: String, CaseIterable, Sendable {
     case backup
     /// Makes a log of the backup.
     case restore
+    /// Answers events exactly once, in several transactions.
+    case transform
 
     /// Whether opening the log belongs to what is interrupted.
     var beginsWithOpening: Bool { self == .create || self == .open }
@@ -107,7 +109,8 @@ struct ScenarioRun {
         self.fault.arm()
         var hasFailed = false
         do throws(EventLogError) {
-            try self.perform(&log)
+            // A consumer waits for room; here nobody makes any.
+            try self.perform(&log, patience: self.fault.action == .full ? .milliseconds(500) : .seconds(60))
             log?.closeBlocking()
             log = nil
             acknowledge("DONE")
@@ -133,7 +136,7 @@ struct ScenarioRun {
         acknowledge("RECOVERED")
     }
 
-    private func perform(_ opened: inout EventLog?) throws(EventLogError) {
+    private func perform(_ opened: inout EventLog?, patience: Duration = .seconds(60)) throws(EventLogError) {
         if self.scenario == .restore {
             try EventLogError.translating { () throws(StorageError) in
                 _ = try Restore.run(from: self.place.backup, to: self.place.restored)
@@ -149,6 +152,7 @@ struct ScenarioRun {
         if self.scenario == .open || self.scenario == .append {
             return try self.place.append(log, from: Workplace.events, report: acknowledge)
         }
+        if self.scenario == .transform { return try Transforming.finish(log, patience: patience) }
         try EventLogError.translating { () throws(StorageError) in try self.maintain(log.engine) }
     }
 
@@ -169,7 +173,7 @@ struct ScenarioRun {
         case .backup:
             _ = try engine.backUp(to: self.place.backup)
             acknowledge("BACKED-UP")
-        case .create, .open, .append, .restore: break
+        case .create, .open, .append, .restore, .transform: break
         }
     }
 }

@@ -15,6 +15,7 @@ struct StepCheck {
     }
 
     func run() throws {
+        if self.scenario == .transform { try self.checkTransformed() }
         if self.scenario == .restore {
             try self.checkRestored()
         } else {
