@@ -34,7 +34,7 @@ struct SuccessionTests {
             async let nothing = second.next(max: 1, wait: .milliseconds(200))
             while !second.core.state.withLock({ !$0.takers.isEmpty }) { await Task.yield() }
             log.subscriptions.remove(first.core)
-            #expect(log.subscriptions.cores.map(\.number) == [second.core.number])
+            try #require(log.subscriptions.cores.map(\.number) == [second.core.number])
             #expect(try await nothing.isEmpty)
             await log.close()
         }
