@@ -63,11 +63,11 @@ extension EventLog: EventStore {
         try StoreInput.checkOffset(offset)
         if offset == 0 {
             return try await self.run { engine throws(StorageError) in
-                try engine.records(storage).map { StoredEvent(placed: $0) }
+                StoredEvent.events(of: try engine.records(storage))
             }
         }
         return try await self.run { engine throws(StorageError) in
-            try engine.records(storage, offset: offset).map { StoredEvent(placed: $0) }
+            StoredEvent.events(of: try engine.records(storage, offset: offset))
         }
     }
 

@@ -139,6 +139,8 @@ struct PreparedEvents: Sendable {
     /// `Identifier.hash64` of the event's id if there is one event; of more, see `idHashes`.
     let idHash: UInt64
     let idHashes: [UInt64]
+    /// XXH64 of the name of the first event's stream, where the writer encodes the events; 0 for no stream.
+    let streamHash: UInt64
     /// XXH64 of the names of the draft's streams, in their order.
     let streamHashes: [UInt64]
     let bytes: Int

@@ -56,6 +56,7 @@ extension LogEngine {
         var draft: FrameDraft?
         var hashes: [UInt64] = []
         var hash: UInt64 = 0
+        var streamHash: UInt64 = 0
         if records.count >= Self.encodedByCaller || bytes >= 64 << 10 {
             let encoded = try self.encoders.encode(records)
             draft = encoded
@@ -67,6 +68,7 @@ extension LogEngine {
                 guard let start = records.baseAddress, !records.isEmpty else { return }
                 for index in records.indices { try EncoderState.checkNames(start + index) }
                 hash = start.pointee.id.hash64
+                if let stream = start.pointee.stream { streamHash = XXH64.hash(stream) }
                 if records.count > 1 { hashes = records.map(\.id.hash64) }
             }
         }
@@ -78,7 +80,7 @@ extension LogEngine {
             }
         }
         return PreparedEvents(
-            records: records, draft: draft, idHash: hash, idHashes: hashes,
+            records: records, draft: draft, idHash: hash, idHashes: hashes, streamHash: streamHash,
             streamHashes: draft?.summary.streams.map { XXH64.hash($0) } ?? [],
             bytes: bytes)
     }

@@ -94,9 +94,9 @@ extension WriteBatch {
         self.index()
         let streams = draft.summary.streams
         var (places, hidesSome) = self.engine.shared.withLock {
-            ($0.active.growing.places(of: streams, hashes: hashes), !$0.view.hidden.lowestVisible.isEmpty)
+            ($0.active.places(of: streams, hashes: hashes), !$0.view.hidden.lowestVisible.isEmpty)
         }
-        for index in streams.indices where places.entries[index] < 0 || hidesSome {
+        for index in streams.indices where places.nextRevisions[index] == 0 || hidesSome {
             places.nextRevisions[index] =
                 try self.place(of: streams[index], hash: hashes[index], transaction).nextRevision
         }
@@ -120,10 +120,14 @@ extension WriteBatch {
         // Through a pointer: a copy of a record counts references whose counters the caller's thread has.
         try events.records.withUnsafeBufferPointer { records throws(StorageError) in
             guard let start = records.baseAddress else { return }
-            let first = try self.newPlace(of: start.pointee.stream, encoder, transaction)
+            let first = try self.newPlace(
+                of: start.pointee.stream, hash: events.streamHash, encoder, transaction)
             var others: [StreamPlace?] = []
             for index in records.indices.dropFirst() {
-                others.append(try self.newPlace(of: start[index].stream, encoder, transaction))
+                let stream = start[index].stream
+                others.append(
+                    try self.newPlace(
+                        of: stream, hash: stream.map { XXH64.hash($0) } ?? 0, encoder, transaction))
             }
             // From here on nothing refuses the request any more.
             let position = outcome.firstPosition
@@ -146,10 +150,11 @@ extension WriteBatch {
 
     /// The place of a stream of which nothing was gathered yet; nil for no stream or a known one.
     private mutating func newPlace(
-        of stream: String?, _ encoder: FrameEncoder, _ transaction: borrowing HeadTransaction
+        of stream: String?, hash: UInt64, _ encoder: FrameEncoder,
+        _ transaction: borrowing HeadTransaction
     ) throws(StorageError) -> StreamPlace? {
         guard let stream, encoder.streamCode(of: stream) == nil else { return nil }
-        return try self.place(of: stream, hash: XXH64.hash(stream), transaction)
+        return try self.place(of: stream, hash: hash, transaction)
     }
 
     /// Writes the gathered frame, if there is one.
