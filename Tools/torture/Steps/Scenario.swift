@@ -32,6 +32,8 @@ package enum Scenario: String, CaseIterable, Sendable {
     case command
     /// Lets a process manager answer events and timers: its state, timers, what it sends, how far it is.
     case timers
+    /// Answers events exactly once, in several transactions.
+    case transform
 
     /// Whether opening the log belongs to what is interrupted.
     var beginsWithOpening: Bool { self == .create || self == .open }
@@ -123,7 +125,8 @@ struct ScenarioRun {
         self.fault.arm()
         var hasFailed = false
         do throws(EventLogError) {
-            try self.perform(&log)
+            // A consumer waits for room; here nobody makes any.
+            try self.perform(&log, patience: self.fault.action == .full ? .milliseconds(500) : .seconds(60))
             log?.closeBlocking()
             log = nil
             acknowledge("DONE")
@@ -149,7 +152,7 @@ struct ScenarioRun {
         acknowledge("RECOVERED")
     }
 
-    private func perform(_ opened: inout EventLog?) throws(EventLogError) {
+    private func perform(_ opened: inout EventLog?, patience: Duration = .seconds(60)) throws(EventLogError) {
         if self.scenario == .restore {
             try EventLogError.translating { () throws(StorageError) in
                 _ = try Restore.run(from: self.place.backup, to: self.place.restored)
@@ -168,6 +171,7 @@ struct ScenarioRun {
         if self.scenario == .open || self.scenario == .append {
             return try self.place.append(log, from: Workplace.events, report: acknowledge)
         }
+        if self.scenario == .transform { return try Transforming.finish(log, patience: patience) }
         try EventLogError.translating { () throws(StorageError) in try self.maintain(log.engine) }
     }
 

@@ -15,6 +15,7 @@ struct StepCheck {
     }
 
     func run() throws {
+        if self.scenario == .transform { try self.checkTransformed() }
         if self.scenario.isOfStore {
             try StoreSteps(place: self.place).check(self.scenario, self.lines)
         } else if self.scenario == .restore {
