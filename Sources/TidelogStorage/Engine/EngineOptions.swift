@@ -32,6 +32,8 @@ package struct EngineOptions: Sendable {
     package var openSegments = 128
     /// Decoded frames that are kept for reads of single events and streams.
     package var cachedFrames = 64
+    /// Bytes of sealed events that are kept of streams that were read as a whole; 0 for none.
+    package var streamCacheBytes = 8 << 20
     package var sealsInBackground = true
     /// How often a waiting tail looks for other processes' appends.
     package var pollInterval: Duration = .milliseconds(20)
