@@ -15,6 +15,8 @@
             var isPaused = false
             var errorCode: PostgresError.Code?
             var isEnrolled = false
+            /// Events that the log was told of.
+            var told = 0
         }
 
         private let log: EventLog
@@ -81,11 +83,16 @@
                 try await self.log.consumers.note(
                     self.name,
                     OutsideProgress(
-                        next: known, finished: report.events - last.events, isPaused: report.isPaused,
+                        next: known, finished: report.events - last.told, isPaused: report.isPaused,
                         error: error?.description))
+                self.noted.withLock { $0.told = report.events }
             } catch {
-                // Deleted by hand: it is made again with the next report.
-                if error.code == .notFound { self.noted.withLock { $0.isEnrolled = false } }
+                // It is tried again with the next report; where somebody deleted the consumer, it is made again.
+                self.noted.withLock { noted in
+                    noted.next = nil
+                    noted.errorCode = nil
+                    if error.code == .notFound { noted.isEnrolled = false }
+                }
                 self.say(error)
             }
         }
