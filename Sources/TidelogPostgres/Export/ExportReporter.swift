@@ -71,7 +71,9 @@
                 report, events: report.events - last.events, bytes: report.bytes - last.bytes,
                 failures: report.failures - last.failures)
             // An error that goes on is written once: the device's disk is not for that.
-            let error = report.error?.code == last.errorCode ? nil : report.error
+            // Nor is a stop while it was connecting an error of the export.
+            let isOld = report.error?.code == last.errorCode || report.error?.code == .closed
+            let error = isOld ? nil : report.error
             let isNews = report.known != last.next || report.isPaused != last.isPaused || error != nil
             guard self.isWritable, isNews else { return }
             if !last.isEnrolled { await self.enroll() }
