@@ -116,7 +116,7 @@ final class EventQueue: Sendable {
     private static let line = 128
     private static let stateOffset = 16
     /// How often a publisher, and at most a consumer, looks again before it sleeps: some 20 µs together.
-    private static let looks = 16
+    private static let looks = 8
 
     let size: Int
     let whenFull: BusBuffer.Overflow
@@ -321,13 +321,14 @@ final class EventQueue: Sendable {
     /// Suspends until there are events; a batch without any says that the queue is closed and empty.
     ///
     /// - Parameter previous: how many events the last batch had; the more they were, the longer it watches
-    ///   for others before it suspends, and a few get time to become more.
+    ///   for others before it suspends. Few get time to become more: taking each one as it comes would cost
+    ///   both sides the lines of the state for every event.
     func next(after previous: Int) async -> Batch {
-        if previous > 4, previous < 128 { Self.pause() }
+        if previous > 0, previous < 128 { Self.pause() }
         while true {
             if let batch = self.take() { return batch }
-            if previous > 4 {
-                for _ in 0..<min(4 + previous / 32, Self.looks) {
+            if previous > 0 {
+                for _ in 0..<min(1 + previous / 16, Self.looks) {
                     Self.pause()
                     if let batch = self.take() { return batch }
                 }
@@ -430,19 +431,19 @@ final class EventQueue: Sendable {
     @inline(__always)
     private func unlock() { self.spin.value.pointee.store(false, ordering: .releasing) }
 
+    /// Tries again and again, ever more rarely: each try takes the line with the lock, and with it the time of
+    /// whoever holds the lock. One side watching it closely made an event cost five times as much.
     @inline(never)
     private func lockSlowly() {
-        var rounds = 0
+        var pauses = 4
         repeat {
-            while self.spin.value.pointee.load(ordering: .relaxed) {
-                rounds += 1
-                // Whoever holds it may have lost its core.
-                if rounds % 64 == 0 { sched_yield() } else { tidelog_pause() }
-            }
+            for _ in 0..<pauses { tidelog_pause() }
+            // Whoever holds it that long has lost its core.
+            if pauses < 256 { pauses *= 2 } else { sched_yield() }
         } while self.spin.value.pointee.exchange(true, ordering: .acquiring)
     }
 
-    /// Passes a microsecond or so. It does not yield: on a busy machine that costs a whole turn of the
+    /// Passes one to four microseconds, by processor. It does not yield: on a busy machine that costs a whole turn of the
     /// others, where a sleeper is woken at once.
     private static func pause() {
         for _ in 0..<100 { tidelog_pause() }
