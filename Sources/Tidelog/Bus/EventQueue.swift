@@ -11,7 +11,7 @@
 // - `room` events can be accepted without a look at how far the consumer is: it is never more than there is.
 // - What the consumer writes for each event lies on another cache line than what publishers write, and
 //   neither on that of the queue itself: else each event would cost both cores a line that the other one has.
-// - Everything in `state` is reached under `spin`, but for the buffer that the consumer has taken.
+// - Everything in `state` is reached under `spin`; the buffer that the consumer has taken lies elsewhere.
 // - Whoever waits, watches for some 20 microseconds before it sleeps, about what the other side needs for
 //   512 events: so where both have a core, they seldom sleep. Publishers go on when the queue is half empty.
 //
@@ -102,7 +102,6 @@ final class EventQueue: Sendable {
 
     private struct State {
         var filling: Buffer
-        var draining: Buffer
         var taken = 0
         var room: Int
         var isClosed = false
@@ -115,6 +114,7 @@ final class EventQueue: Sendable {
     /// Two cache lines, since processors fetch them in pairs.
     private static let line = 128
     private static let stateOffset = 16
+    private static let drainingOffset = 32
     /// How often a publisher, and at most a consumer, looks again before it sleeps: some 20 µs together.
     private static let looks = 8
 
@@ -123,9 +123,11 @@ final class EventQueue: Sendable {
     private let takesOne: Bool
     /// Where the following lie, lines apart; freed in `deinit`.
     private let memory: Unguarded<UnsafeMutableRawPointer>
-    /// Reached under `spin` alone, but for what the consumer has taken.
+    /// Reached under `spin` alone.
     private let place: Unguarded<UnsafeMutablePointer<State>>
     private let spin: Unguarded<UnsafeMutablePointer<Atomic<Bool>>>
+    /// What the consumer has taken, and its alone.
+    private let draining: Unguarded<UnsafeMutablePointer<Buffer>>
     /// How many events of the taken batch the consumer has begun with.
     private let begun: Unguarded<UnsafeMutablePointer<Atomic<Int>>>
     private let hasWaiters: Unguarded<UnsafeMutablePointer<Atomic<Bool>>>
@@ -145,6 +147,8 @@ final class EventQueue: Sendable {
         self.memory = Unguarded(memory)
         self.begun = Unguarded((memory + 0).bindMemory(to: Atomic<Int>.self, capacity: 1))
         self.hasWaiters = Unguarded((memory + 16).bindMemory(to: Atomic<Bool>.self, capacity: 1))
+        self.draining = Unguarded(
+            (memory + Self.drainingOffset).bindMemory(to: Buffer.self, capacity: 1))
         self.spin = Unguarded((memory + Self.line).bindMemory(to: Atomic<Bool>.self, capacity: 1))
         self.place = Unguarded(
             (memory + Self.line + Self.stateOffset).bindMemory(to: State.self, capacity: 1))
@@ -152,15 +156,13 @@ final class EventQueue: Sendable {
         self.hasWaiters.value.initialize(to: Atomic(false))
         self.spin.value.initialize(to: Atomic(false))
         self.place.value.initialize(
-            to: State(
-                filling: Buffer(capacity: capacity),
-                draining: Buffer(capacity: self.takesOne ? 1 : capacity),
-                room: buffer.size))
+            to: State(filling: Buffer(capacity: capacity), room: buffer.size))
+        self.draining.value.initialize(to: Buffer(capacity: self.takesOne ? 1 : capacity))
     }
 
     deinit {
         self.place.value.pointee.filling.free()
-        self.place.value.pointee.draining.free()
+        self.draining.value.pointee.free()
         self.place.value.deinitialize(count: 1)
         self.memory.value.deallocate()
     }
@@ -336,7 +338,7 @@ final class EventQueue: Sendable {
             self.forget()
             let isOver = await self.sleep()
             if isOver {
-                return self.take() ?? Batch(slots: self.place.value.pointee.draining.slots, count: 0)
+                return self.take() ?? Batch(slots: self.draining.value.pointee.slots, count: 0)
             }
         }
     }
@@ -362,22 +364,23 @@ final class EventQueue: Sendable {
     /// What is there, or nil.
     func take() -> Batch? {
         if self.isCancelled { return nil }
+        let draining = self.draining.value
         let (batch, waiters) = self.locked { state -> (Batch?, [Waiter]) in
             self.begun.value.pointee.store(0, ordering: .relaxed)
             if self.takesOne {
                 state.pointee.taken = min(1, state.pointee.filling.count)
                 if state.pointee.taken == 1 {
                     let head = state.pointee.filling.head
-                    swap(&state.pointee.draining.slots[0], &state.pointee.filling.slots[head])
-                    state.pointee.draining.used = 1
+                    swap(&draining.pointee.slots[0], &state.pointee.filling.slots[head])
+                    draining.pointee.used = 1
                     state.pointee.filling.head = head + 1 == state.pointee.filling.capacity ? 0 : head + 1
                     state.pointee.filling.count -= 1
                 }
             } else {
                 state.pointee.taken = state.pointee.filling.count
                 if state.pointee.taken > 0 {
-                    let drained = state.pointee.draining
-                    state.pointee.draining = state.pointee.filling
+                    let drained = draining.pointee
+                    draining.pointee = state.pointee.filling
                     state.pointee.filling = drained
                     state.pointee.filling.head = 0
                     state.pointee.filling.count = 0
@@ -385,7 +388,7 @@ final class EventQueue: Sendable {
             }
             let waiters = self.hasHalfRoom(state) ? self.takeWaiters(state) : []
             guard state.pointee.taken > 0 else { return (nil, waiters) }
-            return (Batch(slots: state.pointee.draining.slots, count: state.pointee.taken), waiters)
+            return (Batch(slots: draining.pointee.slots, count: state.pointee.taken), waiters)
         }
         for waiter in waiters { waiter.wake() }
         return batch
@@ -393,7 +396,7 @@ final class EventQueue: Sendable {
 
     /// Releases what the slots keep of events that are done.
     private func forget() {
-        self.place.value.pointee.draining.forget()  // the consumer's own
+        self.draining.value.pointee.forget()
         self.locked { state in
             if state.pointee.filling.count == 0 { state.pointee.filling.forget() }
         }

@@ -250,6 +250,7 @@ extension DecoderState {
             !metadata.isBroken, !payloads.isBroken, isInside,
             metadataTotal &+ payloadBefore &+ payloadCount <= plainCount
         else { throw self.damaged("group \(number) is not as long as its events") }
+        if metadataCount + payloadCount == 0 { return ([], []) }
         if !self.groups[number].isUnpacked { try self.unpackGroup(number) }
         let base = self.body.base + self.groups[number].plainStart
         let both = [UInt8](unsafeUninitializedCapacity: metadataCount + payloadCount) { target, count in

@@ -17,10 +17,9 @@ struct EncoderState: ~Copyable {
     var schemaVersions = Numbers<UInt32>()
     var metadataLengths = Numbers<UInt32>()
     var payloadLengths = Numbers<UInt32>()
-    /// The metadata of the events, one after the other.
-    var metadata = Numbers<UInt8>(capacity: 1 << 10)
-    /// The payloads of the events, one after the other.
-    var payloads = Numbers<UInt8>(capacity: 1 << 12)
+    /// Metadata and payloads. They are a memory of their own, since an assistant may compress them on another
+    /// thread while the rest is changed on this one.
+    let bodies: UnsafeMutablePointer<BodyState>
     /// For placed events their positions.
     var positions = Numbers<UInt64>()
     /// For placed events their revisions; 0 for one without a stream.
@@ -29,20 +28,24 @@ struct EncoderState: ~Copyable {
     var typeCodes = Numbers<UInt16>()
     var correlationHashes = Numbers<UInt64>()
     var packer = ColumnPacker()
-    /// The groups as they will stand.
-    var output = Numbers<UInt8>(capacity: 1 << 12)
-    /// Room for putting the payloads in the order of their groups.
-    var regrouped = Numbers<UInt8>()
 
     /// For how many events there is room in the columns of fixed width.
     var rowCapacity = 0
 
-    init() {}
+    init() {
+        self.bodies = .allocate(capacity: 1)
+        self.bodies.initialize(to: BodyState())
+    }
+
+    deinit {
+        self.bodies.deinitialize(count: 1)
+        self.bodies.deallocate()
+    }
 
     var count: Int { self.timestamps.count }
 
     /// The bytes of metadata and payloads.
-    var bodyBytes: Int { self.metadata.count + self.payloads.count }
+    var bodyBytes: Int { self.bodies.pointee.bytes }
 
     /// Adds one event. It is read where it stands: a copy would count references of every field.
     ///
@@ -59,8 +62,9 @@ struct EncoderState: ~Copyable {
     mutating func appendBody(_ record: UnsafePointer<EventRecord>) {
         self.metadataLengths.push(UInt32(truncatingIfNeeded: record.pointee.metadata.count))
         self.payloadLengths.push(UInt32(truncatingIfNeeded: record.pointee.payload.count))
-        record.pointee.metadata.withUnsafeBytes { self.metadata.append($0) }
-        record.pointee.payload.withUnsafeBytes { self.payloads.append($0) }
+        let bodies = self.bodies
+        record.pointee.metadata.withUnsafeBytes { bodies.pointee.metadata.append($0) }
+        record.pointee.payload.withUnsafeBytes { bodies.pointee.payloads.append($0) }
     }
 
     /// Adds all but metadata and payload.
@@ -182,15 +186,35 @@ struct EncoderState: ~Copyable {
         self.schemaVersions.clear(keeping: 1 << 16)
         self.metadataLengths.clear(keeping: 1 << 16)
         self.payloadLengths.clear(keeping: 1 << 16)
-        self.metadata.clear(keeping: 1 << 20)
-        self.payloads.clear(keeping: 1 << 20)
         self.positions.clear(keeping: 1 << 16)
         self.revisions.clear(keeping: 1 << 16)
-        self.output.clear(keeping: 1 << 20)
-        self.regrouped.clear(keeping: 1 << 20)
+        self.bodies.pointee.reset()
         self.typeCodes.clear(keeping: 1 << 16)
         self.correlationHashes.clear(keeping: 1 << 16)
         self.packer.reset()
         self.rowCapacity = min(self.rowCapacity, 1 << 16)
+    }
+}
+
+/// The metadata and payloads of a frame that is being made, and the groups they are packed into.
+struct BodyState: ~Copyable {
+    /// The metadata of the events, one after the other.
+    var metadata = Numbers<UInt8>(capacity: 1 << 10)
+    /// The payloads of the events, one after the other.
+    var payloads = Numbers<UInt8>(capacity: 1 << 12)
+    /// The groups as they will stand.
+    var output = Numbers<UInt8>(capacity: 1 << 12)
+    /// Room for putting the payloads in the order of their groups.
+    var regrouped = Numbers<UInt8>()
+
+    /// The bytes of metadata and payloads.
+    var bytes: Int { self.metadata.count + self.payloads.count }
+
+    /// Forgets all and keeps memory of an ordinary size.
+    mutating func reset() {
+        self.metadata.clear(keeping: 1 << 20)
+        self.payloads.clear(keeping: 1 << 20)
+        self.output.clear(keeping: 1 << 20)
+        self.regrouped.clear(keeping: 1 << 20)
     }
 }

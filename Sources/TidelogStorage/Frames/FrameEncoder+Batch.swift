@@ -18,7 +18,7 @@ extension FrameEncoder {
         return try records.withUnsafeBufferPointer { records throws(StorageError) in
             guard let start = records.baseAddress else { return try self.finish() }
             try self.state.pointee.appendBodies(start, records.count)
-            guard isAssisted, !self.groupsByType, let assistant,
+            guard isAssisted, !self.groupsByType, self.groupBytes == 0, let assistant,
                 self.state.pointee.bodyBytes >= Self.assistedBytes
             else {
                 try self.state.pointee.appendEnvelopes(start, records.count)

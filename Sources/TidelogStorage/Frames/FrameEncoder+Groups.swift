@@ -2,13 +2,13 @@ extension FrameEncoder {
     /// Packs groups of consecutive events, each with the metadata and then the payloads of its events: who
     /// wants one event decompresses some kilobytes.
     func packConsecutiveGroups() throws(StorageError) -> PackedGroups {
-        let state = self.state
+        let (state, bodies) = (self.state, self.bodies)
         let total = state.pointee.bodyBytes
         let count = min(state.pointee.count, max(1, (total + self.groupBytes / 2) / self.groupBytes))
         let ends = state.pointee.groupEnds(atMost: count)
         var groups = PackedGroups()
         groups.layout = ends.count > 1 ? FrameFormat.Layout.consecutive : FrameFormat.Layout.together
-        state.pointee.output.count = 0
+        bodies.pointee.output.count = 0
         var (event, metadata, payload) = (0, 0, 0)
         for end in ends {
             let (metadataStart, payloadStart) = (metadata, payload)
@@ -17,12 +17,12 @@ extension FrameEncoder {
                 payload += Int(state.pointee.payloadLengths[event])
                 event += 1
             }
-            state.pointee.regrouped.count = 0
-            state.pointee.regrouped.append(
-                UnsafeRawBufferPointer(rebasing: state.pointee.metadata.bytes[metadataStart..<metadata]))
-            state.pointee.regrouped.append(
-                UnsafeRawBufferPointer(rebasing: state.pointee.payloads.bytes[payloadStart..<payload]))
-            try self.packGroup(state.pointee.regrouped.bytes, &groups)
+            bodies.pointee.regrouped.count = 0
+            bodies.pointee.regrouped.append(
+                UnsafeRawBufferPointer(rebasing: bodies.pointee.metadata.bytes[metadataStart..<metadata]))
+            bodies.pointee.regrouped.append(
+                UnsafeRawBufferPointer(rebasing: bodies.pointee.payloads.bytes[payloadStart..<payload]))
+            try self.packGroup(bodies.pointee.regrouped.bytes, &groups)
         }
         var start = 0
         for end in ends.dropLast() {

@@ -26,10 +26,10 @@ extension FrameEncoder {
 
     /// Puts the packed columns and groups together, and their sizes into the header.
     func assemble(_ header: inout FrameHeader, _ groups: PackedGroups) throws(StorageError) -> [UInt8] {
-        let state = self.state
+        let (state, bodies) = (self.state, self.bodies)
         header.groupCount = groups.entries.count
         header.bodyPlainBytes = state.pointee.bodyBytes
-        header.bodyBytes = state.pointee.output.count
+        header.bodyBytes = bodies.pointee.output.count
         header.dictionaryID = groups.usesDictionary ? self.dictionaryID : 0
         // The groups' chunk is the first one of the frame and the last one that is known.
         let (directoryCount, chunksCount) = (
@@ -55,7 +55,7 @@ extension FrameEncoder {
         content.append(contentsOf: state.pointee.packer.chunks.all[chunksCount...])
         content.append(contentsOf: state.pointee.packer.chunks.all[..<chunksCount])
         content.withUnsafeBytes { header.envelopeChecksum = XXH64.hash($0) }
-        content.append(contentsOf: state.pointee.output.all)
+        content.append(contentsOf: bodies.pointee.output.all)
         return content
     }
 
@@ -132,35 +132,35 @@ extension FrameEncoder {
 
     /// Compresses metadata and payloads in groups into `output`.
     ///
-    /// It touches nothing of the envelope's columns but the types, where payloads are grouped by them.
+    /// It touches nothing but the bodies, unless payloads are grouped by their types or consecutively.
     func packGroups() throws(StorageError) -> PackedGroups {
-        let state = self.state
+        let (state, bodies) = (self.state, self.bodies)
         if self.groupBytes > 0 { return try self.packConsecutiveGroups() }
         let groupOfType =
             self.groupsByType ? state.pointee.planGroups(self.groupThresholdBytes) : []
         let payloadGroups = Int(groupOfType.max() ?? 0) + 1
         var groups = PackedGroups()
         let isApart =
-            payloadGroups > 1 || state.pointee.metadata.count >= FrameFormat.minimumMetadataGroupBytes
+            payloadGroups > 1 || bodies.pointee.metadata.count >= FrameFormat.minimumMetadataGroupBytes
         groups.layout = isApart ? FrameFormat.Layout.apart : FrameFormat.Layout.together
-        state.pointee.output.count = 0
+        bodies.pointee.output.count = 0
         guard isApart else {
-            state.pointee.regrouped.count = 0
-            state.pointee.regrouped.append(state.pointee.metadata.bytes)
-            state.pointee.regrouped.append(state.pointee.payloads.bytes)
-            try self.packGroup(state.pointee.regrouped.bytes, &groups)
+            bodies.pointee.regrouped.count = 0
+            bodies.pointee.regrouped.append(bodies.pointee.metadata.bytes)
+            bodies.pointee.regrouped.append(bodies.pointee.payloads.bytes)
+            try self.packGroup(bodies.pointee.regrouped.bytes, &groups)
             return groups
         }
-        try self.packGroup(state.pointee.metadata.bytes, &groups)
+        try self.packGroup(bodies.pointee.metadata.bytes, &groups)
         guard payloadGroups > 1 else {
-            try self.packGroup(state.pointee.payloads.bytes, &groups)
+            try self.packGroup(bodies.pointee.payloads.bytes, &groups)
             return groups
         }
         let ends = state.pointee.regroup(groupOfType, count: payloadGroups)
         for group in 0..<payloadGroups {
             let start = group == 0 ? 0 : ends[group - 1]
             let bytes = UnsafeRawBufferPointer(
-                rebasing: state.pointee.regrouped.bytes[start..<ends[group]])
+                rebasing: bodies.pointee.regrouped.bytes[start..<ends[group]])
             try self.packGroup(bytes, &groups)
         }
         groups.tail = groupOfType.map { UInt64($0) }
@@ -172,25 +172,25 @@ extension FrameEncoder {
     func packGroup(
         _ bytes: UnsafeRawBufferPointer, _ groups: inout PackedGroups
     ) throws(StorageError) {
-        let state = self.state
-        let start = state.pointee.output.count
+        let bodies = self.bodies
+        let start = bodies.pointee.output.count
         let minimum =
             self.dictionaryID == 0
             ? FrameFormat.minimumCompressedGroupBytes
             : FrameFormat.minimumCompressedGroupBytesWithDictionary
         var codec = FrameFormat.GroupCodec.plain
         if bytes.count >= minimum {
-            let stored = try self.bodyCompressor.append(bytes, to: &state.pointee.output)
+            let stored = try self.bodyCompressor.append(bytes, to: &bodies.pointee.output)
             if stored < bytes.count {
                 codec =
                     self.dictionaryID == 0 ? FrameFormat.GroupCodec.zstd : FrameFormat.GroupCodec.dictionary
             } else {
-                state.pointee.output.count = start
+                bodies.pointee.output.count = start
             }
         }
-        if codec == FrameFormat.GroupCodec.plain { state.pointee.output.append(bytes) }
+        if codec == FrameFormat.GroupCodec.plain { bodies.pointee.output.append(bytes) }
         let stored = UnsafeRawBufferPointer(
-            rebasing: state.pointee.output.bytes[start..<state.pointee.output.count])
+            rebasing: bodies.pointee.output.bytes[start..<bodies.pointee.output.count])
         groups.entries.append(
             PackedGroups.Entry(
                 codec: codec, plainBytes: bytes.count, storedBytes: stored.count,
@@ -198,7 +198,7 @@ extension FrameEncoder {
     }
 }
 
-/// What the envelope says of the groups in `EncoderState.output`.
+/// What the envelope says of the groups in `BodyState.output`.
 struct PackedGroups: Sendable {
     struct Entry: Sendable {
         var codec: UInt8
@@ -277,13 +277,13 @@ extension EncoderState {
             cursors.append(total)
             total += size
         }
-        self.regrouped.resize(total)
+        self.bodies.pointee.regrouped.resize(total)
         var source = 0
         for index in 0..<self.count {
             let group = Int(groupOfType[Int(self.types.codes[index]) - 1])
             let size = Int(self.payloadLengths[index])
-            (UnsafeMutableRawPointer(self.regrouped.base) + cursors[group]).copyMemory(
-                from: self.payloads.base + source, byteCount: size)
+            (UnsafeMutableRawPointer(self.bodies.pointee.regrouped.base) + cursors[group]).copyMemory(
+                from: self.bodies.pointee.payloads.base + source, byteCount: size)
             cursors[group] += size
             source += size
         }

@@ -4,6 +4,8 @@
 /// threads at once.
 package final class FrameEncoder {
     let state: UnsafeMutablePointer<EncoderState>
+    /// The state's bodies, so that who packs them need not look at the state.
+    let bodies: UnsafeMutablePointer<BodyState>
     let columnCompressor: Compressor
     let bodyCompressor: Compressor
     let dictionaryID: UInt32
@@ -40,6 +42,7 @@ package final class FrameEncoder {
         self.groupBytes = groupBytes
         self.state = .allocate(capacity: 1)
         self.state.initialize(to: EncoderState())
+        self.bodies = self.state.pointee.bodies
     }
 
     deinit {

@@ -84,10 +84,10 @@ struct FrameTransfer: ~Copyable {
         target.pointee.schemaVersions.push(source.pointee.schemaVersions[index])
         target.pointee.metadataLengths.push(UInt32(truncatingIfNeeded: metadataCount))
         target.pointee.payloadLengths.push(UInt32(truncatingIfNeeded: payloadCount))
-        target.pointee.metadata.append(
+        target.pointee.bodies.pointee.metadata.append(
             UnsafeRawBufferPointer(
                 start: body + Int(source.pointee.metadataStarts[index]), count: metadataCount))
-        target.pointee.payloads.append(
+        target.pointee.bodies.pointee.payloads.append(
             UnsafeRawBufferPointer(
                 start: body + Int(source.pointee.payloadStarts[index]), count: payloadCount))
         target.pointee.positions.append(frame.position(index))
