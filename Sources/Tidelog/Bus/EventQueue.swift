@@ -131,6 +131,8 @@ final class EventQueue: Sendable {
     /// How many events of the taken batch the consumer has begun with.
     private let begun: Unguarded<UnsafeMutablePointer<Atomic<Int>>>
     private let hasWaiters: Unguarded<UnsafeMutablePointer<Atomic<Bool>>>
+    /// Whether the consumer waits for `spin`: publishers let it go first, or it would seldom find a gap.
+    private let isWanted: Unguarded<UnsafeMutablePointer<Atomic<Bool>>>
     /// The consumer looks for waiters when these bits of an event's index are set.
     private let wakeMask: Int
     private let droppedCount = Atomic<UInt64>(0)
@@ -143,7 +145,8 @@ final class EventQueue: Sendable {
         let capacity = min(buffer.size, Self.firstCapacity)
         self.wakeMask = buffer.size < 256 ? 0 : 15
         let memory = UnsafeMutableRawPointer.allocate(
-            byteCount: 2 * Self.line + Self.stateOffset + MemoryLayout<State>.stride, alignment: Self.line)
+            byteCount: 4 * Self.line, alignment: Self.line)
+        precondition(Self.stateOffset + MemoryLayout<State>.size <= 2 * Self.line)
         self.memory = Unguarded(memory)
         self.begun = Unguarded((memory + 0).bindMemory(to: Atomic<Int>.self, capacity: 1))
         self.hasWaiters = Unguarded((memory + 16).bindMemory(to: Atomic<Bool>.self, capacity: 1))
@@ -152,6 +155,9 @@ final class EventQueue: Sendable {
         self.spin = Unguarded((memory + Self.line).bindMemory(to: Atomic<Bool>.self, capacity: 1))
         self.place = Unguarded(
             (memory + Self.line + Self.stateOffset).bindMemory(to: State.self, capacity: 1))
+        self.isWanted = Unguarded(
+            (memory + 3 * Self.line).bindMemory(to: Atomic<Bool>.self, capacity: 1))
+        self.isWanted.value.initialize(to: Atomic(false))
         self.begun.value.initialize(to: Atomic(0))
         self.hasWaiters.value.initialize(to: Atomic(false))
         self.spin.value.initialize(to: Atomic(false))
@@ -365,7 +371,7 @@ final class EventQueue: Sendable {
     func take() -> Batch? {
         if self.isCancelled { return nil }
         let draining = self.draining.value
-        let (batch, waiters) = self.locked { state -> (Batch?, [Waiter]) in
+        let (batch, waiters) = self.lockedByConsumer { state -> (Batch?, [Waiter]) in
             self.begun.value.pointee.store(0, ordering: .relaxed)
             if self.takesOne {
                 state.pointee.taken = min(1, state.pointee.filling.count)
@@ -427,27 +433,52 @@ final class EventQueue: Sendable {
     }
 
     @inline(__always)
+    private func lockedByConsumer<Result>(_ body: (UnsafeMutablePointer<State>) -> Result) -> Result {
+        if self.spin.value.pointee.exchange(true, ordering: .acquiring) {
+            self.isWanted.value.pointee.store(true, ordering: .relaxed)
+            self.lockPatiently(firstPauses: 1)
+            self.isWanted.value.pointee.store(false, ordering: .relaxed)
+        }
+        defer { self.unlock() }
+        return body(self.place.value)
+    }
+
+    @inline(__always)
     private func lock() {
-        if self.spin.value.pointee.exchange(true, ordering: .acquiring) { self.lockSlowly() }
+        if self.isWanted.value.pointee.load(ordering: .relaxed)
+            || self.spin.value.pointee.exchange(true, ordering: .acquiring)
+        {
+            self.lockSlowly()
+        }
     }
 
     @inline(__always)
     private func unlock() { self.spin.value.pointee.store(false, ordering: .releasing) }
 
+    @inline(never)
+    private func lockSlowly() {
+        var looks = 0
+        while looks < 16, self.isWanted.value.pointee.load(ordering: .relaxed) {
+            tidelog_pause()
+            looks += 1
+        }
+        self.lockPatiently(firstPauses: 4)
+    }
+
     /// Tries again and again, ever more rarely: each try takes the line with the lock, and with it the time of
     /// whoever holds the lock. One side watching it closely made an event cost five times as much.
     @inline(never)
-    private func lockSlowly() {
-        var pauses = 4
-        repeat {
+    private func lockPatiently(firstPauses: Int) {
+        var pauses = firstPauses
+        while self.spin.value.pointee.exchange(true, ordering: .acquiring) {
             for _ in 0..<pauses { tidelog_pause() }
             // Whoever holds it that long has lost its core.
             if pauses < 256 { pauses *= 2 } else { sched_yield() }
-        } while self.spin.value.pointee.exchange(true, ordering: .acquiring)
+        }
     }
 
-    /// Passes one to four microseconds, by processor. It does not yield: on a busy machine that costs a whole turn of the
-    /// others, where a sleeper is woken at once.
+    /// Passes one to four microseconds, by processor. It does not yield: on a busy machine that costs a whole
+    /// turn of the others, where a sleeper is woken at once.
     private static func pause() {
         for _ in 0..<100 { tidelog_pause() }
     }
