@@ -71,6 +71,7 @@ let package = Package(
             name: "TidelogPostgres",
             dependencies: [
                 "Tidelog", .target(name: "CTidelogPostgres", condition: .when(traits: ["Postgres"])),
+                .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -146,6 +147,7 @@ let package = Package(
             name: "TidelogPostgresTests",
             dependencies: [
                 "Tidelog", "TidelogTesting", "TidelogPostgres",
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .target(name: "tidelog-tool", condition: .when(traits: ["Postgres"])),
             ],
             swiftSettings: settings),

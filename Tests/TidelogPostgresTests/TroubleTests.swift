@@ -166,7 +166,7 @@
         @Test("names that would break out of a statement are only names")
         func injection() async throws {
             try await withLogAndDatabase { log, server, database in
-                let evil = #"a"b'; DROP SCHEMA x; --"#
+                let evil = #"a"b'; $do$; DROP SCHEMA x; --"#
                 try await log.append([
                     Event(type: evil, stream: evil, json: #"{"a":"'; DROP TABLE x; --"}"#, source: evil),
                     Event(type: #"\"; SELECT 1"#, stream: "$1", json: "1"),

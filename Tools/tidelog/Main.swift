@@ -73,8 +73,16 @@ struct Root: AsyncParsableCommand {
                 subcommands: [
                     Verify.self, RepairCommand.self, Backup.self, RestoreCommand.self,
                 ]),
-            CommandGroup(name: "Measuring", subcommands: [Bench.self]),
+            CommandGroup(name: "Measuring", subcommands: Self.measuring),
         ])
+
+    private static var measuring: [any ParsableCommand.Type] {
+        #if Postgres
+            return [Bench.self, BenchPostgres.self]
+        #else
+            return [Bench.self]
+        #endif
+    }
 
     private static var importing: any ParsableCommand.Type {
         #if Postgres

@@ -17,7 +17,7 @@ public struct EventLogError: Error, CustomStringConvertible {
             case permissionDenied, unsupportedFormat, invalidEvent, invalidArgument, limitExceeded
             case duplicateEvent, streamDeleted, inputOutput, cancelled, malformedInput, decodingFailed
             case projectionFailed, schemaViolation, incompatibleSchema
-            case leaseLost, alreadySettled, eventsGone, deadLettersFull
+            case leaseLost, alreadySettled, eventsGone, deadLettersFull, unavailable
         }
 
         private let kind: Kind
@@ -70,6 +70,10 @@ public struct EventLogError: Error, CustomStringConvertible {
         public static var eventsGone: Self { .init(.eventsGone) }
         /// The consumer keeps as many dead letters as it may. Retry or drop some.
         public static var deadLettersFull: Self { .init(.deadLettersFull) }
+
+        /// The store's server cannot be reached, or the connection to it was lost. Calls can be made again: an
+        /// append that took place after all is known by its ids.
+        public static var unavailable: Self { .init(.unavailable) }
 
         /// A projection's or a process manager's own function threw. `positions` tells at which event.
         public static var projectionFailed: Self { .init(.projectionFailed) }

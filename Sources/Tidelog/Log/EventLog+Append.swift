@@ -24,6 +24,11 @@ public struct ExpectedRevision: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The revision that the stream's last event must have; nil for the other expectations.
+    package var exactRevision: Revision? {
+        if case .exact(let revision) = self.kind { revision } else { nil }
+    }
+
     package var storage: StreamExpectation {
         switch self.kind {
         case .any: .any

@@ -5,6 +5,11 @@ public struct TailStart: Hashable, Sendable {
     enum Kind: Hashable { case beginning, end, position(Position) }
     let kind: Kind
 
+    /// The position to begin at, if it is one.
+    package var position: Position? {
+        if case .position(let position) = self.kind { position } else { nil }
+    }
+
     /// With the oldest event.
     public static var beginning: Self { .init(kind: .beginning) }
     /// With the first event appended from now on.

@@ -173,14 +173,19 @@ extension LogEngine {
 
 /// How a snapshot stands in the head: see Docs/Format.md, "Snapshots".
 extension StreamSnapshot {
+    /// Checks that a store keeps it, whatever store it is.
+    package func validate() throws(EventLogError) {
+        guard !self.stream.isEmpty, self.stream.utf8.count <= 255, self.schema.utf8.count <= 255 else {
+            throw EventLogError(
+                .invalidArgument,
+                "a snapshot's stream and schema have 1 to 255 and at most 255 bytes of UTF-8")
+        }
+    }
+
     /// The change that keeps it.
     var change: RecordChange {
         get throws(EventLogError) {
-            guard !self.stream.isEmpty, self.stream.utf8.count <= 255, self.schema.utf8.count <= 255 else {
-                throw EventLogError(
-                    .invalidArgument,
-                    "a snapshot's stream and schema have 1 to 255 and at most 255 bytes of UTF-8")
-            }
+            try self.validate()
             var bytes = RecordWriter()
             bytes.write(UInt8(1))
             bytes.write(self.revision.rawValue)

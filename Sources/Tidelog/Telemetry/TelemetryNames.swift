@@ -36,6 +36,27 @@ public enum TelemetryNames {
     /// The dimension that tells consumers apart.
     public static let consumerDimension = "consumer"
 
+    // Metrics of exports; each has the dimension `export`.
+
+    /// Counter: events that an export has put into its database.
+    public static let exportedEvents = "tidelog.export.events"
+    /// Counter: bytes that it sent for them.
+    public static let exportedBytes = "tidelog.export.bytes"
+    /// Counter: failures to connect or to export.
+    public static let exportFailures = "tidelog.export.failures"
+    /// Gauge: what it is doing: 0 stopped, 1 connecting, 2 connected, 3 offline, 4 paused, 5 halted.
+    public static let exportState = "tidelog.export.state"
+    /// Gauge: events a second over the last ten seconds.
+    public static let exportRate = "tidelog.export.rate"
+    /// Gauge: positions that are not exported yet.
+    public static let exportLagEvents = "tidelog.export.lag.events"
+    /// Gauge: about how many bytes of events are not exported yet.
+    public static let exportLagBytes = "tidelog.export.lag.bytes"
+    /// Gauge: how old the oldest event is that is not exported yet, in seconds.
+    public static let exportLagSeconds = "tidelog.export.lag.seconds"
+    /// The dimension that tells exports apart.
+    public static let exportDimension = "export"
+
     // Attributes of spans.
 
     /// What carries the messages: `tidelog`.

@@ -43,7 +43,16 @@
         }
 
         /// Runs `body` on a thread of its own; where the system has none left, on one of Dispatch's.
-        static func start(_ name: String, _ body: @escaping @Sendable () -> Void) {
+        ///
+        /// - Parameter isBackground: whether the app's own threads go before it where processors are short.
+        static func start(
+            _ name: String, isBackground: Bool = false, _ body: @escaping @Sendable () -> Void
+        ) {
+            let body: @Sendable () -> Void = {
+                // On Linux that is the calling thread's own priority.
+                if isBackground { _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10) }
+                body()
+            }
             var attributes = pthread_attr_t()
             pthread_attr_init(&attributes)
             defer { pthread_attr_destroy(&attributes) }
@@ -71,6 +80,15 @@
                 start.release()
                 DispatchQueue.global().async(execute: body)
             }
+        }
+
+        /// Lets the calling thread, which must be one that may block, rest for so long.
+        static func sleep(_ duration: Duration) {
+            let (seconds, attoseconds) = duration.components
+            var time = timespec(
+                tv_sec: Int(max(0, seconds)), tv_nsec: Int(max(0, attoseconds) / 1_000_000_000))
+            var left = timespec()
+            while nanosleep(&time, &left) != 0 { time = left }
         }
 
         /// Runs `body`, which blocks, on a thread of its own; the caller suspends.

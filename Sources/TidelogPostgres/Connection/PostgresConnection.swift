@@ -7,9 +7,13 @@
     /// Values go as bound parameters in binary form; names in statements come from ``PostgresNames``. Of the
     /// server's errors only code and primary message are kept: details can quote rows.
     final class PostgresConnection {
-        private let handle: OpaquePointer
+        let handle: OpaquePointer
         private let switchOff: ConnectionSwitch
         private let password: String?
+        /// The names of prepared statements by their text.
+        var prepared: [String: String] = [:]
+        /// The partitions that are known to be there.
+        var partitions: Partitions?
 
         private init(_ handle: OpaquePointer, _ switchOff: ConnectionSwitch, password: String?) {
             self.handle = handle
@@ -62,7 +66,10 @@
             }
             try connection.execute(
                 "SET client_min_messages = error; SET standard_conforming_strings = on; SET DateStyle = ISO;"
-                    + " SET TimeZone = 'UTC'; SET extra_float_digits = 1; SET search_path = pg_catalog, pg_temp"
+                    + " SET TimeZone = 'UTC'; SET extra_float_digits = 1; SET search_path = pg_catalog, pg_temp;"
+                    // What is acknowledged is on the disk, whatever the server's default is.
+                    + " SELECT set_config('synchronous_commit', 'on', false)"
+                    + " WHERE current_setting('synchronous_commit') = 'off'"
             )
             return connection
         }
@@ -168,8 +175,9 @@
             _ statement: String, _ parameters: [PostgresValue],
             _ body: (PostgresRow) throws(PostgresError) -> Bool
         ) throws(PostgresError) {
-            let sent = self.send(parameters) { count, types, values, lengths, formats in
-                PQsendQueryParams(self.handle, statement, count, types, values, lengths, formats, 1)
+            let name = try self.prepare(statement, parameters)
+            let sent = self.send(parameters) { count, _, values, lengths, formats in
+                PQsendQueryPrepared(self.handle, name, count, values, lengths, formats, 1)
             }
             guard sent == 1, PQsetSingleRowMode(self.handle) == 1 else {
                 throw self.lost(while: statement)
@@ -271,7 +279,7 @@
 
         // MARK: Below
 
-        private func send<Answer>(
+        func send<Answer>(
             _ parameters: [PostgresValue],
             _ call: (
                 Int32, UnsafePointer<Oid>, UnsafePointer<UnsafePointer<CChar>?>, UnsafePointer<Int32>,
@@ -312,7 +320,7 @@
             }
         }
 
-        private func check(
+        func check(
             _ result: ServerAnswer, _ statement: String, accepting statuses: [ExecStatusType]
         ) throws(PostgresError) {
             guard let handle = result.handle else { throw self.lost(while: statement) }
@@ -327,7 +335,7 @@
                 while: Self.verb(statement))
         }
 
-        private func lost(while statement: String) -> PostgresError {
+        func lost(while statement: String) -> PostgresError {
             if self.switchOff.isOff { return PostgresError(.closed, "the connection was cut by a stop") }
             return PostgresError(
                 .unreachable, "\(Self.verb(statement)): the connection was lost; it is tried again")
@@ -350,7 +358,7 @@
     }
 
     /// An answer of libpq, freed with its owner.
-    private final class ServerAnswer {
+    final class ServerAnswer {
         let handle: OpaquePointer?
         init(_ handle: OpaquePointer?) { self.handle = handle }
         deinit { PQclear(self.handle) }

@@ -9,7 +9,7 @@
         case bytes([UInt8])
         case uuid(UInt64, UInt64)
         case boolean(Bool)
-        case texts([String])
+        case array(PostgresArray)
         /// Microseconds since 2000-01-01T00:00:00Z.
         case timestamp(Int64)
 
@@ -22,7 +22,7 @@
             case .bytes, .bytesNull: 17
             case .uuid: 2950
             case .boolean: 16
-            case .texts: 1009
+            case .array(let array): array.arrayType
             case .timestamp: 1184
             }
         }
@@ -39,17 +39,7 @@
                 bytes.append(bigEndian: high)
                 bytes.append(bigEndian: low)
             case .boolean(let value): bytes.append(value ? 1 : 0)
-            case .texts(let values):
-                // One dimension, no nulls, elements of type text, from index 1.
-                for word in [Int32(values.isEmpty ? 0 : 1), 0, 25] { bytes.append(bigEndian: word) }
-                if !values.isEmpty {
-                    bytes.append(bigEndian: Int32(values.count))
-                    bytes.append(bigEndian: Int32(1))
-                }
-                for value in values {
-                    bytes.append(bigEndian: Int32(value.utf8.count))
-                    bytes.append(contentsOf: value.utf8)
-                }
+            case .array(let array): return array.binary
             }
             return bytes
         }

@@ -33,7 +33,7 @@
                 event, position: Position(UInt64(position)), revision: revision.map { Revision(UInt64($0)) })
         }
 
-        private static func timestamp(_ microseconds: Int64, _ rest: Int64) -> Timestamp? {
+        static func timestamp(_ microseconds: Int64, _ rest: Int64) -> Timestamp? {
             let (shifted, first) = microseconds.addingReportingOverflow(RowEncoder.epochOffset)
             let (high, second) = shifted.multipliedReportingOverflow(by: 1000)
             let (sum, third) = high.addingReportingOverflow(rest)

@@ -49,7 +49,7 @@
             self.logID = logID
             self.configuration = configuration
             self.countsMonths = countsMonths
-            PlainThread.start("tidelog-encode") { [self] in self.run() }
+            PlainThread.start("tidelog-encode", isBackground: true) { [self] in self.run() }
         }
 
         /// The batch that begins at a position; blocks. The next one is prepared meanwhile.

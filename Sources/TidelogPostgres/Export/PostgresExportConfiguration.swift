@@ -1,4 +1,5 @@
 #if Postgres
+    public import CoreMetrics
     public import Logging
     public import Tidelog
 
@@ -46,6 +47,12 @@
         public var attempts = 5
         /// What would halt the export and is taken all the same. Default: nothing.
         public var accepts: Acceptance = []
+        /// Whether retention keeps what is not exported yet. The log must be open for writing for it.
+        /// Default: `true`.
+        public var holdsRetention = true
+        /// What makes the metrics, such as `MetricsSystem.factory`: state, lag, rate, events, failures; once a
+        /// second. Default: nil, no metrics.
+        public var metrics: (any MetricsFactory)?
         /// Where the exporter says what cannot be thrown. Default: a logger labelled `tidelog.postgres`.
         public var logger = Logger(label: "tidelog.postgres")
 
@@ -59,8 +66,9 @@
                 if !isFine { throw PostgresError(.invalidConfiguration, problem) }
             }
             try require(
-                !self.name.isEmpty && self.name.utf8.count <= 255 && !self.name.utf8.contains(0),
-                "the export's name must have 1 to 255 bytes of UTF-8 and no NUL")
+                !self.name.isEmpty && self.name.utf8.count <= 239
+                    && !self.name.unicodeScalars.contains { $0.properties.generalCategory == .control },
+                "the export's name must have 1 to 239 bytes of UTF-8 and no control characters")
             try require((1024...(256 << 20)).contains(self.batchBytes), "batchBytes must be 1 KiB to 256 MiB")
             try require((1...1_000_000).contains(self.batchEvents), "batchEvents must be 1 to 1,000,000")
             try require(self.attempts > 0, "attempts must be 1 at the least")
@@ -77,6 +85,9 @@
                 throw PostgresError(.invalidConfiguration, error.message, cause: error)
             }
         }
+
+        /// The name of the consumer that stands for this export in the log.
+        var consumerName: String { "export.postgres." + self.name }
 
         /// The filter as text: the same filter gives the same text.
         var filterText: String {
@@ -121,6 +132,18 @@
             public static var stopped: Self { .init(.stopped) }
             /// The state's name.
             public var description: String { self.kind.rawValue }
+
+            /// As metrics tell it.
+            var number: Int {
+                switch self.kind {
+                case .stopped: 0
+                case .connecting: 1
+                case .connected: 2
+                case .offline: 3
+                case .paused: 4
+                case .halted: 5
+                }
+            }
         }
 
         /// What it is doing.

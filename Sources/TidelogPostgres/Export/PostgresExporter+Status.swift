@@ -44,8 +44,36 @@
         }
     }
 
+    extension PostgresExporter {
+        /// What the reporter tells of; the lag only where metrics are made of it, as the log is read for it.
+        func currentReport() async -> ExportReport {
+            guard self.configuration.metrics != nil else { return self.report }
+            let report = try? await PlainThread.run("tidelog-lag") { () throws(PostgresError) in
+                self.reportWithLag
+            }
+            return report ?? self.report
+        }
+
+        private var report: ExportReport {
+            let now = self.now
+            return self.state.withLock { state in
+                ExportReport(
+                    state: state.isRunning ? state.machine.state : .stopped, known: state.known,
+                    events: state.counted.events, bytes: state.counted.bytes, failures: state.failed,
+                    isPaused: state.machine.isPaused, error: state.machine.lastError,
+                    rate: state.counted.rate(now: now), lag: nil)
+            }
+        }
+
+        private var reportWithLag: ExportReport {
+            var report = self.report
+            report.lag = ExportLag(of: self.log, next: report.known ?? self.configuration.start.rawValue)
+            return report
+        }
+    }
+
     /// What lies between a position and the end of the log.
-    struct ExportLag {
+    struct ExportLag: Sendable {
         var end = Position.zero
         var events: UInt64 = 0
         var bytes = 0

@@ -24,6 +24,9 @@
             var isOver = false
             var waiters: [CheckedContinuation<Void, Never>] = []
             var watcher: Task<Void, Never>?
+            var reporter: Task<Void, Never>?
+            /// Failures since the exporter was made.
+            var failed = 0
             var session: ConnectionSwitch?
             var counted = ExportCounter()
             /// How far this exporter knows the database to be.
@@ -38,6 +41,7 @@
         let state: Mutex<State>
         private let wake = DispatchSemaphore(value: 0)
         let started = ContinuousClock.now
+        private let reporter: ExportReporter
 
         /// An exporter that does nothing yet.
         ///
@@ -51,6 +55,7 @@
             self.settings = settings
             self.configuration = configuration
             self.state = Mutex(State(machine: Self.machine(configuration, isContinuous: true)))
+            self.reporter = ExportReporter(log: log, configuration: configuration)
         }
 
         private static func machine(
@@ -140,7 +145,17 @@
                 }
                 self.state.withLock { $0.watcher = watcher }
             }
-            PlainThread.start("tidelog-export") { [self] in self.loop() }
+            // Retention waits from before the first look at the database.
+            let reporter = Task { [self] in
+                await self.reporter.enroll()
+                PlainThread.start("tidelog-export", isBackground: true) { [self] in self.loop() }
+                while !self.state.withLock({ $0.isOver }), !Task.isCancelled {
+                    await self.reporter.report(await self.currentReport())
+                    try? await Task.sleep(for: .seconds(1))
+                }
+                await self.reporter.report(await self.currentReport())
+            }
+            self.state.withLock { $0.reporter = reporter }
             return true
         }
 
@@ -166,6 +181,9 @@
                 }
                 if isOver { reply.resume() }
             }
+            // Its last report tells where the export ended.
+            let reporter = self.state.withLock { $0.reporter }
+            await reporter?.value
         }
 
         var now: Duration { ContinuousClock.now - self.started }
@@ -251,6 +269,7 @@
             let random = Double.random(in: 0...1)
             let failures = self.state.withLock { state in
                 state.machine.failed(error, now: now, random: random)
+                state.failed += 1
                 return state.machine.failures
             }
             if error.mustHalt {
@@ -279,6 +298,7 @@
                 return (state.waiters, state.watcher)
             }
             watcher?.cancel()
+            self.state.withLock { $0.reporter }?.cancel()
             for waiter in waiters { waiter.resume() }
         }
     }

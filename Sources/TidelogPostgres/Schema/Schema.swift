@@ -2,7 +2,7 @@
     /// The tables: made and brought up to date in versioned steps under an advisory lock.
     struct Schema {
         /// The version that this build makes and needs.
-        static let version: Int64 = 2
+        static let version: Int64 = 3
 
         let names: PostgresNames
         var layout: PostgresLayout = .single
@@ -86,11 +86,12 @@
 
         /// The statements of each step, from nothing to version 1, from 1 to 2, ….
         private func steps(_ state: State) -> [[String]] {
-            [self.makeExportTables(state.layout), self.makeStoreTables()]
+            [self.makeExportTables(state.layout), self.makeStoreTables(), self.makeStoreFunction()]
         }
 
         private func makeExportTables(_ layout: PostgresLayout) -> [String] {
             let events = self.names.quoted()
+            let schema = PostgresNames.quote(self.names.schema)
             let time = layout == .byMonth ? ", occurred_at" : ""
             let partitions =
                 switch layout.kind {
@@ -101,8 +102,8 @@
             var statements = [
                 // A schema that is there is used without the right to make one.
                 """
-                DO $do$ BEGIN IF to_regnamespace(\(Self.literal(PostgresNames.quote(self.names.schema)))) IS NULL \
-                THEN CREATE SCHEMA \(PostgresNames.quote(self.names.schema)); END IF; END $do$
+                DO \(Self.literal("BEGIN IF to_regnamespace(\(Self.literal(schema))) IS NULL "
+                    + "THEN CREATE SCHEMA \(schema); END IF; END"))
                 """,
                 """
                 CREATE TABLE \(self.names.quoted("_meta")) \
@@ -163,6 +164,14 @@
                 log_id uuid NOT NULL, stream text COLLATE "C" NOT NULL, revision bigint NOT NULL,
                 kind text COLLATE "C" NOT NULL, state bytea NOT NULL, PRIMARY KEY (log_id, stream))
                 """,
+            ]
+        }
+
+        private func makeStoreFunction() -> [String] {
+            [
+                // Its one row is written by every append; room in its page keeps the index out of that.
+                "ALTER TABLE \(self.names.quoted("_logs")) SET (fillfactor = 10)",
+                StoreFunction.definition(self.names),
             ]
         }
 

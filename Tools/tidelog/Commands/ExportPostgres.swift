@@ -108,7 +108,9 @@
             if self.acceptRestoredLog { configuration.accepts.insert(.restoredLog) }
             if self.acceptMissingEvents { configuration.accepts.insert(.missingEvents) }
             let settings = try self.postgres.settings
-            let log = try await self.log.openForReading()
+            let log =
+                self.status || self.verify
+                ? try await self.log.openForReading() : try await self.openForExport()
             try await withLog(log) { [configuration] log in
                 let exporter = try PostgresExporter(log: log, to: settings, configuration: configuration)
                 if self.status {
@@ -122,6 +124,16 @@
                 } else {
                     try await self.exportOnce(exporter, log)
                 }
+            }
+        }
+
+        /// Opens the log so that the export can be noted in it and retention waits for it; for reading alone,
+        /// where there is no right to write.
+        private func openForExport() async throws -> EventLog {
+            do {
+                return try await self.log.openForWriting { $0.sealsInBackground = false }
+            } catch EventLogError.Code.permissionDenied {
+                return try await self.log.openForReading()
             }
         }
 

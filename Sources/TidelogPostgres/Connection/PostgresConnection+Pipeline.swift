@@ -1,0 +1,93 @@
+#if Postgres
+    import CTidelogPostgres
+
+    /// A statement with its parameters, to be prepared once a connection.
+    struct PostgresStatement {
+        var text: String
+        var parameters: [PostgresValue] = []
+    }
+
+    extension PostgresConnection {
+        /// How many statements a connection keeps prepared.
+        private static var preparedLimit: Int { 200 }
+
+        /// The name of the prepared statement with this text; prepared now, if it was not before.
+        func prepare(_ text: String, _ parameters: [PostgresValue]) throws(PostgresError) -> String {
+            // The same text may come with a null, which has a type of its own.
+            let key = text + parameters.map { " \($0.typeNumber)" }.joined()
+            if let name = self.prepared[key] { return name }
+            if self.prepared.count >= Self.preparedLimit {
+                try self.execute("DEALLOCATE ALL")
+                self.prepared = [:]
+            }
+            let name = "tidelog_\(self.prepared.count)"
+            let types = parameters.map(\.typeNumber)
+            let answer = ServerAnswer(PQprepare(self.handle, name, text, Int32(types.count), types))
+            try self.check(answer, text, accepting: [PGRES_COMMAND_OK])
+            self.prepared[key] = name
+            return name
+        }
+
+        /// Runs statements in one go: all are sent before the first answer is read. Lends each row of each
+        /// statement's answer to `body`, with the statement's number.
+        ///
+        /// Unless they hold a `BEGIN`, they are one transaction: committed when this returns, rolled back if it
+        /// throws; whether it was committed when the connection is lost is not known.
+        func pipeline(
+            _ statements: [PostgresStatement],
+            _ body: (Int, PostgresRow) throws(PostgresError) -> Void = { _, _ throws(PostgresError) in }
+        ) throws(PostgresError) {
+            var names: [String] = []
+            for statement in statements {
+                names.append(try self.prepare(statement.text, statement.parameters))
+            }
+            guard PQenterPipelineMode(self.handle) == 1 else { throw self.lost(while: "pipeline") }
+            var failure: PostgresError?
+            for (name, statement) in zip(names, statements) {
+                let sent = self.send(statement.parameters) { count, _, values, lengths, formats in
+                    PQsendQueryPrepared(self.handle, name, count, values, lengths, formats, 1)
+                }
+                if sent != 1 { failure = self.lost(while: statement.text) }
+            }
+            if failure == nil, PQpipelineSync(self.handle) != 1 { failure = self.lost(while: "sync") }
+            if let failure { throw failure }
+            try self.takeAnswers(statements, body)
+            guard PQexitPipelineMode(self.handle) == 1 else { throw self.lost(while: "pipeline") }
+        }
+
+        private func takeAnswers(
+            _ statements: [PostgresStatement],
+            _ body: (Int, PostgresRow) throws(PostgresError) -> Void
+        ) throws(PostgresError) {
+            var failure: PostgresError?
+            var index = 0
+            while true {
+                let answer = ServerAnswer(PQgetResult(self.handle))
+                guard let handle = answer.handle else {
+                    // Between two statements' answers; but a connection that is gone has no end of these.
+                    if self.isBroken { throw failure ?? self.lost(while: "pipeline") }
+                    continue
+                }
+                let status = PQresultStatus(handle)
+                if status == PGRES_PIPELINE_SYNC { break }
+                let text = index < statements.count ? statements[index].text : "COMMIT"
+                do throws(PostgresError) {
+                    if status != PGRES_PIPELINE_ABORTED {
+                        try self.check(answer, text, accepting: [PGRES_COMMAND_OK, PGRES_TUPLES_OK])
+                        if failure == nil {
+                            for row in 0..<PQntuples(handle) { try body(index, answer.row(row)) }
+                        }
+                    }
+                } catch {
+                    if failure == nil { failure = error }
+                    if self.isBroken { throw failure ?? error }
+                }
+                index += 1
+            }
+            if let failure {
+                if PQexitPipelineMode(self.handle) != 1 { throw self.lost(while: "pipeline") }
+                throw failure
+            }
+        }
+    }
+#endif

@@ -1,0 +1,130 @@
+#if Postgres
+    public import Tidelog
+
+    extension PostgresEventStore {
+        /// What is known of a stream; nil if it never had an event.
+        public func stream(_ name: String) async throws(EventLogError) -> StreamInfo? {
+            if name.utf8.contains(0) { return nil }
+            let context = self.core.context
+            return try await self.core.pool.run { connection throws(PostgresError) in
+                try StreamRow.read(connection, context, name)
+            }
+        }
+
+        /// Streams with what their events tell, in the order of their names' bytes, a page at a time.
+        ///
+        /// Names are found one after the other in an index, whatever the number of events.
+        ///
+        /// - Complexity: a stream's events are counted in the index.
+        public func describeStreams(
+            prefix: String, after name: String?, limit: Int
+        ) async throws(EventLogError) -> [StreamDescription] {
+            try StoreInput.checkPage(limit)
+            if prefix.utf8.contains(0) { return [] }
+            let context = self.core.context
+            let statement = StreamRow.listing(context, prefix: prefix, after: name, limit: limit)
+            return try await self.core.pool.run { connection throws(PostgresError) in
+                var found: [StreamDescription] = []
+                try connection.pipeline([statement]) { _, row throws(PostgresError) in
+                    let info = try StreamRow.info(row)
+                    found.append(
+                        StreamDescription(
+                            info: info, count: Int(try row.requiredInteger(6)),
+                            firstTimestamp: try StreamRow.timestamp(row, 7),
+                            lastTimestamp: try StreamRow.timestamp(row, 9)))
+                }
+                return found
+            }
+        }
+
+        /// Hides a stream's events before `revision` for good; they stay in the table.
+        public func truncate(stream: String, before revision: Revision) async throws(EventLogError) {
+            try await self.hide(stream) { info throws(EventLogError) in
+                guard revision.rawValue <= info.lastRevision.rawValue + 1 else {
+                    throw EventLogError(
+                        .invalidArgument,
+                        "stream '\(stream)' ends at revision \(info.lastRevision), so it cannot be truncated before "
+                            + "\(revision)", actualRevision: info.lastRevision)
+                }
+                return (max(info.firstRevision, revision), false)
+            }
+        }
+
+        /// Deletes a stream for good: its events are hidden, and it takes no more. They stay in the table.
+        public func delete(stream: String, expecting: ExpectedRevision) async throws(EventLogError) {
+            try await self.hide(stream) { info throws(EventLogError) in
+                let holds =
+                    switch expecting {
+                    case .any, .streamExists: true
+                    case .noStream: false
+                    default: expecting.exactRevision == info.lastRevision
+                    }
+                guard holds else {
+                    throw EventLogError(
+                        .conflict,
+                        "stream '\(stream)' is at revision \(info.lastRevision), expected \(expecting); load it "
+                            + "again and decide anew", actualRevision: info.lastRevision)
+                }
+                return (Revision(info.lastRevision.rawValue + 1), true)
+            }
+        }
+
+        /// Hides what `decide` says of a stream, with the log locked.
+        private func hide(
+            _ stream: String,
+            _ decide:
+                @escaping @Sendable (StreamInfo) throws(EventLogError) -> (first: Revision, isDeleted: Bool)
+        ) async throws(EventLogError) {
+            guard !stream.isEmpty, !stream.utf8.contains(0) else {
+                throw EventLogError(.notFound, "there is no stream '\(TerminalText.escape(stream))'")
+            }
+            let context = self.core.context
+            let doubt = StreamDoubt()
+            let outcome = try await self.core.pool.run {
+                connection throws(PostgresError) -> Result<Void, EventLogError> in
+                try connection.transaction { () throws(PostgresError) -> Result<Void, EventLogError> in
+                    try connection.query(
+                        "SELECT next_position FROM \(context.names.quoted("_logs")) WHERE log_id = $1 FOR UPDATE",
+                        [context.key])
+                    guard let info = try StreamRow.read(connection, context, stream) else {
+                        return .failure(EventLogError(.notFound, "there is no stream '\(stream)'"))
+                    }
+                    if info.isDeleted {
+                        // A try whose commit was not answered has done it.
+                        if doubt.hasTried { return .success(()) }
+                        return .failure(
+                            EventLogError(.streamDeleted, "stream '\(stream)' was deleted already"))
+                    }
+                    do throws(EventLogError) {
+                        let (first, isDeleted) = try decide(info)
+                        doubt.note()
+                        try StreamRow.write(connection, context, info, first: first, isDeleted: isDeleted)
+                        return .success(())
+                    } catch {
+                        if let cause = error.cause as? PostgresError { throw cause }
+                        return .failure(error)
+                    }
+                }
+            }
+            try outcome.get()
+        }
+
+        /// The newest snapshot that was kept of a stream; nil if there is none.
+        public func snapshot(of stream: String) async throws(EventLogError) -> StreamSnapshot? {
+            if stream.utf8.contains(0) { return nil }
+            let context = self.core.context
+            return try await self.core.pool.run { connection throws(PostgresError) in
+                var snapshot: StreamSnapshot?
+                try connection.query(
+                    "SELECT revision, kind, state FROM \(context.names.quoted("_snapshots")) "
+                        + "WHERE log_id = $1 AND stream = $2", [context.key, .text(stream)]
+                ) { row throws(PostgresError) in
+                    snapshot = StreamSnapshot(
+                        stream: stream, revision: Revision(UInt64(clamping: try row.requiredInteger(0))),
+                        schema: row.text(1) ?? "", state: row.bytes(2) ?? [])
+                }
+                return snapshot
+            }
+        }
+    }
+#endif

@@ -1,0 +1,269 @@
+#if Postgres
+    import Synchronization
+    public import Tidelog
+
+    /// Events of a ``PostgresEventStore`` as an asynchronous sequence.
+    ///
+    /// They are read in pages, one ahead of the caller; two pages are held, whatever the length. Iterating
+    /// twice reads twice. A read that is cut off goes on after the last page that it had.
+    public struct PostgresEvents: AsyncSequence, Sendable {
+        /// One event and its place.
+        public typealias Element = StoredEvent
+        /// What reading throws.
+        public typealias Failure = EventLogError
+
+        enum Kind: Sendable {
+            case read
+            case subscription(startsAtEnd: Bool)
+        }
+
+        let core: StoreCore
+        let query: EventQuery
+        let kind: Kind
+
+        /// Begins to read.
+        public func makeAsyncIterator() -> Iterator {
+            Iterator(core: self.core, query: self.query, kind: self.kind)
+        }
+
+        /// Reads one event after the other.
+        public struct Iterator: AsyncIteratorProtocol {
+            private let core: StoreCore
+            private var query: EventQuery
+            private var kind: Kind
+            private var page: [StoredEvent] = []
+            private var index = 0
+            private var plan: PagePlan?
+            private var fetch: PageFetch?
+            private var isOver = false
+
+            init(core: StoreCore, query: EventQuery, kind: Kind) {
+                self.core = core
+                self.query = query
+                self.kind = kind
+            }
+
+            /// The next event; nil at the end of a read, or when a subscription's store closes or its task is
+            /// cancelled.
+            public mutating func next() async throws(EventLogError) -> StoredEvent? {
+                try await self.next(isolation: #isolation)
+            }
+
+            /// The next event; nil at the end of a read, or when a subscription's store closes or its task is
+            /// cancelled.
+            public mutating func next(
+                isolation actor: isolated (any Actor)?
+            ) async throws(EventLogError) -> StoredEvent? {
+                while true {
+                    if self.index < self.page.count {
+                        defer { self.index += 1 }
+                        return self.page[self.index]
+                    }
+                    if self.isOver { return nil }
+                    switch self.kind {
+                    case .read: try await self.readOn(isolation: actor)
+                    case .subscription(let startsAtEnd):
+                        if try await !self.follow(startsAtEnd, isolation: actor) { return nil }
+                    }
+                }
+            }
+
+            /// Takes the page that was asked for, and asks for the next one.
+            private mutating func readOn(isolation actor: isolated (any Actor)?) async throws(EventLogError) {
+                let plan: PagePlan
+                if let known = self.plan { plan = known } else { plan = try PagePlan(self.query, self.core) }
+                let fetch = self.fetch ?? PageFetch(plan, self.core, isEndless: false)
+                let result = await fetch.result(isolation: actor)
+                switch result {
+                case .failure(let error):
+                    self.isOver = true
+                    throw EventLogError(error)
+                case .success(let page):
+                    self.page = page.events
+                    self.index = 0
+                    self.plan = page.next
+                    self.fetch = page.next.map { PageFetch($0, self.core, isEndless: false) }
+                    self.isOver = page.next == nil
+                }
+            }
+
+            /// Reads up to the end that is known, then waits for more; false when it is over.
+            private mutating func follow(
+                _ startsAtEnd: Bool, isolation actor: isolated (any Actor)?
+            ) async throws(EventLogError) -> Bool {
+                if Task.isCancelled || self.query.limit == 0 { return false }
+                if let to = self.query.to, self.query.from ?? .zero >= to { return false }
+                if startsAtEnd {
+                    self.query.from = Swift.max(
+                        self.query.from ?? .zero, try await self.core.end(isEndless: true))
+                    self.kind = .subscription(startsAtEnd: false)
+                    return true
+                }
+                if self.plan == nil { self.plan = try PagePlan(self.query, self.core) }
+                guard let plan = self.plan else { return false }
+                switch await PageFetch(plan, self.core, isEndless: true).result(isolation: actor) {
+                case .failure(let error):
+                    self.isOver = true
+                    // A store that closes ends its subscriptions; that is no failure of theirs.
+                    if error.code == .closed { return false }
+                    throw EventLogError(error)
+                case .success(let page):
+                    self.page = page.events
+                    self.index = 0
+                    if let limit = self.query.limit { self.query.limit = limit - page.events.count }
+                    self.plan = page.next
+                    if page.next != nil { return true }
+                    self.query.from = Swift.max(self.query.from ?? .zero, Position(page.end))
+                    if !page.events.isEmpty { return true }
+                }
+                switch await self.core.tail.wait(from: (self.query.from ?? .zero).rawValue) {
+                case .look: return true
+                case .closed: return false
+                case .failed(let error): throw EventLogError(error)
+                }
+            }
+        }
+    }
+
+    /// What is still to be read of a query.
+    struct PagePlan: Sendable {
+        let selection: StoreSelection
+        let isBackwards: Bool
+        var bounds: Range<Int64>
+        /// The position before which to stop; nil: the log's end, which is looked up first.
+        var end: Int64?
+        var offset: Int
+        /// Events that are still wanted.
+        var left: Int
+        /// Events of the next page.
+        var size: Int
+
+        /// - Throws: ``EventLogError`` with code `invalidArgument` for a query that cannot be answered.
+        init(_ query: EventQuery, _ core: StoreCore, offset: Int = 0) throws(EventLogError) {
+            _ = try query.storageQuery()
+            self.selection = StoreSelection(query, in: core.context)
+            self.isBackwards = query.order == .newestFirst
+            self.bounds = self.selection.bounds
+            self.offset = offset
+            self.left = query.limit ?? .max
+            // The first page is small: many reads are of a stream of some events.
+            self.size = min(256, core.context.configuration.pageEvents)
+        }
+
+        /// Reads a page.
+        func read(
+            _ connection: PostgresConnection, _ context: StoreContext
+        ) throws(PostgresError) -> EventsOfPage {
+            let end: Int64
+            if let known = self.end {
+                end = known
+            } else {
+                end = Int64(clamping: try StoreEnd.read(connection, context))
+            }
+            let limit = min(self.size, self.left)
+            var events: [StoredEvent] = []
+            if limit > 0 {
+                events.reserveCapacity(limit)
+                let statement = self.selection.page(self.bounds, end: end, limit: limit, offset: self.offset)
+                var bytes = 0
+                let most = context.configuration.pageBytes
+                try connection.stream(statement.text, statement.parameters) {
+                    (row: PostgresRow) throws(PostgresError) -> Bool in
+                    let event = try RowDecoder.event(row)
+                    bytes += event.payload.count + event.metadata.bytes.count + 200
+                    events.append(event)
+                    return bytes < most || events.count == limit
+                }
+            }
+            var next: PagePlan?
+            let isCut = events.count < limit && self.isCut(events, context)
+            if let last = events.last, events.count == limit || isCut, self.left > events.count {
+                var plan = self
+                plan.end = end
+                plan.offset = 0
+                plan.left -= events.count
+                plan.move(past: last)
+                plan.size = Self.size(after: events, context)
+                if !plan.bounds.isEmpty { next = plan }
+            }
+            return EventsOfPage(events: events, next: next, end: UInt64(clamping: end))
+        }
+
+        /// Whether a page ended because of its bytes.
+        private func isCut(_ events: [StoredEvent], _ context: StoreContext) -> Bool {
+            Self.bytes(of: events) >= context.configuration.pageBytes
+        }
+
+        private static func bytes(of events: [StoredEvent]) -> Int {
+            events.reduce(0) { $0 + $1.payload.count + $1.metadata.bytes.count + 200 }
+        }
+
+        /// As many as should fit in the bytes of a page, going by those of the last one.
+        private static func size(after events: [StoredEvent], _ context: StoreContext) -> Int {
+            let average = max(1, Self.bytes(of: events) / max(1, events.count))
+            return max(1, min(context.configuration.pageEvents, context.configuration.pageBytes / average))
+        }
+
+        private mutating func move(past last: StoredEvent) {
+            let key = Int64(
+                clamping: self.selection.goesByRevision
+                    ? last.revision?.rawValue ?? 0 : last.position.rawValue)
+            if self.isBackwards {
+                self.bounds = self.bounds.lowerBound..<max(self.bounds.lowerBound, key)
+            } else {
+                self.bounds = min(key + 1, self.bounds.upperBound)..<self.bounds.upperBound
+            }
+        }
+    }
+
+    /// A page, and what is left after it.
+    struct EventsOfPage: Sendable {
+        var events: [StoredEvent]
+        var next: PagePlan?
+        /// The log's end as it was.
+        var end: UInt64
+    }
+
+    /// A page that is being read.
+    final class PageFetch: Sendable {
+        private enum State {
+            case running
+            case waited(UnsafeContinuation<Result<EventsOfPage, PostgresError>, Never>)
+            case done(Result<EventsOfPage, PostgresError>)
+        }
+
+        private let state = Mutex(State.running)
+
+        init(_ plan: PagePlan, _ core: StoreCore, isEndless: Bool) {
+            let context = core.context
+            core.pool.submit(
+                isEndless: isEndless,
+                { connection throws(PostgresError) in try plan.read(connection, context) }, self.finish)
+        }
+
+        private func finish(_ result: Result<EventsOfPage, PostgresError>) {
+            let waiter = self.state.withLock {
+                state -> UnsafeContinuation<Result<EventsOfPage, PostgresError>, Never>? in
+                if case .waited(let reply) = state {
+                    state = .done(result)
+                    return reply
+                }
+                state = .done(result)
+                return nil
+            }
+            waiter?.resume(returning: result)
+        }
+
+        /// The page; to be asked for once.
+        func result(isolation actor: isolated (any Actor)?) async -> Result<EventsOfPage, PostgresError> {
+            await withUnsafeContinuation { reply in
+                let known = self.state.withLock { state -> Result<EventsOfPage, PostgresError>? in
+                    if case .done(let result) = state { return result }
+                    state = .waited(reply)
+                    return nil
+                }
+                if let known { reply.resume(returning: known) }
+            }
+        }
+    }
+#endif

@@ -1,0 +1,328 @@
+#if Postgres
+    import Dispatch
+    import Logging
+    import Synchronization
+    import Tidelog
+
+    /// The one thread of a store that appends. What waits goes together, in one round trip and one commit;
+    /// each append is judged by itself.
+    ///
+    /// When the connection is lost it is not known whether the last commit took place. The same appends are
+    /// made again on the next connection: those that are there are known by their ids, and stored once.
+    final class StoreAppender: Sendable {
+        private final class Job: Sendable {
+            let request: AppendRequest
+            let deadline: ContinuousClock.Instant
+            private let reply: CheckedContinuation<Result<AppendResult, EventLogError>, Never>
+            /// Whether an earlier try may have been committed without an answer.
+            let isInDoubt = Atomic(false)
+
+            init(
+                _ request: AppendRequest, _ deadline: ContinuousClock.Instant,
+                _ reply: CheckedContinuation<Result<AppendResult, EventLogError>, Never>
+            ) {
+                (self.request, self.deadline, self.reply) = (request, deadline, reply)
+            }
+
+            func answer(_ result: Result<AppendResult, EventLogError>) {
+                self.reply.resume(returning: result)
+            }
+        }
+
+        private struct State {
+            var jobs: [Job] = []
+            var waitingBytes = 0
+            var isOver = false
+            var isRunning = false
+            var parked: [CheckedContinuation<Void, Never>] = []
+        }
+
+        private let context: StoreContext
+        private let tail: StoreTail
+        private let state = Mutex(State())
+        private let work = DispatchSemaphore(value: 0)
+
+        /// How many appends go together, and how many bytes.
+        private static let groupCount = 128
+        private static let groupBytes = 4 << 20
+        /// How long others' subscriptions may wait to be told of an append, so that several are told at once.
+        private static let notifyWithin: Duration = .milliseconds(5)
+
+        init(_ context: StoreContext, tail: StoreTail) {
+            self.context = context
+            self.tail = tail
+        }
+
+        /// Appends and answers after the commit.
+        func append(_ request: AppendRequest) async throws(EventLogError) -> AppendResult {
+            await self.waitForRoom()
+            if Task.isCancelled {
+                throw EventLogError(.cancelled, "the task was cancelled before its events were accepted")
+            }
+            let deadline = ContinuousClock.now + self.context.configuration.patience
+            let result = await withCheckedContinuation { reply in
+                self.accept(Job(request, deadline, reply))
+            }
+            return try result.get()
+        }
+
+        private func waitForRoom() async {
+            while true {
+                let most = self.context.configuration.maximumWaitingBytes
+                if self.state.withLock({ $0.isOver || $0.waitingBytes < most }) { return }
+                await withCheckedContinuation { reply in
+                    let isThere = self.state.withLock { state in
+                        if state.isOver || state.waitingBytes < most { return true }
+                        state.parked.append(reply)
+                        return false
+                    }
+                    if isThere { reply.resume() }
+                }
+            }
+        }
+
+        private func accept(_ job: Job) {
+            let mustStart = self.state.withLock { state -> Bool? in
+                if state.isOver { return nil }
+                state.jobs.append(job)
+                state.waitingBytes += job.request.byteCount
+                defer { state.isRunning = true }
+                return !state.isRunning
+            }
+            guard let mustStart else { return job.answer(.failure(EventLogError(StoreContext.closed))) }
+            if mustStart { PlainThread.start("tidelog-pgappend") { [self] in self.loop() } }
+            self.work.signal()
+        }
+
+        /// Refuses new appends, and ends the thread once those that were accepted are done.
+        func close() {
+            let parked = self.state.withLock { state in
+                state.isOver = true
+                defer { state.parked = [] }
+                return state.parked
+            }
+            for reply in parked { reply.resume() }
+            self.work.signal()
+        }
+
+        // MARK: The thread
+
+        private func loop() {
+            let connection = StoreConnection(
+                self.context,
+                // The function's plans are made once, when the tables may be empty: they must use the indexes.
+                setting: "SET enable_seqscan = off; SET enable_bitmapscan = off; "
+                    + "SET plan_cache_mode = force_generic_plan; SET idle_in_transaction_session_timeout = '60s'; "
+                    + "SET lock_timeout = '\(self.lockMilliseconds)ms'",
+                switchOff: ConnectionSwitch())
+            var notifyAt: ContinuousClock.Instant?
+            while true {
+                if let due = notifyAt, ContinuousClock.now >= due {
+                    self.notify(connection)
+                    notifyAt = nil
+                }
+                let group = self.take()
+                if group.isEmpty {
+                    if self.state.withLock({ $0.isOver }) { break }
+                    self.rest(until: notifyAt)
+                    continue
+                }
+                if self.commit(group, connection) {
+                    notifyAt = notifyAt ?? ContinuousClock.now + Self.notifyWithin
+                }
+            }
+            if notifyAt != nil { self.notify(connection) }
+        }
+
+        private var lockMilliseconds: Int64 {
+            let (seconds, attoseconds) = self.context.configuration.patience.components
+            return max(100, min(seconds, 1_000_000) * 1000 + attoseconds / 1_000_000_000_000_000)
+        }
+
+        private func rest(until due: ContinuousClock.Instant?) {
+            guard let due else { return self.work.wait() }
+            let left = due - ContinuousClock.now
+            let nanoseconds =
+                left.components.seconds * 1_000_000_000 + left.components.attoseconds / 1_000_000_000
+            _ = self.work.wait(timeout: .now() + .nanoseconds(Int(max(nanoseconds, 0))))
+        }
+
+        /// What goes together next: one append with a condition on events, or any number without.
+        private func take() -> [Job] {
+            let (group, parked) = self.state.withLock { state in
+                var (count, bytes) = (0, 0)
+                while count < state.jobs.count, count < Self.groupCount, bytes < Self.groupBytes {
+                    let isAlone = !state.jobs[count].request.absences.isEmpty
+                    if isAlone, count > 0 { break }
+                    bytes += state.jobs[count].request.byteCount
+                    count += 1
+                    if isAlone { break }
+                }
+                let group = Array(state.jobs.prefix(count))
+                state.jobs.removeFirst(count)
+                state.waitingBytes -= bytes
+                defer { state.parked = [] }
+                return (group, state.parked)
+            }
+            for reply in parked { reply.resume() }
+            return group
+        }
+
+        /// Appends a group and answers its callers; whether something was stored.
+        private func commit(_ group: [Job], _ connection: StoreConnection) -> Bool {
+            var retry = StoreRetry(patience: nil)
+            while true {
+                do throws(PostgresError) {
+                    return try self.attempt(group, connection)
+                } catch {
+                    if error.code == .unreachable, let delay = retry.delay(after: error) {
+                        let next = ContinuousClock.now + delay
+                        if group.allSatisfy({ $0.deadline >= next }), !self.state.withLock({ $0.isOver }) {
+                            PlainThread.sleep(delay)
+                            continue
+                        }
+                    } else if group.count > 1 {
+                        // One of them is at fault; the others must not pay for it.
+                        return group.reduce(false) { self.commit([$1], connection) || $0 }
+                    }
+                    for job in group { job.answer(.failure(EventLogError(error))) }
+                    return false
+                }
+            }
+        }
+
+        private func attempt(
+            _ group: [Job], _ connection: StoreConnection
+        ) throws(PostgresError) -> Bool {
+            let results = try connection.run { connection throws(PostgresError) in
+                try self.preparePartitions(group, connection)
+                if let first = group.first, !first.request.absences.isEmpty {
+                    return [try self.appendGuarded(first, connection)]
+                }
+                return try self.appendTogether(group, connection)
+            }
+            var end: UInt64 = 0
+            for (job, result) in zip(group, results) {
+                if case .success(let value) = result { end = max(end, value.positions.upperBound.rawValue) }
+                job.answer(result)
+            }
+            if end > 0 { self.tail.publish(end) }
+            return end > 0
+        }
+
+        private func preparePartitions(
+            _ group: [Job], _ connection: PostgresConnection
+        ) throws(PostgresError) {
+            if self.context.layout == .single { return }
+            let months = group.reduce(into: Set<Int>()) { $0.formUnion($1.request.months) }
+            var partitions =
+                connection.partitions
+                ?? Partitions(
+                    names: self.context.names, layout: self.context.layout)
+            try partitions.prepare(connection, logID: self.context.logID, months: months)
+            connection.partitions = partitions
+        }
+
+        /// All in one round trip, which is one transaction.
+        private func appendTogether(
+            _ group: [Job], _ connection: PostgresConnection
+        ) throws(PostgresError) -> [Result<AppendResult, EventLogError>] {
+            var answers: [AppendAnswer?] = Array(repeating: nil, count: group.count)
+            let calls = group.map { $0.request.call(self.context.names, isRuledOut: false) }
+            do throws(PostgresError) {
+                try connection.pipeline(calls) { index, row throws(PostgresError) in
+                    answers[index] = try AppendAnswer(row)
+                }
+            } catch {
+                self.doubt(group, connection)
+                throw error
+            }
+            var results: [Result<AppendResult, EventLogError>] = []
+            for (index, job) in group.enumerated() {
+                results.append(
+                    try self.result(
+                        of: job, answers[index], ruledOut: nil, connection))
+            }
+            return results
+        }
+
+        /// One append with a condition on events: the log is locked, the condition looked at, and then, in the
+        /// same transaction, the function called.
+        private func appendGuarded(
+            _ job: Job, _ connection: PostgresConnection
+        ) throws(PostgresError) -> Result<AppendResult, EventLogError> {
+            let absences = job.request.absences
+            var found: [Int64?] = Array(repeating: nil, count: absences.count)
+            let lock =
+                "SELECT next_position FROM \(self.context.names.quoted("_logs")) WHERE log_id = $1 FOR UPDATE"
+            var answer: AppendAnswer?
+            var ruledOut: (index: Int, position: Position)?
+            do throws(PostgresError) {
+                try connection.pipeline(
+                    [.init(text: "BEGIN"), .init(text: lock, parameters: [self.context.key])]
+                        + absences.map(\.query)
+                ) { index, row throws(PostgresError) in
+                    if index >= 2 { found[index - 2] = try row.integer(0) }
+                }
+                if let index = found.firstIndex(where: { $0 != nil }), let position = found[index] {
+                    ruledOut = (index, Position(UInt64(clamping: position)))
+                }
+                let call = job.request.call(self.context.names, isRuledOut: ruledOut != nil)
+                try connection.pipeline([call, .init(text: "COMMIT")]) { index, row throws(PostgresError) in
+                    if index == 0 { answer = try AppendAnswer(row) }
+                }
+            } catch {
+                self.doubt([job], connection)
+                if !connection.isBroken { try? connection.execute("ROLLBACK") }
+                throw error
+            }
+            return try self.result(of: job, answer, ruledOut: ruledOut, connection)
+        }
+
+        /// Remembers of these that, as the connection is lost, they may be stored all the same.
+        private func doubt(_ group: [Job], _ connection: PostgresConnection) {
+            guard connection.isBroken else { return }
+            for job in group { job.isInDoubt.store(true, ordering: .relaxed) }
+        }
+
+        private func result(
+            of job: Job, _ answer: AppendAnswer?, ruledOut: (index: Int, position: Position)?,
+            _ connection: PostgresConnection
+        ) throws(PostgresError) -> Result<AppendResult, EventLogError> {
+            guard let answer else { return .failure(AppendRequest.unexpected) }
+            if let result = job.request.result(answer, ruledOut: ruledOut) { return result }
+            // What is there is compared field by field. More events than were sent are not the same append.
+            var stored: [StoredEvent] = []
+            let most = min(answer.last - answer.first, UInt64(job.request.events.count)) + 1
+            try connection.query(
+                "SELECT \(EventColumns.selection) FROM \(self.context.names.quoted()) WHERE log_id = $1 "
+                    + "AND position >= $2 AND position < $3 ORDER BY position",
+                [
+                    self.context.key, .bigint(Int64(clamping: answer.first)),
+                    .bigint(Int64(clamping: answer.first + most)),
+                ]
+            ) { row throws(PostgresError) in stored.append(try RowDecoder.event(row)) }
+            // What an earlier try of the same call has stored is no repeat.
+            let isRepeat = !job.isInDoubt.load(ordering: .relaxed)
+            return job.request.result(known: stored, isRepeat: isRepeat)
+        }
+
+        /// Tells the subscriptions of other processes. If it is lost they find out by themselves, a little later.
+        private func notify(_ connection: StoreConnection) {
+            do throws(PostgresError) {
+                try connection.run { connection throws(PostgresError) in
+                    try connection.pipeline([
+                        .init(
+                            text: "SELECT pg_notify($1, $2)",
+                            parameters: [
+                                .text(self.context.names.channel), .text(self.context.logID.description),
+                            ])
+                    ])
+                }
+            } catch {
+                self.context.configuration.logger.debug(
+                    "a notification was not sent", metadata: ["tidelog.error": "\(error)"])
+            }
+        }
+    }
+#endif

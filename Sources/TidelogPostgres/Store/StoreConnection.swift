@@ -1,0 +1,80 @@
+#if Postgres
+    import Tidelog
+
+    /// What the parts of a store share.
+    struct StoreContext: Sendable {
+        let settings: PostgresSettings
+        let configuration: PostgresStoreConfiguration
+        let logID: EventID
+        let layout: PostgresLayout
+
+        var names: PostgresNames { self.configuration.names }
+
+        /// The log's UUID as the first parameter of statements.
+        var key: PostgresValue {
+            let uuid = self.logID.uuid ?? (0, 0)
+            return .uuid(uuid.high, uuid.low)
+        }
+
+        /// The error of a call on a store that was closed.
+        static var closed: PostgresError { PostgresError(.closed, "the store was closed") }
+    }
+
+    /// A connection for one thread that is made when it is needed, and anew after it was lost.
+    final class StoreConnection {
+        private let context: StoreContext
+        private let setting: String
+        private let switchOff: ConnectionSwitch
+        private var connection: PostgresConnection?
+
+        init(_ context: StoreContext, setting: String, switchOff: ConnectionSwitch) {
+            self.context = context
+            self.setting = setting
+            self.switchOff = switchOff
+        }
+
+        /// Drops the connection; the next call makes another.
+        func drop() { self.connection = nil }
+
+        /// Runs `body` with the connection. A lost one is dropped.
+        func run<Value>(
+            _ body: (PostgresConnection) throws(PostgresError) -> Value
+        ) throws(PostgresError) -> Value {
+            let connection: PostgresConnection
+            if let known = self.connection { connection = known } else { connection = try self.connect() }
+            do throws(PostgresError) {
+                return try body(connection)
+            } catch {
+                if error.endsConnection || connection.isBroken { self.connection = nil }
+                throw error
+            }
+        }
+
+        private func connect() throws(PostgresError) -> PostgresConnection {
+            let made = try PostgresConnection.connect(self.context.settings, switchOff: self.switchOff)
+            try made.execute(self.setting)
+            self.connection = made
+            return made
+        }
+    }
+
+    /// When to try again after the server could not be reached.
+    struct StoreRetry {
+        private let patience: Duration?
+        private let began = ContinuousClock.now
+        private var backoff = ExportMachine.Backoff(first: .milliseconds(20), most: .seconds(2))
+        private var attempts = 0
+
+        /// - Parameter patience: how long to go on; nil: for ever.
+        init(patience: Duration?) { self.patience = patience }
+
+        /// How long to wait before the next try after this error; nil if there is none to be made.
+        mutating func delay(after error: PostgresError) -> Duration? {
+            guard error.code == .unreachable else { return nil }
+            self.attempts += 1
+            let delay = self.backoff.delay(attempt: self.attempts, random: .random(in: 0...1))
+            if let patience, ContinuousClock.now - self.began + delay > patience { return nil }
+            return delay
+        }
+    }
+#endif
