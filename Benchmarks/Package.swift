@@ -35,6 +35,11 @@ let package = Package(
         // The same as a peer of Benchmarks/run.
         .executableTarget(name: "sqlite-grdb", dependencies: ["SQLitePeer"], swiftSettings: settings),
 
+        // What store-run measures beside SQLite and PostgreSQL in C, with SQLite through GRDB.
+        .executableTarget(
+            name: "store", dependencies: [tidelog, .product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: settings),
+
         // What bus-run measures beside Go.
         .executableTarget(
             name: "bus", dependencies: [tidelog], path: "Sources/bus", swiftSettings: settings),

@@ -1,5 +1,6 @@
 # Medians of result lines, {"peer":…,"scenario":…,…}, one table a scenario. `format` is text or markdown.
-# What is shown: bytes_per_event, median_us or megabytes (less is better) where a line has it, else events_per_second.
+# What is shown: bytes_per_event, median_us, megabytes or percent (less is better) where a line has it, else
+# events_per_second.
 # The last column says how Tidelog stands to the peer: above 1 it is ahead.
 function text(name) {
     if (!match($0, "\"" name "\" *: *\"[^\"]*\"")) return ""
@@ -41,6 +42,7 @@ function shown(x, unit) {
     if (number("bytes_per_event") != "") { unit = "bytes/event"; value = number("bytes_per_event") }
     else if (number("median_us") != "") { unit = "µs"; value = number("median_us") }
     else if (number("megabytes") != "") { unit = "MB"; value = number("megabytes") }
+    else if (number("percent") != "") { unit = "% of a core"; value = number("percent") }
     key = scenario SUBSEP peer
     if (!(scenario in units)) { scenarios[++scenarioCount] = scenario; units[scenario] = unit }
     if (!(key in counts)) { members[scenario] = members[scenario] " " peer }

@@ -266,11 +266,31 @@ static void measure_reads(const struct peer *peer, const struct input *input, co
     report_value(peer->name, "bytes", input->count, 0, "bytes_per_event", (double)bytes / (double)input->count);
 }
 
+void expect_event(const struct input *input, uint64_t index, const void *bytes, size_t length) {
+    if (index >= input->count) fail("more events than there are");
+    const struct event *event = &input->events[index];
+    if (length != event->length || memcmp(bytes, event->bytes, length))
+        fail("another event was delivered in place of number %llu", (unsigned long long)index);
+}
+
+static void measure_consume(const struct peer *peer, const struct input *input, const char *directory) {
+    if (!peer->consume) fail("%s has no durable consumers", peer->name);
+    double seconds;
+    peer->open(directory, 1);
+    if (append_all(peer, input, 1, 1000, 1e9, &seconds) != input->count) fail("the load is incomplete");
+    fprintf(stderr, "%s: loaded in %.1f s\n", peer->name, seconds);
+    double start = now();
+    peer->consume(input);
+    seconds = now() - start;
+    peer->close();
+    report(peer->name, "consume", input->count, seconds);
+}
+
 // MARK: The command line
 
 static _Noreturn void usage(const char *program) {
     fail(
-        "usage: %s --peer NAME --scenario append-CxB|read --input FILE --directory DIR [--events N] [--seconds S]",
+        "usage: %s --peer NAME --scenario append-CxB|read|consume --input FILE --directory DIR [--events N] [--seconds S]",
         program);
 }
 
@@ -301,6 +321,11 @@ int peer_main(int argc, char **argv, const struct peer *peers, size_t count) {
     if (!strcmp(scenario, "read")) {
         struct input input = input_load(path, events, peer->needs_columns);
         measure_reads(peer, &input, directory);
+        return 0;
+    }
+    if (!strcmp(scenario, "consume")) {
+        struct input input = input_load(path, events, false);
+        measure_consume(peer, &input, directory);
         return 0;
     }
     unsigned callers;

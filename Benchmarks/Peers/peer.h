@@ -38,6 +38,8 @@ static inline void consume(struct tally *tally, const void *bytes, size_t length
     tally->sum += sum;
 }
 
+struct input;
+
 /// One way to store events. A function that is NULL is a scenario that the peer does not take part in.
 struct peer {
     const char *name;
@@ -62,6 +64,9 @@ struct peer {
     void (*stream)(const char *name, size_t length, struct tally *tally);
     /// How many events have this type.
     uint64_t (*count_type)(const char *name, size_t length);
+    /// Takes every event of the input in order as a durable consumer that acknowledges each, and returns when
+    /// the server has taken all acknowledgements. Holds each against the input with `expect_event`.
+    void (*consume)(const struct input *input);
     /// The bytes that the events take; NULL: the size of the directory after `close`.
     uint64_t (*stored_bytes)(void);
     /// Closes the store. `open` with `reopen` set may follow.
@@ -78,6 +83,9 @@ double now(void);
 
 /// Ends the program with a message.
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/// Ends the program unless these bytes are the event at that place of the input.
+void expect_event(const struct input *input, uint64_t index, const void *bytes, size_t length);
 
 /// Prints one result.
 void report(const char *peer, const char *scenario, uint64_t events, double seconds);

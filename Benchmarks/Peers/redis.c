@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "peer.h"
+#include "events.h"
 
 static struct {
     redisContext **connections;
@@ -109,6 +109,68 @@ static void settle(void) {
     }
 }
 
+// MARK: Consuming
+
+/// Acknowledges the entries of one answer; answers how many replies will come.
+typedef size_t (*acknowledging)(redisContext *connection, redisReply **entries, size_t count);
+
+static size_t acknowledge_each(redisContext *connection, redisReply **entries, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const redisReply *id = entries[i]->element[0];
+        const char *arguments[] = {"XACK", "log", "bench", id->str};
+        size_t lengths[] = {4, 3, 5, id->len};
+        redisAppendCommandArgv(connection, 4, arguments, lengths);
+    }
+    return count;
+}
+
+enum { fetched = 1000 };
+
+static size_t acknowledge_jointly(redisContext *connection, redisReply **entries, size_t count) {
+    const char *arguments[fetched + 3] = {"XACK", "log", "bench"};
+    size_t lengths[fetched + 3] = {4, 3, 5};
+    for (size_t i = 0; i < count; i++) {
+        arguments[i + 3] = entries[i]->element[0]->str;
+        lengths[i + 3] = entries[i]->element[0]->len;
+    }
+    redisAppendCommandArgv(connection, (int)count + 3, arguments, lengths);
+    return 1;
+}
+
+/// The next events are asked for together with the acknowledgements of the last ones, in one write.
+static void consume_with(const struct input *input, acknowledging acknowledge) {
+    redisContext *connection = db.connections[0];
+    freeReplyObject(checked(connection, redisCommand(connection, "XGROUP CREATE log bench 0")));
+    char fetch[80];
+    snprintf(fetch, sizeof fetch, "XREADGROUP GROUP bench one COUNT %d STREAMS log >", fetched);
+    redisAppendCommand(connection, fetch);
+    uint64_t seen = 0, acknowledged = 0;
+    while (seen < input->count) {
+        redisReply *reply = next_reply(connection);
+        if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 1) fail("redis: events are missing");
+        redisReply *entries = reply->element[0]->element[1];
+        for (size_t i = 0; i < entries->elements; i++) {
+            const redisReply *value = value_of(entries->element[i]);
+            expect_event(input, seen++, value->str, value->len);
+        }
+        size_t answers = acknowledge(connection, entries->element, entries->elements);
+        freeReplyObject(reply);
+        if (seen < input->count) redisAppendCommand(connection, fetch);
+        for (size_t i = 0; i < answers; i++) {
+            redisReply *answer = next_reply(connection);
+            acknowledged += (uint64_t)answer->integer;
+            freeReplyObject(answer);
+        }
+    }
+    if (acknowledged != input->count) fail("redis: %llu were acknowledged", (unsigned long long)acknowledged);
+    redisReply *pending = checked(connection, redisCommand(connection, "XPENDING log bench"));
+    if (pending->element[0]->integer != 0) fail("redis: some are pending");
+    freeReplyObject(pending);
+}
+
+static void consume_each(const struct input *input) { consume_with(input, acknowledge_each); }
+static void consume_jointly(const struct input *input) { consume_with(input, acknowledge_jointly); }
+
 static void close_connections(void) {
     for (unsigned i = 0; i < db.callers; i++) redisFree(db.connections[i]);
     free(db.connections);
@@ -117,7 +179,10 @@ static void close_connections(void) {
 int main(int argc, char **argv) {
     const struct peer peers[] = {
         {.name = "redis", .most_callers = 1024, .open = open_connections, .append = append, .settle = settle,
-         .replay = replay, .point = point, .stored_bytes = stored_bytes, .close = close_connections},
+         .replay = replay, .point = point, .consume = consume_each, .stored_bytes = stored_bytes,
+         .close = close_connections},
+        {.name = "redis-joint", .most_callers = 1, .open = open_connections, .append = append,
+         .consume = consume_jointly, .close = close_connections},
     };
     return peer_main(argc, argv, peers, sizeof peers / sizeof *peers);
 }

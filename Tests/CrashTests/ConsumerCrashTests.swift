@@ -13,15 +13,20 @@ struct ConsumerCrashTests {
         return configuration
     }
 
-    /// The lines of one kind that a child wrote, as the numbers behind the word.
-    private static func numbers(_ word: String, in outputs: [String]) -> [UInt64] {
-        outputs.flatMap { path -> [UInt64] in
+    /// The lines of one kind that children wrote: the numbers behind the word.
+    private static func words(_ word: String, in outputs: [String]) -> [[UInt64]] {
+        outputs.flatMap { path -> [[UInt64]] in
             let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
             return text.split(separator: "\n").compactMap { line in
                 let parts = line.split(separator: " ")
-                return parts.count > 1 && parts[0] == word ? UInt64(parts[1]) : nil
+                return parts.first == word[...] ? parts.dropFirst().compactMap { UInt64($0) } : nil
             }
         }
+    }
+
+    /// The first number of each of them.
+    private static func numbers(_ word: String, in outputs: [String]) -> [UInt64] {
+        self.words(word, in: outputs).compactMap(\.first)
     }
 
     @Test(
@@ -71,6 +76,11 @@ struct ConsumerCrashTests {
         }
         await log.close()
         #expect(Set(finished).count == finished.count, "seed \(seed): finished twice")
+        // Whatever was delivered after it was finished for good, to whomever.
+        var ends: [UInt64: UInt64] = [:]
+        for words in Self.words("ACK", in: outputs) where words.count == 2 { ends[words[0]] = words[1] }
+        let late = Self.words("GOT", in: outputs).filter { $0.count == 3 && $0[2] > ends[$0[0]] ?? .max }
+        #expect(late.isEmpty, "seed \(seed): again after its end: \(late.prefix(3))")
         let missing = Set(0..<total).subtracting(delivered)
         #expect(missing.isEmpty, "seed \(seed): never delivered: \(missing.sorted().prefix(5))")
         #expect(total > 500, "the children did work")

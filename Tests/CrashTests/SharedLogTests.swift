@@ -92,6 +92,23 @@ struct SharedLogTests {
         await log.close()
     }
 
+    @Test("a stream that was read lately is read on when another process has appended to it")
+    func cachedStream() async throws {
+        let directory = try TemporaryDirectory()
+        defer { directory.remove() }
+        let path = directory.path.appending("log.tidelog")
+        let log = try await EventLog.open(at: path, configuration: Self.configuration)
+        for count in 1...5 {
+            let child = try Child(
+                ["once", path.string, "--id", "e\(count)"], output: directory.path.string + "/child")
+            #expect(child.wait() == 0, "\(child.lines())")
+            let found = try await log.events(.stream("once"))
+            #expect(found.map(\.id.description) == (1...count).map { "e\($0)" })
+            #expect(try log.eventsBlocking(.stream("once")) == found)
+        }
+        await log.close()
+    }
+
     @Test("a reader that is stopped holds up nobody, and once it is gone the head grows no further")
     func stoppedReader() async throws {
         let directory = try TemporaryDirectory()

@@ -58,7 +58,7 @@ struct StepTests {
 
     @Test(
         "stopped before or behind a step while another process opens the log, then killed: the other one works",
-        arguments: [Scenario.create, .open, .append, .seal, .compact, .retain],
+        arguments: [Scenario.create, .open, .append, .seal, .compact, .retain, .project, .timers],
         [Fault.Action.stop, .stopAfter])
     func whileAnotherOpens(scenario: Scenario, action: Fault.Action) throws {
         let directory = try TemporaryDirectory()

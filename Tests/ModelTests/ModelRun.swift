@@ -31,6 +31,7 @@ struct ModelRun {
         self.configuration.idempotenceWindow = self.maker.pick([16, 100, 400, 4000])
         self.configuration.openSegments = self.maker.pick([1, 3, 100])
         self.configuration.cachedFrames = self.maker.pick([1, 4, 64])
+        self.configuration.streamCacheBytes = self.maker.pick([0, 8 << 10, 64 << 10, 8 << 20])
         self.configuration.sealsInBackground = self.maker.pick([true, false])
         self.model = Model(window: self.configuration.idempotenceWindow)
         self.directory = directory
@@ -250,7 +251,7 @@ struct ModelRun {
     }
 
     private mutating func read() async throws {
-        let query = self.query()
+        let query = self.maker.random.chance(permille: 400) ? self.streamQuery() : self.query()
         self.note("read \(query)")
         let expected = self.model.read(query)
         if self.maker.random.chance(permille: 300) {
@@ -259,6 +260,17 @@ struct ModelRun {
             return
         }
         try await self.compare(query, expected)
+    }
+
+    /// A whole stream, or what an aggregate reads of one.
+    private mutating func streamQuery() -> EventQuery {
+        var query = EventQuery.stream(self.maker.streamName())
+        if self.maker.random.chance(permille: 300) { query.order = .newestFirst }
+        if self.maker.random.chance(permille: 200) { query.limit = self.maker.random.below(5) }
+        if self.maker.random.chance(permille: 200) {
+            query.fromRevision = Revision(UInt64(self.maker.random.below(20)))
+        }
+        return query
     }
 
     private func compare(_ query: EventQuery, _ expected: [Int]) async throws {

@@ -1,5 +1,7 @@
 import Foundation
 import Testing
+import Tidelog
+import TidelogTesting
 
 @Suite("Consumers and dead letters on the command line")
 struct ConsumerToolTests {
@@ -31,6 +33,48 @@ struct ConsumerToolTests {
             try Tool.succeed("consumers", "delete", log, "e")
             #expect(try Tool.succeed("consumers", "list", log).lines.count == 2)
         }
+    }
+
+    @Test("dead letters are listed, shown with every attempt, retried one or all, and dropped")
+    func deadLetters() async throws {
+        let folder = try TemporaryDirectory()
+        defer { folder.remove() }
+        let path = folder.path.appending("log.tidelog")
+        let log = try await EventLog.open(at: path)
+        try await log.append((0..<4).map { Event(id: .init("e-\($0)"), type: "t", json: #"{"n":\#($0)}"#) })
+        var settings = ConsumerSettings()
+        settings.retry = .immediate(maximumDeliveries: 2)
+        let consumer = try await log.consumer("c", settings: settings)
+        while try await log.consumers.status(of: "c")?.deadLetters != 4 {
+            for delivery in try await consumer.next(max: 4, wait: .milliseconds(100)) {
+                try delivery.retry(because: Unreadable(attempt: delivery.attempt))
+            }
+            try await consumer.flush()
+        }
+        await log.close()
+
+        let name = path.string
+        let list = try jsonObject(try Tool.succeed("dead-letters", "list", name, "c", "--json").output)
+        let letters = try #require(list["dead_letters"] as? [[String: Any]])
+        #expect(letters.map { $0["position"] as? Int } == [0, 1, 2, 3])
+        let shown = try jsonObject(try Tool.succeed("dead-letters", "show", name, "c", "2", "--json").output)
+        #expect(shown["id"] as? String == "e-2" && shown["deliveries"] as? Int == 2)
+        let attempts = try #require(shown["attempts"] as? [[String: Any]])
+        #expect(attempts.map { $0["error"] as? String } == ["unreadable 1", "unreadable 2"])
+        #expect(attempts.allSatisfy { $0["time"] is String })
+        try Tool.succeed("dead-letters", "retry", name, "c", "--at", "2")
+        let one = try Tool.succeed("tail", name, "--group", "c", "--limit", "1")
+        #expect(try one.lines.map { try position($0) } == [2])
+        try Tool.succeed("dead-letters", "drop", name, "c", "--at", "0")
+        try Tool.succeed("dead-letters", "retry", name, "c")
+        let rest = try Tool.succeed("tail", name, "--group", "c", "--limit", "2")
+        #expect(try rest.lines.map { try position($0) } == [1, 3])
+        #expect(try Tool.succeed("dead-letters", "list", name, "c").lines.count == 1)
+    }
+
+    struct Unreadable: Error, CustomStringConvertible {
+        let attempt: Int
+        var description: String { "unreadable \(self.attempt)" }
     }
 
     @Test("a consumer or dead letter that is not there ends with status 1, a wrong command line with 2")

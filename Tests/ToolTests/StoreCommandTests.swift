@@ -38,6 +38,41 @@ struct StoreCommandTests {
         }
     }
 
+    @Test("streams tells how many events each has, of which revisions, and their first and last times")
+    func streams() throws {
+        try TemporaryFolder.withLog { folder, log in
+            for (stream, time) in [
+                ("a", "2024-01-01T00:00:00Z"), ("b", "2024-02-01T00:00:00Z"), ("a", "2024-03-01T00:00:00Z"),
+                ("a", "2024-04-01T00:00:00Z"), ("c", "2024-05-01T00:00:00Z"),
+            ] {
+                try Tool.succeed("append", log, "--type", "t", "--stream", stream, "--time", time)
+            }
+            try Tool.succeed("truncate", log, "a", "--before", "1")
+            try Tool.succeed("delete", log, "c")
+            let all = try Tool.succeed("streams", log, "--json").lines.map { try jsonObject(String($0)) }
+            #expect(all.map { $0["stream"] as? String } == ["a", "b", "c"])
+            #expect(all.map { $0["events"] as? Int } == [2, 1, 0])
+            #expect(all.map { $0["first_revision"] as? Int } == [1, 0, 1])
+            #expect(all.map { $0["last_revision"] as? Int } == [2, 0, 0])
+            #expect(
+                all.map { $0["first_event"] as? String }
+                    == ["2024-03-01T00:00:00Z", "2024-02-01T00:00:00Z", nil])
+            #expect(
+                all.map { $0["last_event"] as? String }
+                    == ["2024-04-01T00:00:00Z", "2024-02-01T00:00:00Z", nil])
+            #expect(all.map { $0["deleted"] as? Bool } == [false, false, true])
+            let lines = try Tool.succeed("streams", log).lines
+            #expect(
+                lines == [
+                    "stream  events  revisions  first event           last event            state",
+                    "a            2     1 to 2  2024-03-01T00:00:00Z  2024-04-01T00:00:00Z",
+                    "b            1     0 to 0  2024-02-01T00:00:00Z  2024-02-01T00:00:00Z",
+                    "c            0                                                         deleted",
+                ])
+            #expect(try Tool.succeed("streams", log, "--prefix", "b", "--limit", "1").lines.count == 2)
+        }
+    }
+
     @Test("projections lists them and their entries, tells what one stopped at, and deletes")
     func projections() async throws {
         try await TemporaryFolder.withLogAsync { folder, log in

@@ -4,6 +4,8 @@
 // what it does, without privileges and without a debugger.
 //
 // Counted are calls on regular files, shared maps, locks and names; not standard streams, pipes or /proc.
+//
+// The clocks can be set as well: to let the wall clock jump, and to pretend that the machine has started anew.
 #define _GNU_SOURCE
 #include "include/CTidelogFaults.h"
 
@@ -21,6 +23,7 @@
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 static atomic_int action = -1; // -1: not armed
@@ -41,6 +44,16 @@ long tidelog_faults_disarm(void) {
     action = -1;
     return counted;
 }
+
+static atomic_llong wall_ahead, boot_ahead;
+static const char *_Atomic boot_file;
+
+void tidelog_faults_set_clocks(long long wall, long long boot) {
+    wall_ahead = wall;
+    boot_ahead = boot;
+}
+
+void tidelog_faults_set_boot(const char *path) { boot_file = path; }
 
 #if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
 int tidelog_faults_available(void) { return 0; }
@@ -214,6 +227,7 @@ int open(const char *path, int flags, ...) {
     va_start(rest, flags);
     mode_t mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(rest, mode_t) : 0;
     va_end(rest);
+    if (boot_file && !strcmp(path, "/proc/sys/kernel/random/boot_id")) path = boot_file;
     GUARD(gate("open", -1, path, (flags & O_CREAT) != 0), -1);
     PASS(int, REAL(open)(path, flags, mode));
 }
@@ -271,5 +285,17 @@ int fcntl(int descriptor, int command, ...) {
     va_end(rest);
     if (command == F_SETLK || command == F_SETLKW) GUARD(gate("fcntl", descriptor, NULL, 0), -1);
     PASS(int, REAL(fcntl)(descriptor, command, argument));
+}
+
+// Clocks.
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    int status = REAL(clock_gettime)(clock, time);
+    long long ahead = clock == CLOCK_REALTIME ? wall_ahead : clock == CLOCK_BOOTTIME ? boot_ahead : 0;
+    if (status || !ahead) return status;
+    long long total = (long long)time->tv_sec * 1000000000 + time->tv_nsec + ahead;
+    time->tv_sec = total / 1000000000;
+    time->tv_nsec = total % 1000000000;
+    return 0;
 }
 #endif

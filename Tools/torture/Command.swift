@@ -18,8 +18,14 @@ enum Command {
                torture steps [--scenario NAME] [--directory DIR]
                torture feed LOG [--events N]
                torture publish LOG [--events N]
-               torture consume LOG [--hold]
+               torture consume LOG [--hold] [--events N]
                torture transform LOG
+               torture transformed LOG
+               torture poison LOG
+               torture jump LOG [--seed N]
+               torture before-restart LOG
+               torture after-restart LOG
+               torture schedule LOG [--seed N] [--events N]
                torture campaign [--cycles N] [--seed N] [--directory DIR]
         """
 
@@ -51,6 +57,12 @@ enum Command {
         case "publish": try Publishing.run(options)
         case "consume": try Consuming.consume(options)
         case "transform": try Consuming.transform(options)
+        case "transformed": try Transforming.look(options)
+        case "poison": try Consuming.dieOfPoison(options)
+        case "jump": try Consuming.jumpAbout(options)
+        case "before-restart": try Consuming.beforeRestart(options)
+        case "after-restart": try Consuming.afterRestart(options)
+        case "schedule": try Consuming.schedule(options)
         case "campaign":
             let base = options.text("directory") ?? NSTemporaryDirectory()
             try Campaign.runAll(

@@ -2,6 +2,7 @@ import Dispatch
 import Foundation
 import SystemPackage
 import Tidelog
+import TidelogStorage
 
 /// Members of a durable consumer, to be killed and stopped.
 enum Consuming {
@@ -16,18 +17,24 @@ enum Consuming {
         return settings
     }
 
-    /// Takes events of the consumer and says `GOT position attempt`, and `ACK position` once it is durable that it
-    /// has finished one, or `LOST position` if it had no say in it any more.
+    /// Takes events of the consumer and says `GOT position attempt time`, and `ACK position time` once it is durable
+    /// that it has finished one, or `LOST position` if it had no say in it any more. With `--events N` it leaves
+    /// after so many.
     static func consume(_ options: Options) throws {
         let path = try options.path()
         let isIdle = options.has("hold")
+        let limit = options.number("events") ?? .max
         try self.blocking {
             let log = try await EventLog.open(at: FilePath(path), configuration: Appender.configuration)
             let consumer = try await log.consumer("c", settings: Self.settings)
             acknowledge("READY")
-            while true {
+            var taken: UInt64 = 0
+            while taken < limit {
                 let batch = try await consumer.next(max: 16, wait: .seconds(1))
-                for delivery in batch { acknowledge("GOT \(delivery.position) \(delivery.attempt)") }
+                taken += UInt64(batch.count)
+                for delivery in batch {
+                    acknowledge("GOT \(delivery.position) \(delivery.attempt) \(BootClock.now)")
+                }
                 if isIdle, !batch.isEmpty {
                     acknowledge("HOLDS")
                     try await Task.sleep(for: .seconds(2))
@@ -37,7 +44,7 @@ enum Consuming {
                         group.addTask {
                             do {
                                 try await delivery.acknowledgeDurably()
-                                acknowledge("ACK \(delivery.position)")
+                                acknowledge("ACK \(delivery.position) \(BootClock.now)")
                             } catch {
                                 acknowledge("LOST \(delivery.position)")
                             }
@@ -45,6 +52,31 @@ enum Consuming {
                     }
                 }
             }
+            await consumer.leave()
+            acknowledge("LEFT")
+            await log.close()
+        }
+    }
+
+    /// Handles events one after the other, and dies of the one at position 4; ends when it has handled the rest.
+    static func dieOfPoison(_ options: Options) throws {
+        let path = try options.path()
+        try self.blocking {
+            let log = try await EventLog.open(at: FilePath(path), configuration: Appender.configuration)
+            let consumer = try await log.consumer("c")
+            let running = Task {
+                try await consumer.run { delivery in
+                    acknowledge("GOT \(delivery.position) \(delivery.attempt)")
+                    if delivery.position == 4 { kill(getpid(), SIGKILL) }
+                }
+            }
+            while try await log.consumers.status(of: "c")?.lag != 0 {
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            running.cancel()
+            try await running.value
+            await log.close()
+            acknowledge("DONE")
         }
     }
 

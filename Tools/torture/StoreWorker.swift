@@ -44,14 +44,14 @@ package struct StoreWorker {
     package static let codec = EventCodec<Tally.Change>.cases(prefix: Tally.name)
 
     /// Answers each "go" with one "done", and once more when its timer fires.
-    package static var process: ProcessManager<Int> {
+    package static func process(after pause: Duration) -> ProcessManager<Int> {
         ProcessManager("answer", state: 0, of: .types("go")) {
             $0.event.id.description
         } handle: {
             _, state, actions in
             state += 1
             actions.send(Event(type: "done", stream: "answers"))
-            actions.setTimer("later", after: .milliseconds(3))
+            actions.setTimer("later", after: pause)
         } timer: { _, _, actions in
             actions.send(Event(type: "fired", stream: "answers"))
             actions.complete()
@@ -82,7 +82,7 @@ package struct StoreWorker {
         repository.snapshotEvery = 5
         repository.maximumAttempts = 1000
         let sums = try await log.start(Self.projection(version: self.version))
-        let answers = try await log.start(Self.process)
+        let answers = try await log.start(Self.process(after: .milliseconds(3)))
         try await withThrowingTaskGroup(of: Void.self) { group in
             for worker in 0..<3 {
                 group.addTask { [repository] in

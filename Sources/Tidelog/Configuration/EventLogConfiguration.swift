@@ -61,6 +61,10 @@ public struct EventLogConfiguration: Sendable {
     /// Decoded frames that are kept for reading single events and streams, up to about 0.3 MB each.
     /// Default: 64.
     public var cachedFrames = 64
+    /// Bytes of memory for sealed events of streams that were read as a whole, so that reading such a stream
+    /// again decodes nothing; streams that take more than a sixteenth of it are not kept. 0 for none.
+    /// Default: 8 MiB.
+    public var streamCacheBytes = 8 << 20
     /// How often a waiting tail looks for other processes' appends. Default: 20 ms.
     public var tailPollInterval: Duration = .milliseconds(20)
     /// Whether a network file system is accepted. LMDB's locks and memory maps are not safe there.
@@ -95,6 +99,7 @@ public struct EventLogConfiguration: Sendable {
         try Self.require("reserveBytes", self.reserveBytes, 0...(1 << 40))
         try Self.require("openSegments", self.openSegments, 1...100_000)
         try Self.require("cachedFrames", self.cachedFrames, 1...1_000_000)
+        try Self.require("streamCacheBytes", self.streamCacheBytes, 0...(1 << 40))
         var options = EngineOptions()
         options.isReadOnly = self.mode.isReadOnly
         options.createsIfMissing = self.createsIfMissing && !self.mode.isReadOnly
@@ -114,6 +119,7 @@ public struct EventLogConfiguration: Sendable {
         options.reserveBytes = self.reserveBytes
         options.openSegments = self.openSegments
         options.cachedFrames = self.cachedFrames
+        options.streamCacheBytes = self.streamCacheBytes
         options.pollInterval = self.tailPollInterval
         options.allowsNetworkFileSystem = self.allowsNetworkFileSystem
         return options

@@ -90,7 +90,7 @@ extension EventLog {
     public func eventsBlocking(_ query: EventQuery = .all) throws(EventLogError) -> [StoredEvent] {
         let storage = try query.storageQuery()
         return try EventLogError.translating { () throws(StorageError) in
-            try self.engine.records(storage).map { StoredEvent(placed: $0) }
+            StoredEvent.events(of: try self.engine.records(storage))
         }
     }
 

@@ -15,32 +15,34 @@ extension EventLog: EventStore {
         let expectations = condition.revisions.map { (stream: $0.key, expectation: $0.value.storage) }
         var changes: [RecordChange] = []
         for snapshot in snapshots { changes.append(try snapshot.change) }
-        var check: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Void)?
-        if !condition.absences.isEmpty {
-            let absences = condition.absences
-            var queries: [RecordQuery] = []
-            for absence in absences { queries.append(try absence.boundedQuery().storageQuery()) }
-            let checks = try await self.run { [queries] engine throws(StorageError) in
-                try queries.map { query throws(StorageError) in try AbsenceCheck(query, in: engine) }
-            }
-            let engine = self.engine
-            check = { transaction throws(StorageError) in
-                for (absence, check) in zip(absences, checks) {
-                    guard let found = try check.violation(in: engine, transaction) else { continue }
-                    let error = absence.conflict(at: Position(found))
-                    throw StorageError(.conflict, error.message, positions: found..<found + 1)
-                }
-            }
-        }
-        if records.isEmpty, expectations.isEmpty, changes.isEmpty, check == nil {
+        let absences = try await self.absenceChecks(condition.absences)
+        if records.isEmpty, expectations.isEmpty, changes.isEmpty, absences.isEmpty {
             return try await self.emptyAppend()
         }
         do throws(StorageError) {
             return AppendResult(
                 try await self.engine.append(
-                    records, expecting: expectations, changing: changes, check: check))
+                    records, expecting: expectations, changing: changes, absences: absences))
         } catch {
             throw EventLogError(error)
+        }
+    }
+
+    /// Looks for events that must not be there among those that are committed.
+    private func absenceChecks(
+        _ absences: [AppendCondition.Absence]
+    ) async throws(EventLogError) -> [AbsenceCheck] {
+        if absences.isEmpty { return [] }
+        var queries: [RecordQuery] = []
+        for absence in absences { queries.append(try absence.boundedQuery().storageQuery()) }
+        return try await self.run { [queries] engine throws(StorageError) in
+            try zip(queries, absences).map { query, absence throws(StorageError) in
+                try AbsenceCheck(query, in: engine) { position in
+                    StorageError(
+                        .conflict, absence.conflict(at: Position(position)).message,
+                        positions: position..<position + 1)
+                }
+            }
         }
     }
 
@@ -63,11 +65,11 @@ extension EventLog: EventStore {
         try StoreInput.checkOffset(offset)
         if offset == 0 {
             return try await self.run { engine throws(StorageError) in
-                try engine.records(storage).map { StoredEvent(placed: $0) }
+                StoredEvent.events(of: try engine.records(storage))
             }
         }
         return try await self.run { engine throws(StorageError) in
-            try engine.records(storage, offset: offset).map { StoredEvent(placed: $0) }
+            StoredEvent.events(of: try engine.records(storage, offset: offset))
         }
     }
 
@@ -78,7 +80,8 @@ extension EventLog: EventStore {
 
     /// Streams with what their events tell.
     ///
-    /// - Complexity: the number of events and the two timestamps are looked up in the indexes for each stream.
+    /// - Complexity: O(*n*) in the streams' events: their number and times are read from the envelopes of the
+    ///   blocks that the indexes name. ``streams(prefix:after:limit:)`` reads no events.
     public func describeStreams(
         prefix: String, after name: String?, limit: Int
     ) async throws(EventLogError) -> [StreamDescription] {
@@ -150,14 +153,21 @@ extension LogEngine {
         }
         var query = RecordQuery()
         query.filter.streams = [info.name]
-        let count = try self.count(query)
-        query.limit = 1
-        let first = try self.records(query).first?.record.timestamp
-        query.isBackwards = true
-        let last = try self.records(query).first?.record.timestamp
+        var count = 0
+        var times: (first: Int64, last: Int64)?
+        try self.scan(query) { frame, selection throws(StorageError) in
+            try frame.require(.timestamps)
+            count += selection.count
+            return try selection.forEach(backwards: false) { index in
+                let time = frame.timestamp(index)
+                times = (times?.first ?? time, time)
+                return true
+            }
+        }
         return StreamDescription(
-            info: info, count: count, firstTimestamp: first.map { Timestamp(nanosecondsSinceEpoch: $0) },
-            lastTimestamp: last.map { Timestamp(nanosecondsSinceEpoch: $0) })
+            info: info, count: count,
+            firstTimestamp: times.map { Timestamp(nanosecondsSinceEpoch: $0.first) },
+            lastTimestamp: times.map { Timestamp(nanosecondsSinceEpoch: $0.last) })
     }
 }
 

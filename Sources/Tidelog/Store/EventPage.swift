@@ -16,6 +16,19 @@ public struct EventCursor: Hashable, Sendable, LosslessStringConvertible {
         self.init(position: position, isBackwards: first == "b")
     }
 
+    /// Reads what ``description`` wrote, as it comes from outside.
+    ///
+    /// - Throws: ``EventLogError`` with code `invalidArgument` if it is something else.
+    public init(parsing text: String) throws(EventLogError) {
+        guard let cursor = Self(text) else {
+            throw EventLogError(
+                .invalidArgument,
+                "'\(TerminalText.escape(String(text.prefix(40))))' is no cursor; give back what came as the "
+                    + "page's `next`, or begin again without one")
+        }
+        self = cursor
+    }
+
     init(position: Position, isBackwards: Bool) {
         self.position = position
         self.isBackwards = isBackwards
@@ -46,8 +59,8 @@ extension EventStore {
     /// - Parameters:
     ///   - size: the most events of the page; the query's own limit does not count.
     ///   - cursor: where an earlier page of the same query ended; nil: the first page.
-    /// - Throws: ``EventLogError`` with code `invalidArgument` for a size below one, or a cursor of a query
-    ///   in the other order.
+    /// - Throws: ``EventLogError`` with code `invalidArgument` for a size below one, a cursor of a query in the
+    ///   other order, or one that no page of this store ended with.
     public func page(
         _ query: EventQuery, size: Int, after cursor: EventCursor? = nil
     ) async throws(EventLogError) -> EventPage {
@@ -62,10 +75,14 @@ extension EventStore {
                     .invalidArgument,
                     "the cursor \(cursor) comes from a query in the other order; begin again without one")
             }
+            guard cursor.position < (try await self.end()) else {
+                throw EventLogError(
+                    .invalidArgument,
+                    "no page of this store ended with the cursor \(cursor); begin again without one")
+            }
             if cursor.isBackwards {
                 query.to = min(query.to ?? cursor.position, cursor.position)
             } else {
-                guard cursor.position.rawValue < .max else { return EventPage(events: [], next: nil) }
                 query.from = max(query.from ?? .zero, Position(cursor.position.rawValue + 1))
             }
             if let from = query.from, let to = query.to, from >= to {

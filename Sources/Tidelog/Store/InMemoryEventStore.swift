@@ -56,7 +56,7 @@ public final class InMemoryEventStore: EventStore {
                 try Self.check(expectation, of: stream, state)
             }
             for absence in condition.absences {
-                let query = try absence.boundedQuery()
+                let query = try absence.boundedQuery().storageQuery()
                 if let found = state.events.first(where: { Self.isVisible($0, state) && query.matches($0) }) {
                     throw absence.conflict(at: found.position)
                 }
@@ -173,10 +173,10 @@ public final class InMemoryEventStore: EventStore {
     }
 
     func select(_ query: EventQuery, offset: Int = 0) throws(EventLogError) -> [StoredEvent] {
-        _ = try query.storageQuery()
+        let storage = try query.storageQuery()
         try StoreInput.checkOffset(offset)
         return self.state.withLock { state in
-            var found = state.events.filter { Self.isVisible($0, state) && query.matches($0) }
+            var found = state.events.filter { Self.isVisible($0, state) && storage.matches($0) }
             if query.order == .newestFirst { found.reverse() }
             return Array(found.dropFirst(offset).prefix(query.limit ?? .max))
         }

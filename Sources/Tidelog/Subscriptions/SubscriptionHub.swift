@@ -83,17 +83,24 @@ package final class SubscriptionHub: Sendable {
         raisesControl: Bool = false, reply: @escaping @Sendable (Result<Value, EventLogError>) -> Void
     ) {
         let outcome = Lock<(value: Value, number: UInt64, moved: LedgerMove)?>(nil)
+        let raised = Lock<UInt64?>(nil)
         let ledgers = self.ledgers
         let change = HeadChange { transaction throws(StorageError) in
+            var mustRaise = raisesControl
             let (value, didWrite) = try ledgers.change(name, number: number, in: transaction) {
                 (ledger) throws(StorageError) in
-                let before = ledger.counters
+                let (counters, participants) = (ledger.counters, ledger.participants)
                 let (value, mustWrite) = try body(&ledger)
-                return ((value, ledger.number, LedgerMove(before, ledger)), mustWrite: mustWrite)
+                // Who is alone looks at nothing that others do, until they are told that there are some.
+                if ledger.participants.map(\.session) != participants.map(\.session) { mustRaise = true }
+                return ((value, ledger.number, LedgerMove(counters, ledger)), mustWrite: mustWrite)
             }
             outcome.withLock { $0 = value }
-            if raisesControl { try ControlCounter.raise(in: transaction) }
-            return didWrite || raisesControl
+            if mustRaise {
+                let control = try ControlCounter.raise(in: transaction)
+                raised.withLock { $0 = control }
+            }
+            return didWrite || mustRaise
         }
         self.engine.submit(change) { [self] error in
             let known = outcome.withLock { $0 }
@@ -102,11 +109,19 @@ package final class SubscriptionHub: Sendable {
                 if let known { ledgers.forget(known.number) }
                 reply(.failure(EventLogError(error)))
             } else if let known {
+                if let control = raised.withLock({ $0 }) { self.noteOwn(control) }
                 self.report(known.moved, of: name)
                 reply(.success(known.value))
             } else {
                 reply(.failure(EventLogError(.closed, "the log closed before the change was made")))
             }
+        }
+    }
+
+    /// This process has raised the counter of changes to this value: no need to look for what others did.
+    private func noteOwn(_ control: UInt64) {
+        self.state.withLock { state in
+            if state.seenControl &+ 1 == control { state.seenControl = control }
         }
     }
 
@@ -273,11 +288,12 @@ package final class SubscriptionHub: Sendable {
     /// Notices what other processes did.
     private func poll() {
         guard let newest = try? self.engine.newestTransaction() else { return }
-        let (isNew, cores) = self.state.withLock { state in
+        let cores = self.state.withLock { state -> [ConsumerCore]? in
             defer { state.seenTransaction = newest }
-            return (state.seenTransaction != newest, Array(state.cores.values))
+            // Mostly nothing has happened: then this must cost next to nothing, with however many consumers.
+            return state.seenTransaction != newest ? Array(state.cores.values) : nil
         }
-        guard isNew else { return }
+        guard let cores else { return }
         let control =
             (try? self.engine.readingRecords { (reader) throws(StorageError) in
                 try ControlCounter.value(in: reader)
@@ -333,9 +349,13 @@ enum ControlCounter {
         return try reader.fixed()
     }
 
-    static func raise(in transaction: borrowing HeadTransaction) throws(StorageError) {
+    /// Raises it; answers the new value.
+    @discardableResult
+    static func raise(in transaction: borrowing HeadTransaction) throws(StorageError) -> UInt64 {
+        let value = try self.value(in: transaction) + 1
         var writer = FieldWriter()
-        writer.fixed(try self.value(in: transaction) + 1)
+        writer.fixed(value)
         try transaction.setRecord(.consumers, key: ConsumerKeys.control, value: writer.bytes)
+        return value
     }
 }

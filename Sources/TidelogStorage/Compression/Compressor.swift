@@ -25,6 +25,11 @@ package final class Compressor {
         self.buffer = .allocate(byteCount: 0, alignment: 16)
         _ = try checkZstd(
             ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level), "setting the compression level")
+        // The table of level 1 does not fit a processor's first cache; this one does, and finds as much.
+        if level == 1, dictionary == nil {
+            _ = try checkZstd(
+                ZSTD_CCtx_setParameter(context, ZSTD_c_hashLog, 12), "setting the size of the hash table")
+        }
         if let dictionary {
             guard dictionary.prepared.forCompression != nil else {
                 throw StorageError(.invalidArgument, "the dictionary \(dictionary.id) is for reading only")

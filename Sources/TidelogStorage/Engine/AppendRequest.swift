@@ -139,6 +139,8 @@ struct PreparedEvents: Sendable {
     /// `Identifier.hash64` of the event's id if there is one event; of more, see `idHashes`.
     let idHash: UInt64
     let idHashes: [UInt64]
+    /// XXH64 of the name of the first event's stream, where the writer encodes the events; 0 for no stream.
+    let streamHash: UInt64
     /// XXH64 of the names of the draft's streams, in their order.
     let streamHashes: [UInt64]
     let bytes: Int
@@ -148,7 +150,10 @@ struct PreparedEvents: Sendable {
 struct AppendConditions: Sendable {
     var expectations: [(stream: String, expectation: StreamExpectation)] = []
     var changes: [RecordChange] = []
-    /// Looked at inside the transaction, before anything is changed; what it throws refuses the request.
+    /// Events that must not be there.
+    var absences: [AbsenceCheck] = []
+    /// Looks at records inside the transaction, before anything is changed; what it throws refuses the
+    /// request. Events are none of its business: those of this turn may not be written yet.
     var check: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Void)?
     /// Changes records once the events are placed; answers whether it did (see ``HeadChange``).
     var apply: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Bool)?

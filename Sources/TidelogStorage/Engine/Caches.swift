@@ -54,6 +54,14 @@ final class SegmentCache: Sendable {
         }
     }
 
+    /// Whether the segment is open already.
+    func isOpen(_ info: SegmentInfo) -> Bool {
+        self.state.withLock { $0.entries[Name(info)] != nil }
+    }
+
+    /// How many segments are kept open.
+    var capacity: Int { self.limit }
+
     /// Closes a segment that has been replaced or dropped; readers that use it finish first.
     func remove(_ fileName: String) {
         self.state.withLock { state in
@@ -104,6 +112,18 @@ final class FrameCache: Sendable {
     func withFrame(
         in segment: Segment, block: SegmentBlock, _ body: (FrameDecoder) throws(StorageError) -> Void
     ) throws(StorageError) {
+        try self.withDecoder { decoder throws(StorageError) in
+            try segment.withBlock(block.number) { bytes throws(StorageError) in
+                try decoder.load(
+                    bytes, expectedFirstPosition: block.firstPosition, copies: false, verifyBody: false,
+                    parts: [], dictionary: segment.dictionaryProvider)
+                try body(decoder)
+            }
+        }
+    }
+
+    /// Lends a decoder with nothing loaded: making one costs as much as reading some events.
+    func withDecoder(_ body: (FrameDecoder) throws(StorageError) -> Void) throws(StorageError) {
         let entry = self.spare()
         defer {
             entry.decoder.unload()
@@ -111,13 +131,7 @@ final class FrameCache: Sendable {
                 if state.spare.count < Self.spareLimit { state.spare.append(entry) }
             }
         }
-        try segment.withBlock(block.number) { bytes throws(StorageError) in
-            try entry.decoder.load(
-                bytes, expectedFirstPosition: block.firstPosition, copies: false, verifyBody: false,
-                parts: [],
-                dictionary: segment.dictionaryProvider)
-            try body(entry.decoder)
-        }
+        try body(entry.decoder)
     }
 
     /// Lends the head's frame that holds `position`.

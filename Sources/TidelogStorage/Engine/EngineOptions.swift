@@ -26,12 +26,16 @@ package struct EngineOptions: Sendable {
     package var maximumBatchBytes = 64 << 20
     /// Bytes of appends that may wait for the writer before further ones have to wait to be accepted.
     package var maximumWaitingBytes = 64 << 20
+    /// Bytes of appends that share a transaction; a larger append has one of its own.
+    package var transactionBytes = 32 << 20
     /// Room on the disk that is kept for acknowledgements and sealing when appends are refused.
     package var reserveBytes = 4 << 20
     /// Sealed segments that are kept open.
     package var openSegments = 128
     /// Decoded frames that are kept for reads of single events and streams.
     package var cachedFrames = 64
+    /// Bytes of sealed events that are kept of streams that were read as a whole; 0 for none.
+    package var streamCacheBytes = 8 << 20
     package var sealsInBackground = true
     /// How often a waiting tail looks for other processes' appends.
     package var pollInterval: Duration = .milliseconds(20)

@@ -10,7 +10,7 @@ extension LogEngine {
     package func append(
         _ records: [EventRecord],
         expecting expectations: [(stream: String, expectation: StreamExpectation)] = [],
-        changing changes: [RecordChange] = [],
+        changing changes: [RecordChange] = [], absences: [AbsenceCheck] = [],
         check: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Void)? = nil
     ) async throws(StorageError) -> AppendOutcome {
         let writer = try self.requireWriter()
@@ -20,7 +20,8 @@ extension LogEngine {
         if Task.isCancelled {
             throw StorageError(.cancelled, "the task was cancelled before its events were accepted")
         }
-        let conditions = AppendConditions(expectations: expectations, changes: changes, check: check)
+        let conditions = AppendConditions(
+            expectations: expectations, changes: changes, absences: absences, check: check)
         let result = await withUnsafeContinuation {
             (reply: UnsafeContinuation<Result<AppendOutcome, StorageError>, Never>) in
             let refusal = writer.submit(AppendRequest(events, conditions, .task(reply)))
@@ -29,7 +30,7 @@ extension LogEngine {
         return try result.get()
     }
 
-    /// As ``append(_:expecting:changing:check:)-async``, for threads that may block.
+    /// As ``append(_:expecting:changing:absences:check:)``, for threads that may block.
     package func appendBlocking(
         _ records: [EventRecord],
         expecting expectations: [(stream: String, expectation: StreamExpectation)] = [],
@@ -56,6 +57,7 @@ extension LogEngine {
         var draft: FrameDraft?
         var hashes: [UInt64] = []
         var hash: UInt64 = 0
+        var streamHash: UInt64 = 0
         if records.count >= Self.encodedByCaller || bytes >= 64 << 10 {
             let encoded = try self.encoders.encode(records)
             draft = encoded
@@ -67,6 +69,7 @@ extension LogEngine {
                 guard let start = records.baseAddress, !records.isEmpty else { return }
                 for index in records.indices { try EncoderState.checkNames(start + index) }
                 hash = start.pointee.id.hash64
+                if let stream = start.pointee.stream { streamHash = XXH64.hash(stream) }
                 if records.count > 1 { hashes = records.map(\.id.hash64) }
             }
         }
@@ -78,7 +81,7 @@ extension LogEngine {
             }
         }
         return PreparedEvents(
-            records: records, draft: draft, idHash: hash, idHashes: hashes,
+            records: records, draft: draft, idHash: hash, idHashes: hashes, streamHash: streamHash,
             streamHashes: draft?.summary.streams.map { XXH64.hash($0) } ?? [],
             bytes: bytes)
     }

@@ -51,7 +51,7 @@ extension LogEngine {
     ) {
         guard let writer = self.writer else { return reply(self.readOnlyError()) }
         let nothing = PreparedEvents(
-            records: [], draft: nil, idHash: 0, idHashes: [], streamHashes: [], bytes: 0)
+            records: [], draft: nil, idHash: 0, idHashes: [], streamHash: 0, streamHashes: [], bytes: 0)
         let conditions = AppendConditions(check: change.check, apply: change.apply)
         let request = AppendRequest(
             nothing, conditions,

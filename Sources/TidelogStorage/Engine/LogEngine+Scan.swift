@@ -49,8 +49,18 @@ extension LogEngine {
         _ query: RecordQuery,
         _ visit: (FrameDecoder, FrameSelection) throws(StorageError) -> Bool
     ) throws(StorageError) {
-        var scan = Scan(engine: self, query: query, view: try self.currentView())
-        try scan.run(visit)
+        try self.scan(query, try self.currentView(), visit)
+    }
+
+    /// The same as of a view, as far as its segments are still there.
+    func scan(
+        _ query: RecordQuery, _ view: ReadView,
+        _ visit: (FrameDecoder, FrameSelection) throws(StorageError) -> Bool
+    ) throws(StorageError) {
+        try self.frames.withDecoder { decoder throws(StorageError) in
+            var scan = Scan(engine: self, query: query, view: view, decoder: decoder)
+            try scan.run(visit)
+        }
     }
 
     /// How many events satisfy the query; payloads are not decompressed.
@@ -61,7 +71,7 @@ extension LogEngine {
         if query.filter.isTypeOnly {
             let total = try self.whileSegmentsStay { view throws(StorageError) -> Int? in
                 guard view.hidden.lowestVisible.isEmpty else { return nil }
-                var scan = Scan(engine: self, query: query, view: view)
+                var scan = Scan(engine: self, query: query, view: view, decoder: FrameDecoder())
                 return try scan.countByType()
             }
             if let total { return min(total, limit) }
@@ -89,35 +99,17 @@ extension LogEngine {
         }
     }
 
-    /// Up to one event in so many is read for itself, without unpacking its frame.
-    private static let singleReadShare = 32
-
     /// Reads owned events into an array: the next batch of a longer read.
     package func records(_ query: RecordQuery, maximumBytes: Int = .max) throws(StorageError)
         -> [PlacedRecord]
     {
-        var result: [PlacedRecord] = []
-        var bytes = 0
+        if let known = try self.cachedStreamRecords(query, maximumBytes: maximumBytes) { return known }
+        // A scan ends itself at the limit.
+        var collected = CollectedRecords(maximumBytes: maximumBytes)
         try self.scan(query) { (frame, selection) throws(StorageError) in
-            // A few events are read in place, each for itself.
-            let isSparse = selection.count * Self.singleReadShare <= frame.count
-            if !isSparse {
-                try frame.require(.all)
-                result.reserveCapacity(result.count + selection.count)
-            }
-            return try selection.forEach(backwards: query.isBackwards) { (index) throws(StorageError) in
-                let placed =
-                    isSparse
-                    ? try frame.single(index)
-                    : PlacedRecord(
-                        position: frame.position(index), revision: frame.revision(index),
-                        record: try frame.record(index))
-                bytes += placed.record.payload.count + placed.record.metadata.count + 128
-                result.append(placed)
-                return bytes < maximumBytes
-            }
+            try collected.add(frame, selection, backwards: query.isBackwards)
         }
-        return result
+        return collected.records
     }
 }
 
@@ -129,11 +121,12 @@ struct Scan {
     private var matcher: FrameMatcher
     private var range: Range<UInt64>
     private var remaining: Int
-    private let decoder = FrameDecoder()
+    private let decoder: FrameDecoder
     private var buffer = FrameBuffer()
 
-    init(engine: LogEngine, query: RecordQuery, view: ReadView) {
+    init(engine: LogEngine, query: RecordQuery, view: ReadView, decoder: FrameDecoder) {
         self.engine = engine
+        self.decoder = decoder
         self.query = query
         self.view = view
         self.matcher = FrameMatcher(query.filter, hidden: view.hidden)
@@ -146,6 +139,9 @@ struct Scan {
 
     mutating func run(_ visit: Visit) throws(StorageError) {
         var goesOn = true
+        if self.query.limit == nil {
+            self.engine.openAhead(self.view.catalogue.segments, self.range, self.query.filter)
+        }
         while goesOn, !self.range.isEmpty, self.remaining > 0 {
             goesOn = try self.step(visit)
         }
@@ -243,16 +239,13 @@ struct Scan {
         return goesOn
     }
 
-    /// The most blocks of a segment that the kernel is asked to read ahead, all at once.
-    private static let prefetchedBlocks = 256
-
     /// Visits the blocks that an index proposes.
     private mutating func visitBlocks(
         _ blocks: [Int], _ segment: Segment, _ part: Range<UInt64>, _ visit: Visit
     ) throws(StorageError) -> Bool {
         let dictionary = segment.dictionaryProvider
         var goesOn = true
-        if blocks.count > 1, blocks.count <= Self.prefetchedBlocks { segment.prefetch(blocks) }
+        if blocks.count > 1, blocks.count <= Segment.prefetchedBlocks { segment.prefetch(blocks) }
         for number in self.query.isBackwards ? blocks.reversed() : blocks where goesOn {
             try segment.withBlock(number) { bytes throws(StorageError) in
                 try self.decoder.load(

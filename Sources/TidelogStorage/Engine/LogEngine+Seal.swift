@@ -59,7 +59,7 @@ extension LogEngine {
             let unfiltered = ReadView(
                 state: view.state, transactionID: view.transactionID, end: view.end,
                 catalogue: view.catalogue)
-            var scan = Scan(engine: self, query: query, view: unfiltered)
+            var scan = Scan(engine: self, query: query, view: unfiltered, decoder: FrameDecoder())
             try scan.run { (frame, selection) throws(StorageError) in
                 if let indices = selection.indices {
                     try segment.append(contentsOf: frame, at: indices.map { Int($0) })

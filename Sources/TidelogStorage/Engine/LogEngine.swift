@@ -13,6 +13,7 @@ package final class LogEngine: Sendable {
     let refreshing = Lock(())
     let segments: SegmentCache
     let frames: FrameCache
+    let streams: StreamCache
     let dictionaries = Lock<[UInt32: CompressionDictionary]>([:])
     let encoders: EncoderPool
     package let notifier: ChangeNotifier
@@ -40,6 +41,7 @@ package final class LogEngine: Sendable {
         self.segments = SegmentCache(
             directory: directory + "/segments", logID: state.logID, limit: options.openSegments)
         self.frames = FrameCache(limit: options.cachedFrames)
+        self.streams = StreamCache(limit: options.streamCacheBytes)
         self.pool = WorkerPool(name: "tidelog-read", size: 4)
         self.encoders = EncoderPool(level: options.headLevel)
         self.notifier = ChangeNotifier(interval: options.pollInterval)
@@ -73,6 +75,7 @@ package final class LogEngine: Sendable {
         self.pool.shutdown()
         self.segments.removeAll()
         self.frames.removeAll()
+        self.streams.removeAll()
         self.head.close()
     }
 

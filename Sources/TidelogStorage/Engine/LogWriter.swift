@@ -7,6 +7,8 @@ import Synchronization
 ///
 /// - nobody is answered before the commit that holds his events has returned;
 /// - a request is refused alone; a failed commit refuses everything in it;
+/// - a transaction takes what waits in the order in which it came, and no more than ``EngineOptions`` allows,
+///   save that a single request is never split: LMDB loses pages once a transaction has too many dirty ones;
 /// - after a failed sync nothing is written any more (fail-stop): what that commit left behind is unknown
 ///   until the log is opened again. A full disk or map is no such failure: nothing was committed, the
 ///   transaction is undone, and appends go on once there is room.
@@ -25,7 +27,34 @@ package final class LogWriter: Sendable {
         var thread: WorkerThread?
         var isStopping = false
         var failure: StorageError?
+        /// Requests that the writer waits for before it wants to be woken.
+        var goal = 1
+
+        /// Takes out what the next transaction is for: all that waits, or as much of it as one may hold.
+        mutating func takeRequests(atMost limit: Int) -> [AppendRequest] {
+            guard self.waitingBytes > limit, self.requests.count > 1 else {
+                defer {
+                    self.requests = []
+                    self.waitingBytes = 0
+                }
+                return self.requests
+            }
+            var count = 1
+            var bytes = self.requests[0].bytes
+            while count < self.requests.count, bytes + self.requests[count].bytes <= limit {
+                bytes += self.requests[count].bytes
+                count += 1
+            }
+            defer {
+                self.requests.removeFirst(count)
+                self.waitingBytes -= bytes
+            }
+            return Array(self.requests[..<count])
+        }
     }
+
+    /// How many requests have not been taken into a transaction yet.
+    var waitingRequests: Int { self.state.withLock { $0.requests.count } }
 
     private let options: EngineOptions
     private let state = Lock(State())
@@ -40,12 +69,16 @@ package final class LogWriter: Sendable {
     /// What made the log refuse writes, if something did.
     package var failure: StorageError? { self.state.withLock { $0.failure } }
 
+    /// Bytes of the appends that wait for their transaction.
+    package var waitingBytes: Int { self.state.withLock { $0.waitingBytes } }
+
     func start(_ engine: LogEngine) throws(StorageError) {
         let thread = try WorkerThread(name: "tidelog-write", stackBytes: 4 << 20) { [self] in
             var batch = WriteBatch(engine: engine)
-            while let (requests, commands) = self.take(engine) {
+            var grouping = CommitGrouping()
+            while let (requests, commands) = self.take(engine, &grouping) {
                 for command in commands { command.reply(self.run(command, &batch)) }
-                if !requests.isEmpty { self.commit(requests, &batch) }
+                if !requests.isEmpty { self.commit(requests, &batch, &grouping) }
             }
         }
         self.state.withLock { $0.thread = thread }
@@ -97,13 +130,14 @@ package final class LogWriter: Sendable {
     }
 
     private func enqueue(_ add: (inout State) -> Void) -> StorageError? {
-        let refusal = self.state.withLock { state -> StorageError? in
-            if let failure = state.failure { return failure }
-            if state.isStopping { return StorageError(.closed, "the log is closed") }
+        let (refusal, mustWake) = self.state.withLock { state -> (StorageError?, Bool) in
+            if let failure = state.failure { return (failure, false) }
+            if state.isStopping { return (StorageError(.closed, "the log is closed"), false) }
             add(&state)
-            return nil
+            let isEnough = state.requests.count >= state.goal || !state.commands.isEmpty
+            return (nil, isEnough || state.waitingBytes > self.options.maximumWaitingBytes)
         }
-        if refusal == nil { self.signal.wake() }
+        if mustWake { self.signal.wake() }
         return refusal
     }
 
@@ -133,7 +167,9 @@ package final class LogWriter: Sendable {
     ///
     /// While the head is full of segments that wait to be sealed, appends stay where they are, and so does
     /// whoever finds the queue full; commands go on, sealing's own among them.
-    private func take(_ engine: LogEngine) -> ([AppendRequest], [Command])? {
+    private func take(
+        _ engine: LogEngine, _ grouping: inout CommitGrouping
+    ) -> ([AppendRequest], [Command])? {
         while true {
             let isHolding = engine.maintenance.holdsAppends(engine)
             self.holding.store(isHolding, ordering: .relaxed)
@@ -148,13 +184,17 @@ package final class LogWriter: Sendable {
                     continue
                 }
             }
+            self.gather(&grouping)
             let (requests, commands, backlog, isOver) = self.state.withLock { state in
-                let taken = (state.requests, state.commands, state.backlog)
-                (state.requests, state.commands, state.backlog) = ([], [], [])
-                state.requests.reserveCapacity(taken.0.count)
-                state.waitingBytes = 0
-                self.congestion.store(false, ordering: .relaxed)
-                return (taken.0, taken.1, taken.2, state.isStopping)
+                let requests = state.takeRequests(atMost: self.options.transactionBytes)
+                let commands = state.commands
+                state.commands = []
+                if state.requests.isEmpty { state.requests.reserveCapacity(requests.count) }
+                let isCongested = state.waitingBytes > self.options.maximumWaitingBytes
+                self.congestion.store(isCongested, ordering: .relaxed)
+                var backlog: [UnsafeContinuation<Void, Never>] = []
+                if !isCongested { swap(&backlog, &state.backlog) }
+                return (requests, commands, backlog, state.isStopping)
             }
             for waiter in backlog { waiter.resume() }
             if !requests.isEmpty || !commands.isEmpty { return (requests, commands) }
@@ -163,7 +203,36 @@ package final class LogWriter: Sendable {
         }
     }
 
-    private func commit(_ requests: [AppendRequest], _ batch: inout WriteBatch) {
+    /// Lets callers who were answered a moment ago come back, where that makes fewer commits of more events.
+    private func gather(_ grouping: inout CommitGrouping) {
+        let now = ContinuousClock.now
+        // Whoever waits for room, for a command or for the end waits no longer.
+        func isUrgent(_ state: State) -> Bool {
+            !state.commands.isEmpty || state.isStopping
+                || state.waitingBytes > self.options.maximumWaitingBytes
+        }
+        let waiting = self.state.withLock { state in
+            state.requests.isEmpty || isUrgent(state) ? nil : state.requests.count
+        }
+        guard let waiting, let plan = grouping.plan(waiting: waiting, at: now) else { return }
+        let deadline = now + plan.patience
+        var count = waiting
+        var isOver = false
+        self.state.withLock { $0.goal = plan.goal }
+        while count < plan.goal, !isOver {
+            let isWoken = self.signal.wait(timeout: deadline - ContinuousClock.now)
+            // A wake may be one of before the goal was set.
+            (count, isOver) = self.state.withLock { state in
+                (state.requests.count, !isWoken || isUrgent(state))
+            }
+        }
+        self.state.withLock { $0.goal = 1 }
+        grouping.noteWait(reached: count >= plan.goal)
+    }
+
+    private func commit(
+        _ requests: [AppendRequest], _ batch: inout WriteBatch, _ grouping: inout CommitGrouping
+    ) {
         if let failure = self.failure {
             for request in requests { request.reply(.failure(failure)) }
             return
@@ -176,11 +245,14 @@ package final class LogWriter: Sendable {
                 let appends = requests.filter { $0.events.bytes > 0 }
                 if !appends.isEmpty, appends.count < requests.count {
                     batch.answer(appends, result)
-                    return self.commit(requests.filter { $0.events.bytes == 0 }, &batch)
+                    return self.commit(requests.filter { $0.events.bytes == 0 }, &batch, &grouping)
                 }
             }
         }
+        let queued = self.state.withLock { $0.requests.count }
         batch.answer(requests, result)
+        grouping.noteAnswers(
+            requests.count, queued: queued, syncTime: batch.syncTime, at: ContinuousClock.now)
         batch.settle()
     }
 

@@ -5,6 +5,8 @@ struct GatheredFrame {
     /// How many events there are.
     var count = 0
     var bytes = 0
+    /// The events of each request, in their order.
+    var requests: ContiguousArray<[EventRecord]> = []
     /// For each distinct stream, in the order of the encoder's codes, the revision of its first event here.
     var baseRevisions: [UInt64] = []
     /// For each the revision that its next event gets.
@@ -21,6 +23,7 @@ struct GatheredFrame {
     mutating func reset() {
         self.count = 0
         self.bytes = 0
+        self.requests.removeAll(keepingCapacity: true)
         self.baseRevisions.removeAll(keepingCapacity: true)
         self.nextRevisions.removeAll(keepingCapacity: true)
         self.entries.removeAll(keepingCapacity: true)
@@ -47,15 +50,12 @@ extension WriteBatch {
             if let earlier = try repeats.outcome(of: events, transaction) { return earlier }
         }
         let conditions = request.conditions
-        if events.draft != nil || conditions.check != nil { try self.flush(transaction) }
+        if events.draft != nil { try self.flush(transaction) }
         for (stream, expectation) in conditions.expectations {
             try self.check(expectation, of: stream, transaction)
         }
-        if let check = conditions.check {
-            // A check may ask the index: it must know every event that was accepted ahead of this request.
-            self.index()
-            try check(transaction)
-        }
+        for absence in conditions.absences { try self.check(absence, transaction) }
+        if let check = conditions.check { try check(transaction) }
 
         var outcome = AppendOutcome(
             firstPosition: self.end + UInt64(self.gathered.count), count: events.records.count)
@@ -94,9 +94,9 @@ extension WriteBatch {
         self.index()
         let streams = draft.summary.streams
         var (places, hidesSome) = self.engine.shared.withLock {
-            ($0.active.growing.places(of: streams, hashes: hashes), !$0.view.hidden.lowestVisible.isEmpty)
+            ($0.active.places(of: streams, hashes: hashes), !$0.view.hidden.lowestVisible.isEmpty)
         }
-        for index in streams.indices where places.entries[index] < 0 || hidesSome {
+        for index in streams.indices where places.nextRevisions[index] == 0 || hidesSome {
             places.nextRevisions[index] =
                 try self.place(of: streams[index], hash: hashes[index], transaction).nextRevision
         }
@@ -120,10 +120,14 @@ extension WriteBatch {
         // Through a pointer: a copy of a record counts references whose counters the caller's thread has.
         try events.records.withUnsafeBufferPointer { records throws(StorageError) in
             guard let start = records.baseAddress else { return }
-            let first = try self.newPlace(of: start.pointee.stream, encoder, transaction)
+            let first = try self.newPlace(
+                of: start.pointee.stream, hash: events.streamHash, encoder, transaction)
             var others: [StreamPlace?] = []
             for index in records.indices.dropFirst() {
-                others.append(try self.newPlace(of: start[index].stream, encoder, transaction))
+                let stream = start[index].stream
+                others.append(
+                    try self.newPlace(
+                        of: stream, hash: stream.map { XXH64.hash($0) } ?? 0, encoder, transaction))
             }
             // From here on nothing refuses the request any more.
             let position = outcome.firstPosition
@@ -136,6 +140,7 @@ extension WriteBatch {
                 outcome.note(stream, self.gathered.nextRevisions[code - 1] - 1)
             }
         }
+        self.gathered.requests.append(events.records)
         self.gathered.count += events.records.count
         self.gathered.bytes += events.bytes
         if self.gathered.count >= GatheredFrame.countLimit || self.gathered.bytes >= GatheredFrame.bytesLimit
@@ -146,10 +151,11 @@ extension WriteBatch {
 
     /// The place of a stream of which nothing was gathered yet; nil for no stream or a known one.
     private mutating func newPlace(
-        of stream: String?, _ encoder: FrameEncoder, _ transaction: borrowing HeadTransaction
+        of stream: String?, hash: UInt64, _ encoder: FrameEncoder,
+        _ transaction: borrowing HeadTransaction
     ) throws(StorageError) -> StreamPlace? {
         guard let stream, encoder.streamCode(of: stream) == nil else { return nil }
-        return try self.place(of: stream, hash: XXH64.hash(stream), transaction)
+        return try self.place(of: stream, hash: hash, transaction)
     }
 
     /// Writes the gathered frame, if there is one.

@@ -9,14 +9,22 @@ struct WriteBatch {
     let encoder: FrameEncoder?
     var window: IdentifierWindow?
     private var outcomes: [Result<AppendOutcome, StorageError>] = []
+    /// How long the disk took for the last commit.
+    private(set) var syncTime: Duration = .zero
 
     /// Small requests of the frame that is being gathered, and what they do to their streams.
     var gathered = GatheredFrame()
+    /// The head's frame that conditions were compared with last.
+    let checked = FrameDecoder()
+    /// Whether ``checked`` holds a frame of this turn's transaction.
+    var isChecked = false
     var hasWritten = false
     /// The position after the last event that was written, the gathered ones left aside.
     var end: UInt64 = 0
     /// The frame that was written last and is not in the index yet.
     private var unindexed: FrameForIndex?
+    /// Means nothing: see ``StreamTable/touch(_:)``.
+    private var touched: UInt64 = 0
     /// Whether the ids of `unindexed` are to be added to the window too.
     private var isUnlisted = false
 
@@ -42,6 +50,7 @@ struct WriteBatch {
     mutating func commit(_ requests: [AppendRequest]) -> Result<Void, StorageError> {
         self.outcomes.removeAll(keepingCapacity: true)
         self.hasWritten = false
+        self.isChecked = false
         do throws(StorageError) {
             try self.attempt(requests)
             return .success(())
@@ -91,7 +100,9 @@ struct WriteBatch {
             throw error
         }
         guard self.hasWritten else { return }  // nothing to make durable: the transaction is dropped
+        let start = ContinuousClock.now
         try transaction.commit(through: engine.options.seam)
+        self.syncTime = ContinuousClock.now - start
         engine.committed(transaction: id, end: self.end, last: self.unindexed)
     }
 
@@ -101,6 +112,7 @@ struct WriteBatch {
         self.end = self.engine.shared.withLock { $0.active.end }
         try self.catchUpWindow(transaction)
         for index in requests.indices {
+            if index % Self.touchedAtOnce == 0 { self.touch(requests[index...].prefix(Self.touchedAtOnce)) }
             do throws(StorageError) {
                 self.outcomes.append(.success(try self.accept(requests[index], transaction)))
             } catch {
@@ -109,6 +121,27 @@ struct WriteBatch {
             }
         }
         try self.flush(transaction)
+    }
+
+    /// Requests whose places in index and window are asked for together.
+    private static let touchedAtOnce = 64
+
+    /// Brings what single events are going to need of index and window into the processor's cache, for many
+    /// at once; one after the other, each would wait for memory by itself.
+    private mutating func touch(_ requests: ArraySlice<AppendRequest>) {
+        guard requests.count > 1 else { return }
+        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 2 * requests.count) { hashes in
+            var count = 0
+            for request in requests where request.events.draft == nil && request.events.streamHash != 0 {
+                hashes.initializeElement(at: count, to: request.events.idHash)
+                hashes.initializeElement(at: requests.count + count, to: request.events.streamHash)
+                count += 1
+            }
+            let ids = UnsafeBufferPointer(rebasing: hashes[..<count])
+            let streams = UnsafeBufferPointer(rebasing: hashes[requests.count..<requests.count + count])
+            self.touched &+= self.window?.touch(ids.span) ?? 0
+            self.touched &+= self.engine.shared.withLock { $0.active.touch(streams.span) }
+        }
     }
 
     /// Whether an error concerns the transaction as a whole, and not one request.

@@ -65,6 +65,28 @@ package struct ActiveIndex {
         return (-1, nil)
     }
 
+    /// Where the growing chunk has these streams, and the revisions that their next events get, where the
+    /// active segment has events of them.
+    ///
+    /// - Parameter hashes: XXH64 of the names.
+    func places(of streams: [String], hashes: [UInt64]) -> StreamPlaces {
+        var places = StreamPlaces(chunk: ObjectIdentifier(self.growing))
+        places.entries = ContiguousArray(repeating: -1, count: streams.count)
+        places.nextRevisions = [UInt64](repeating: 0, count: streams.count)
+        for number in self.chunks.indices.reversed() {
+            self.chunks[number].streams.find(
+                streams, hashes: hashes, keepsEntries: number == self.chunks.count - 1, into: &places)
+        }
+        return places
+    }
+
+    /// See ``StreamTable/touch(_:)``; `hashes` are XXH64 of names.
+    func touch(_ hashes: Span<UInt64>) -> UInt64 {
+        var sum: UInt64 = 0
+        for chunk in self.chunks { sum &+= chunk.streams.touch(hashes) }
+        return sum
+    }
+
     /// The first position of the frame that holds `position`.
     package func firstOfFrame(containing position: UInt64) -> UInt64? {
         self.chunks.first { $0.first <= position && position < $0.end }?.firstOfFrame(containing: position)
@@ -147,15 +169,6 @@ package final class ActiveChunk: @unchecked Sendable {
     fileprivate func place(of stream: String, hash: UInt64) -> (entry: Int32, nextRevision: UInt64)? {
         guard let entry = self.streams.find(stream, hash: hash) else { return nil }
         return (Int32(entry), self.streams.entries[entry].nextRevision)
-    }
-
-    /// Where the chunk has these streams.
-    ///
-    /// - Parameter hashes: XXH64 of their names.
-    func places(of streams: [String], hashes: [UInt64]) -> StreamPlaces {
-        var places = StreamPlaces(chunk: ObjectIdentifier(self))
-        self.streams.find(streams, hashes: hashes, into: &places)
-        return places
     }
 
     fileprivate func append(

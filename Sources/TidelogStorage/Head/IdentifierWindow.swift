@@ -42,6 +42,11 @@ struct IdentifierWindow {
         }
     }
 
+    /// Brings what looking for these hashes needs into the processor's cache; see ``StreamTable/touch(_:)``.
+    func touch(_ hashes: Span<UInt64>) -> UInt64 {
+        self.current.touch(hashes) &+ (self.previous?.touch(hashes) ?? 0)
+    }
+
     /// Adds the ids of events that follow each other, the first at `first`.
     mutating func insert(_ hashes: [UInt64], first: UInt64) {
         var next = 0
@@ -127,6 +132,16 @@ struct IdentifierWindow {
                 }
             }
             return isFound
+        }
+
+        func touch(_ wanted: Span<UInt64>) -> UInt64 {
+            self.slots.withUnsafeBufferPointer { slots in
+                var sum: UInt64 = 0
+                for index in wanted.indices {
+                    sum &+= UInt64(slots[Self.slot(Self.mix(wanted[index]), slots.count - 1)])
+                }
+                return sum
+            }
         }
 
         func forEach(_ hash: UInt64, _ body: (UInt64) -> Void) {

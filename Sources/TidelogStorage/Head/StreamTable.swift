@@ -5,7 +5,10 @@ package struct StreamPlaces {
     /// The chunk that was asked; in another one the entries mean nothing.
     let chunk: ObjectIdentifier
     var entries: ContiguousArray<Int32> = []
+    /// 0 for a stream that was not found.
     var nextRevisions: [UInt64] = []
+    /// Means nothing: see ``StreamTable/touch(_:)``.
+    var touched: UInt64 = 0
 }
 
 /// The streams of a chunk: an open-addressing table over their names' UTF-8, without an allocation a stream.
@@ -124,15 +127,46 @@ package struct StreamTable {
         }
     }
 
-    /// Looks many names up at once: for each its entry or -1, and the revision that comes next or 0.
-    func find(_ names: [String], hashes: [UInt64], into places: inout StreamPlaces) {
-        places.entries = ContiguousArray(repeating: -1, count: names.count)
-        places.nextRevisions = [UInt64](repeating: 0, count: names.count)
+    /// Looks up at once those of many names that are not found yet: for each the revision that comes next, and
+    /// its entry here if `keepsEntries`.
+    func find(
+        _ names: [String], hashes: [UInt64], keepsEntries: Bool, into places: inout StreamPlaces
+    ) {
         let names = names.span
-        for index in names.indices {
-            guard let entry = self.find(names[index], hash: hashes[index]) else { continue }
-            places.entries[index] = Int32(entry)
-            places.nextRevisions[index] = self.entries[entry].nextRevision
+        let hashes = hashes.span
+        var start = 0
+        while start < names.count {
+            let end = min(start + Self.batch, names.count)
+            places.touched &+= self.touch(hashes.extracting(start..<end))
+            for index in start..<end where places.nextRevisions[index] == 0 {
+                guard let entry = self.find(names[index], hash: hashes[index]) else { continue }
+                if keepsEntries { places.entries[index] = Int32(entry) }
+                places.nextRevisions[index] = self.entries[entry].nextRevision
+            }
+            start = end
+        }
+    }
+
+    /// How many names are looked up with their places in memory asked for at the same time.
+    private static let batch = 32
+
+    /// Brings what the search for these names is going to look at into the processor's cache, for all of them
+    /// at once: none of these loads waits for another one, as those of one search after the other do.
+    ///
+    /// - Returns: a number that means nothing, to be kept somewhere: else the compiler leaves the loads out.
+    @inline(__always)
+    func touch(_ hashes: Span<UInt64>) -> UInt64 {
+        let mask = self.slots.count - 1
+        return self.slots.withUnsafeBufferPointer { slots in
+            self.entries.withUnsafeBufferPointer { entries in
+                var sum: UInt64 = 0
+                for index in hashes.indices {
+                    let found = slots[Int(truncatingIfNeeded: hashes[index]) & mask]
+                    let number = Int(UInt32(truncatingIfNeeded: found)) - 1
+                    if number >= 0 { sum &+= entries[number].start.bytes.0 }
+                }
+                return sum
+            }
         }
     }
 

@@ -119,6 +119,9 @@ package final class Segment: Sendable {
         return self.file.pages.bytes(start..<start + block.byteCount)
     }
 
+    /// The most blocks of a segment that are worth reading ahead, all at once.
+    static let prefetchedBlocks = 256
+
     /// Asks the kernel to read blocks ahead, all at once; each once.
     func prefetch(_ numbers: [Int]) {
         for number in numbers {

@@ -155,7 +155,8 @@ extension EventStoreConformance {
                     try expectEqual(found, wanted, "the pages together")
                 }
             },
-            Check("a page of nothing, a size below one, and a cursor of the other order") { store in
+            Check("a page of nothing, a size below one, and cursors that are unknown or of the other order") {
+                store in
                 try await store.append(Self.sample(), if: .always)
                 let empty = try await store.page(.types("none"), size: 3)
                 try expect(empty.events.isEmpty && empty.next == nil, "a page of nothing has something")
@@ -170,6 +171,14 @@ extension EventStoreConformance {
                 }
                 for text in ["", "f", "x3", "f-1", "f1.5", "3"] {
                     try expect(EventCursor(text) == nil, "'\(text)' is read as a cursor")
+                    try await expectError(.invalidArgument, "the cursor '\(text)'") {
+                        _ = try EventCursor(parsing: text)
+                    }
+                }
+                for unknown in ["f\(UInt64.max)", "f\(try await store.end())"] {
+                    try await expectError(.invalidArgument, "the unknown cursor \(unknown)") {
+                        _ = try await store.page(.all, size: 3, after: try EventCursor(parsing: unknown))
+                    }
                 }
             },
         ]

@@ -108,6 +108,29 @@ struct FailureTests {
         }
     }
 
+    @Test("a named database whose creation could not be committed is created anew, and others are left alone")
+    func failedCreation() throws {
+        let (environment, database) = try self.openFilled()
+        // LMDB's number of such a database means nothing once its transaction is undone.
+        let replacement = Replacement([environment.fileDescriptor], by: "/dev/full")
+        expectError(.diskFull) {
+            _ = try environment.openDatabase("y", integerKeys: false, create: true)
+        }
+        replacement.restore()
+        expectError(.notFound) {
+            _ = try environment.openDatabase("y", integerKeys: false, create: false)
+        }
+        let other = try environment.openDatabase("y", integerKeys: true, create: true)
+        try environment.write { (transaction) throws(StorageError) in try transaction.put(other, 5, [5]) }
+        try self.expectFirstCommitOnly(environment, database)
+        environment.close()
+        let again = try self.directory.open()
+        let there = try again.openDatabase("y", integerKeys: true, create: false)
+        try again.read { (transaction) throws(StorageError) in
+            #expect(try transaction.value(there, 5) == [5])
+        }
+    }
+
     @Test("after a meta page that could not be written neither readers nor writers go on")
     func failedMeta() throws {
         let (environment, database) = try self.openFilled()

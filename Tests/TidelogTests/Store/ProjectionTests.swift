@@ -140,6 +140,35 @@ struct ProjectionTests {
         }
     }
 
+    @Test("an upcaster that throws stops the projection that reads through it, and no other")
+    func throwingUpcaster() async throws {
+        struct Lost: Error {}
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            try await log.append(Self.numbers(0..<3))
+            try await log.append(Event(id: "old", type: "n.old", stream: "s0").withSchemaVersion(1))
+            var upcasters = Upcasters()
+            upcasters.add("n.old", from: 1) { _ in throw Lost() }
+            let counting = { (name: String, upcasters: Upcasters) in
+                Projection(name, of: .types("n.*"), upcasters: upcasters) { _, state in
+                    try state.add(1, to: "count")
+                }
+            }
+            let other = try await log.start(counting("other", .init()))
+            let error = await #expect(throws: EventLogError.self) {
+                try await log.catchUp(counting("through", upcasters))
+            }
+            #expect(error?.code == .projectionFailed && error?.positions == 3..<4)
+            #expect(try await log.projection("through").integer("count") == 3)
+            #expect(try await log.projection("through").status()?.failure?.eventID == "old")
+            try await log.append(Self.numbers(3..<5))
+            await other.waitUntil(5)
+            #expect(try await log.projection("other").integer("count") == 6)
+            await other.stop()
+            await log.close()
+        }
+    }
+
     @Test("a rebuild leaves the live state to be asked until it is done, and then takes its place")
     func rebuild() async throws {
         try await withTemporaryLog { _, open in

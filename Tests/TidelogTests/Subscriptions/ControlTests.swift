@@ -9,6 +9,7 @@ struct ControlTests {
         try await withTemporaryLog { _, open in
             let log = try await open(.init())
             try await log.append(ConsumerTests.events(0..<20))
+            let later = Timestamp.now().advanced(by: .seconds(3600))
             let one = try await log.consumer("one")
             let two = try await log.consumer("two")
             #expect(try await ConsumerTests.drain(one) == Array(0..<20))
@@ -18,6 +19,13 @@ struct ControlTests {
             #expect(try await ConsumerTests.drain(two).isEmpty)
             try await log.consumers.seek("one", to: .end)
             #expect(try await ConsumerTests.drain(one).isEmpty)
+            try await log.append(Event(type: "t", timestamp: later.advanced(by: .seconds(-1))))
+            try await log.append(Event(type: "t", timestamp: later.advanced(by: .seconds(1))))
+            #expect(try await ConsumerTests.drain(one) == [20, 21])
+            try await log.consumers.seek("one", to: .time(later))
+            #expect(try await ConsumerTests.drain(one) == [21])
+            try await log.consumers.seek("one", to: .beginning)
+            #expect(try await ConsumerTests.drain(one) == Array(0..<22))
             await log.close()
         }
     }
@@ -61,6 +69,70 @@ struct ControlTests {
             await refuses(.notFound) {
                 try await log.consumers.rename("nobody", to: "somebody")
             }
+            await log.close()
+        }
+    }
+
+    @Test("a consumer that is renamed while it works has nothing refused and nothing repeated")
+    func renamingAtWork() async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            var settings = ConsumerSettings()
+            settings.filter = .types("t.*")
+            // One refusal makes a dead letter.
+            settings.retry = .immediate(maximumDeliveries: 1)
+            let consumer = try await log.consumer("c", settings: settings)
+            let running = Task {
+                try await consumer.runExactlyOnce(batchesOf: 4) { deliveries, transaction in
+                    for delivery in deliveries {
+                        try transaction.append(Event(type: "out", causationID: delivery.event.id))
+                    }
+                }
+            }
+            let other = try await log.consumer("p", settings: settings)
+            var names = (work: "c", pull: "p")
+            for number in 0..<100 {
+                try await log.append(ConsumerTests.events(number * 5..<number * 5 + 5))
+                let old = names
+                async let first: Void = log.consumers.rename(old.work, to: "c-\(number)")
+                async let second: Void = log.consumers.rename(old.pull, to: "p-\(number)")
+                for delivery in try await other.next(max: 5, wait: .seconds(60)) {
+                    try await delivery.acknowledgeDurably()
+                }
+                _ = try await (first, second)
+                names = ("c-\(number)", "p-\(number)")
+            }
+            while try await log.consumers.status(of: names.work)?.acknowledged != 500 {
+                let status = try #require(try await log.consumers.status(of: names.work))
+                try #require(status.deadLetters == 0, "\(String(describing: status.lastError))")
+                try await Task.sleep(for: .milliseconds(2))
+            }
+            #expect(try await log.count(.types("out")) == 500)
+            #expect(consumer.name == names.work)
+            await log.close()
+            try await running.value
+        }
+    }
+
+    @Test("members are told of a seek, a pause, a resumption and the end")
+    func events() async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            try await log.append(ConsumerTests.events(0..<5))
+            let consumer = try await log.consumer("c")
+            #expect(try await ConsumerTests.drain(consumer).count == 5)
+            try await log.consumers.pause("c")
+            // One after the other: of two changes between two looks only what is left of them is told.
+            var events = consumer.events.makeAsyncIterator()
+            func next() async -> String { await events.next().map { "\($0)" } ?? "over" }
+            #expect(await next().hasPrefix("joined"))
+            #expect(await next() == "paused")
+            try await log.consumers.resume("c")
+            #expect(await next() == "resumed")
+            try await log.consumers.seek("c", to: .position(2))
+            #expect(await next() == "moved(to: 2)")
+            try await log.consumers.delete("c")
+            #expect(await next().hasPrefix("ended"))
             await log.close()
         }
     }

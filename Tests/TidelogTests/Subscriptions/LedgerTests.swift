@@ -170,6 +170,23 @@ struct LedgerTests {
         #expect(grant?.positions == Array(3..<9))
     }
 
+    @Test("delays are none, the same each time, or longer each time up to a limit, shortened at random")
+    func delays() {
+        func delays(_ policy: RetryPolicy, random: UInt64 = 0) -> [UInt64] {
+            (1...6).map { policy.delay(after: $0, random: random) / 1_000_000 }
+        }
+        #expect(delays(.immediate()) == [0, 0, 0, 0, 0, 0])
+        #expect(delays(.fixed(.milliseconds(30))) == [30, 30, 30, 30, 30, 30])
+        let growing = RetryPolicy.exponential(
+            from: .milliseconds(100), factor: 3, upTo: .seconds(2), jitter: 0.5)
+        #expect(delays(growing) == [100, 300, 900, 2000, 2000, 2000])
+        let shortest = delays(growing, random: .max)
+        #expect(zip(shortest, [50, 150, 450, 1000, 1000, 1000]).allSatisfy { $0 == $1 || $0 + 1 == $1 })
+        let some = Set((0..<50).map { _ in growing.delay(after: 2, random: .random(in: 0 ... .max)) })
+        #expect(some.count > 10 && some.allSatisfy { (150_000_000...300_000_000).contains($0) })
+        #expect(growing.delay(after: .max, random: 0) == 2_000_000_000, "no overflow")
+    }
+
     @Test("ranges of finished events join, and gaps are what is left")
     func finishedSets() {
         var generator = SystemRandomNumberGenerator()

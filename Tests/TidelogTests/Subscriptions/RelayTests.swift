@@ -19,10 +19,34 @@ struct RelayTests {
         }
     }
 
+    @Test("a relay to another log goes on after either is opened anew, and what is there already stays one")
+    func otherLog() async throws {
+        try await withTemporaryLog { _, openTarget in
+            try await withTemporaryLog { _, open in
+                for round in 0..<3 {
+                    let (log, target) = (try await open(.init()), try await openTarget(.init()))
+                    let first = round * 100
+                    try await log.append(ConsumerTests.events(first..<first + 100))
+                    // Some came by another way before, and must not come twice.
+                    if round == 1 { try await target.append(ConsumerTests.events(100..<117)) }
+                    let relay = Task { try await log.relay("r", to: target, batchesOf: 16) }
+                    while try await target.count() < first + 100 {
+                        try await Task.sleep(for: .milliseconds(2))
+                    }
+                    await log.close()
+                    try await relay.value
+                    var ids: [String] = []
+                    for try await stored in target.read() { ids.append(stored.id.description) }
+                    #expect(ids == (0..<first + 100).map { "e-\($0)" })
+                    await target.close()
+                }
+            }
+        }
+    }
+
     @Test("a relay over a line that fails brings every event, once and in order, also across restarts")
     func failingLine() async throws {
-        let seed = UInt64.random(in: 0 ... .max)
-        print("relay: seed \(seed)")
+        let seed = TestSeed.draw(for: "relay")
         let line = Line(seed: seed)
         try await withTemporaryLog { _, openTarget in
             try await withTemporaryLog { _, open in

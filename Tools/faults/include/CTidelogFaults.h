@@ -26,4 +26,11 @@ void tidelog_faults_arm(int action, long step, int error);
 /// Ends that; answers how many calls were counted.
 long tidelog_faults_disarm(void);
 
+/// Sets this program's clocks: by so many nanoseconds CLOCK_REALTIME and CLOCK_BOOTTIME are ahead of the machine's.
+/// May be called from any thread, at any time.
+void tidelog_faults_set_clocks(long long wall, long long boot);
+
+/// Lets this program read another boot's id: the contents of a file. The path is kept.
+void tidelog_faults_set_boot(const char *path);
+
 #endif

@@ -10,6 +10,8 @@ struct BenchResult: Sendable {
         case microseconds(Double)
         case bytesPerEvent(Double)
         case megabytes(Double)
+        /// Of one core.
+        case percent(Double)
     }
 
     let scenario: String
@@ -28,7 +30,9 @@ struct BenchResult: Sendable {
     var value: Double {
         switch self.kind {
         case .rate: self.seconds > 0 ? Double(self.events) / self.seconds : 0
-        case .microseconds(let value), .bytesPerEvent(let value), .megabytes(let value): value
+        case .microseconds(let value), .bytesPerEvent(let value), .megabytes(let value),
+            .percent(let value):
+            value
         }
     }
 
@@ -39,6 +43,7 @@ struct BenchResult: Sendable {
         case .microseconds: Units.duration(value / 1e6)
         case .bytesPerEvent: Units.decimal(value, 1) + " bytes/event"
         case .megabytes: Units.decimal(value, 1) + " MB"
+        case .percent: Units.decimal(value, 2) + " % of a core"
         }
     }
 
@@ -57,6 +62,7 @@ struct BenchResult: Sendable {
         case .microseconds(let value): members.append(("median_us", .number(value)))
         case .bytesPerEvent(let value): members.append(("bytes_per_event", .number(value)))
         case .megabytes(let value): members.append(("megabytes", .number(value)))
+        case .percent(let value): members.append(("percent", .number(value)))
         }
         return .object(members)
     }

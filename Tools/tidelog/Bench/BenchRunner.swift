@@ -120,9 +120,22 @@ struct BenchRunner: Sendable {
     }
 
     /// A log with all of the input in sealed segments, for `body`; removed after it.
-    func withSealedLog<Value>(_ body: (String) async throws -> Value) async throws -> Value {
+    ///
+    /// - Parameter kept: where the log is kept instead; if it is there already, `body` gets it as it is.
+    func withSealedLog<Value>(
+        keptAt kept: String?, _ body: (String) async throws -> Value
+    ) async throws -> Value {
+        if let kept {
+            if fileNames(in: kept).isEmpty { try await self.makeSealedLog(kept) }
+            return try await body(kept)
+        }
         let path = try self.freshDirectory()
         defer { Self.remove(path) }
+        try await self.makeSealedLog(path)
+        return try await body(path)
+    }
+
+    private func makeSealedLog(_ path: String) async throws {
         let log = try await EventLog.open(at: FilePath(path))
         try await withLog(log) { log in
             let bar = ProgressBar("loading", total: self.input.count)
@@ -140,7 +153,6 @@ struct BenchRunner: Sendable {
             try await isPending?.value
             try await log.seal()
         }
-        return try await body(path)
     }
 
     func withFreshLog<Value>(

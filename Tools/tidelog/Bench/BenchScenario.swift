@@ -38,12 +38,16 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
         case countType = "count-type"
         case readType = "read-type"
         case stream
+        case streamUncached = "stream-uncached"
         case streamEvicted = "stream-evicted"
         case streamCold = "stream-cold"
         case reopenSealed = "reopen-sealed"
         case memory
         case bytesSealed = "bytes-sealed"
         case bytes
+
+        /// Whether the log is opened so that it keeps no events of streams in memory.
+        var isUncached: Bool { self == .streamUncached || self == .streamEvicted }
     }
 
     let kind: Kind
@@ -128,8 +132,9 @@ struct BenchScenario: Hashable, Sendable, ExpressibleByArgument, CustomStringCon
         case .point: "one event by a random position, warm"
         case .countType: "counting the type of 1 % of the events"
         case .readType: "reading the type of 1 % of the events"
-        case .stream: "one stream of 100 events, warm"
-        case .streamEvicted: "the same with nothing in the page cache"
+        case .stream: "one stream of 100 events, read before"
+        case .streamUncached: "the same where no events are kept in memory"
+        case .streamEvicted: "the same, and nothing in the page cache"
         case .streamCold: "the same, with opening the log"
         case .reopenSealed: "opening the sealed log"
         case .memory: "most anonymous memory of a process that replays it"

@@ -20,15 +20,18 @@ extension BenchRunner {
             let consumer = try await log.consumer("bench")
             let watch = Stopwatch()
             var done = 0
+            var isInOrder = true
             for try await delivery in consumer.deliveries {
+                isInOrder = isInOrder && delivery.position.rawValue == UInt64(done)
                 try delivery.acknowledge()
                 done += 1
                 if done == total { break }
             }
             try await consumer.flush()
             let seconds = watch.seconds
-            guard try await log.consumers.status(of: "bench")?.lag == 0 else {
-                throw Failure(.unmet, "the consumer's offset is not at the end")
+            let status = try await log.consumers.status(of: "bench")
+            guard isInOrder, status?.lag == 0, status?.acknowledged == total else {
+                throw Failure(.unmet, "not every event was delivered and acknowledged once, in order")
             }
             return BenchResult("consume", events: total, seconds: seconds)
         }
@@ -107,15 +110,16 @@ extension BenchRunner {
                     Task { for try await delivery in consumer.deliveries { try delivery.acknowledge() } })
             }
             try await Task.sleep(for: .seconds(2))
-            let start = processorSeconds()
-            try await Task.sleep(for: .seconds(5))
-            let share = (processorSeconds() - start) / 5
+            let (watch, start) = (Stopwatch(), processorSeconds())
+            try await Task.sleep(for: .seconds(10))
+            let (used, seconds) = (processorSeconds() - start, watch.seconds)
             let megabytes = anonymousMegabytes() - before
             for task in tasks { task.cancel() }
             for task in tasks { _ = try? await task.value }
             return [
-                BenchResult("consumers-idle-cpu", events: 1000, seconds: 5, .microseconds(share * 1e6)),
-                BenchResult("consumers-idle-memory", events: 1000, seconds: 5, .megabytes(megabytes)),
+                BenchResult(
+                    "consumers-idle-cpu", events: 1000, seconds: seconds, .percent(used / seconds * 100)),
+                BenchResult("consumers-idle-memory", events: 1000, seconds: seconds, .megabytes(megabytes)),
             ]
         }
     }

@@ -23,7 +23,7 @@ struct ReadRunner: Sendable {
         case .point: return try await self.point(name)
         case .countType: return try await self.countType(name)
         case .readType: return try await self.readType(name)
-        case .stream: return try await self.warmStream(name)
+        case .stream, .streamUncached: return try await self.warmStream(name)
         case .streamEvicted: return try await self.evictedStream(name)
         case .memory:
             let path = self.path

@@ -63,6 +63,12 @@ struct Bench: AsyncParsableCommand {
         completion: .file())
     var writeInput: String?
 
+    @Option(
+        help: .init(
+            "Measure reading on the sealed log at LOG, which an earlier run with the same events made; make and "
+                + "keep it if there is none.", valueName: "log"), completion: .directory)
+    var keep: String?
+
     @Option(help: .hidden)
     var fill: String?
 
@@ -156,9 +162,13 @@ struct Bench: AsyncParsableCommand {
         }
         guard !wanted.isEmpty else { return }
         let order = BenchScenario.Reading.allCases.filter { wanted.contains($0) }
-        try await runner.withSealedLog { path in
+        try await runner.withSealedLog(keptAt: self.keep) { path in
             let chosen = try await onThread { try ReadChoice(runner.input) }
-            try await self.readOpen(order, path, chosen, runner, results)
+            for isUncached in [false, true] {
+                let readings = order.filter { $0.isUncached == isUncached }
+                if readings.isEmpty { continue }
+                try await self.readOpen(readings, isUncached, path, chosen, runner, results)
+            }
             for reading in order {
                 for _ in 0..<self.runs {
                     switch reading {
@@ -178,11 +188,12 @@ struct Bench: AsyncParsableCommand {
     }
 
     private func readOpen(
-        _ order: [BenchScenario.Reading], _ path: String, _ chosen: ReadChoice, _ runner: BenchRunner,
-        _ results: BenchReport
+        _ order: [BenchScenario.Reading], _ isUncached: Bool, _ path: String, _ chosen: ReadChoice,
+        _ runner: BenchRunner, _ results: BenchReport
     ) async throws {
         var configuration = EventLogConfiguration()
         configuration.mode = .readOnly
+        if isUncached { configuration.streamCacheBytes = 0 }
         let log = try await EventLog.open(at: FilePath(path), configuration: configuration)
         try await withLog(log) { log in
             let reader = ReadRunner(

@@ -52,11 +52,12 @@ struct Stream: AsyncParsableCommand {
     }
 
     private static func json(_ stream: StreamInfo, _ count: Int, _ last: StoredEvent?) -> JSONText {
-        guard case .object(let members) = stream.json else { return .null }
-        return .object(
-            members + [
-                ("events", .integer(count)), ("last_type", JSONText(last?.type)),
-                ("last_time", JSONText(last?.timestamp)),
-            ])
+        [
+            "stream": .string(stream.name), "first_revision": JSONText(stream.firstRevision),
+            "last_revision": JSONText(stream.lastRevision), "first_position": JSONText(stream.firstPosition),
+            "last_position": JSONText(stream.lastPosition), "deleted": .boolean(stream.isDeleted),
+            "events": .integer(count), "last_type": JSONText(last?.type),
+            "last_time": JSONText(last?.timestamp),
+        ]
     }
 }

@@ -5,7 +5,8 @@ struct Streams: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "List the streams.",
         discussion: """
-            In the order of their names. With --json one object a line.
+            In the order of their names: how many events can be read, of which revisions, and the times of the \
+            first and the last one. With --json one object a line, with positions too.
 
             Examples:
               tidelog streams shop --limit 20
@@ -34,7 +35,7 @@ struct Streams: AsyncParsableCommand {
             var remaining = self.limit ?? .max
             var isFirst = true
             while remaining > 0 {
-                let page = try await log.streams(
+                let page = try await log.describeStreams(
                     prefix: self.prefix, after: last, limit: min(remaining, 1000))
                 if self.output.json {
                     for stream in page {
@@ -50,37 +51,40 @@ struct Streams: AsyncParsableCommand {
                 }
                 remaining -= page.count
                 guard let next = page.last, page.count == min(1000, remaining + page.count) else { break }
-                last = next.name
+                last = next.info.name
                 isFirst = false
             }
             try output.flush()
         }
     }
 
-    private static func table(_ streams: [StreamInfo]) -> Table {
+    private static func table(_ streams: [StreamDescription]) -> Table {
         var table = Table([
-            .text("stream"), .number("revisions"), .number("first position"), .number("last position"),
-            .text("state"),
+            .text("stream"), .number("events"), .number("revisions"), .text("first event"),
+            .text("last event"), .text("state"),
         ])
         for stream in streams {
+            let (first, last) = (stream.info.firstRevision.rawValue, stream.info.lastRevision.rawValue)
             table.add([
-                stream.name,
-                "\(Units.count(stream.firstRevision.rawValue)) to \(Units.count(stream.lastRevision.rawValue))",
-                Units.count(stream.firstPosition.rawValue), Units.count(stream.lastPosition.rawValue),
-                stream.isDeleted ? "deleted" : "",
+                stream.info.name, Units.count(stream.count),
+                stream.info.isDeleted ? "" : "\(Units.count(first)) to \(Units.count(last))",
+                stream.firstTimestamp?.description ?? "", stream.lastTimestamp?.description ?? "",
+                stream.info.isDeleted ? "deleted" : "",
             ])
         }
         return table
     }
 }
 
-extension StreamInfo {
+extension StreamDescription {
     /// For programs.
-    var json: JSONText {
+    fileprivate var json: JSONText {
         [
-            "stream": .string(self.name), "first_revision": JSONText(self.firstRevision),
-            "last_revision": JSONText(self.lastRevision), "first_position": JSONText(self.firstPosition),
-            "last_position": JSONText(self.lastPosition), "deleted": .boolean(self.isDeleted),
+            "stream": .string(self.info.name), "events": .integer(self.count),
+            "first_revision": JSONText(self.info.firstRevision),
+            "last_revision": JSONText(self.info.lastRevision), "first_event": JSONText(self.firstTimestamp),
+            "last_event": JSONText(self.lastTimestamp), "first_position": JSONText(self.info.firstPosition),
+            "last_position": JSONText(self.info.lastPosition), "deleted": .boolean(self.info.isDeleted),
         ]
     }
 }

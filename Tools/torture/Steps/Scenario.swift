@@ -24,9 +24,27 @@ package enum Scenario: String, CaseIterable, Sendable {
     case backup
     /// Makes a log of the backup.
     case restore
+    /// Brings a projection up to date: its state and how far it is.
+    case project
+    /// Builds a projection anew and switches over.
+    case rebuild
+    /// Carries out commands on an aggregate: its events and a snapshot.
+    case command
+    /// Lets a process manager answer events and timers: its state, timers, what it sends, how far it is.
+    case timers
+    /// Answers events exactly once, in several transactions.
+    case transform
 
     /// Whether opening the log belongs to what is interrupted.
     var beginsWithOpening: Bool { self == .create || self == .open }
+
+    /// Whether it is about what the store keeps beside events, in a log of its own.
+    var isOfStore: Bool {
+        switch self {
+        case .project, .rebuild, .command, .timers: true
+        default: false
+        }
+    }
 }
 
 /// The directory that a scenario works in, and the log in it.
@@ -107,7 +125,8 @@ struct ScenarioRun {
         self.fault.arm()
         var hasFailed = false
         do throws(EventLogError) {
-            try self.perform(&log)
+            // A consumer waits for room; here nobody makes any.
+            try self.perform(&log, patience: self.fault.action == .full ? .milliseconds(500) : .seconds(60))
             log?.closeBlocking()
             log = nil
             acknowledge("DONE")
@@ -133,7 +152,7 @@ struct ScenarioRun {
         acknowledge("RECOVERED")
     }
 
-    private func perform(_ opened: inout EventLog?) throws(EventLogError) {
+    private func perform(_ opened: inout EventLog?, patience: Duration = .seconds(60)) throws(EventLogError) {
         if self.scenario == .restore {
             try EventLogError.translating { () throws(StorageError) in
                 _ = try Restore.run(from: self.place.backup, to: self.place.restored)
@@ -143,12 +162,16 @@ struct ScenarioRun {
         let log: EventLog
         if let known = opened { log = known } else { log = try self.place.open() }
         opened = log
+        if self.scenario.isOfStore {
+            return try StoreSteps(place: self.place).perform(self.scenario, log, report: acknowledge)
+        }
         if self.scenario == .create {
             return try self.place.append(log, from: 0, report: acknowledge)
         }
         if self.scenario == .open || self.scenario == .append {
             return try self.place.append(log, from: Workplace.events, report: acknowledge)
         }
+        if self.scenario == .transform { return try Transforming.finish(log, patience: patience) }
         try EventLogError.translating { () throws(StorageError) in try self.maintain(log.engine) }
     }
 
@@ -169,7 +192,7 @@ struct ScenarioRun {
         case .backup:
             _ = try engine.backUp(to: self.place.backup)
             acknowledge("BACKED-UP")
-        case .create, .open, .append, .restore: break
+        default: break
         }
     }
 }

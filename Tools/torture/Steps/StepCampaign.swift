@@ -4,6 +4,7 @@ import Foundation
 package struct StepCampaign {
     private let directory: String
     private let template: Workplace
+    private let storeTemplate: Workplace
     private var runs = 0
 
     /// Works in `directory`, which must be empty.
@@ -13,6 +14,10 @@ package struct StepCampaign {
         try FileManager.default.createDirectory(
             atPath: self.template.directory, withIntermediateDirectories: true)
         try self.template.prepare()
+        self.storeTemplate = Workplace(directory + "/store-template")
+        try FileManager.default.createDirectory(
+            atPath: self.storeTemplate.directory, withIntermediateDirectories: true)
+        try StoreSteps(place: self.storeTemplate).prepare()
     }
 
     /// Lets `action` happen at every `stride`-th call of `scenario` from `first` on; answers how many calls
@@ -129,7 +134,8 @@ package struct StepCampaign {
             try FileManager.default.createDirectory(
                 atPath: place.directory, withIntermediateDirectories: false)
         } else {
-            try FileManager.default.copyItem(atPath: self.template.directory, toPath: place.directory)
+            let template = scenario.isOfStore ? self.storeTemplate : self.template
+            try FileManager.default.copyItem(atPath: template.directory, toPath: place.directory)
         }
         return place
     }

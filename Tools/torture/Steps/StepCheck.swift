@@ -15,7 +15,10 @@ struct StepCheck {
     }
 
     func run() throws {
-        if self.scenario == .restore {
+        if self.scenario == .transform { try self.checkTransformed() }
+        if self.scenario.isOfStore {
+            try StoreSteps(place: self.place).check(self.scenario, self.lines)
+        } else if self.scenario == .restore {
             try self.checkRestored()
         } else {
             try self.checkLog()

@@ -72,7 +72,7 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
         query.positions = low..<high
         query.limit = Self.batchEvents
         let events = try EventLogError.translating { () throws(StorageError) in
-            try self.log.engine.records(query, maximumBytes: Self.batchBytes).map { StoredEvent(placed: $0) }
+            StoredEvent.events(of: try self.log.engine.records(query, maximumBytes: Self.batchBytes))
         }
         var batch = ProcessBatch(self.log, name: self.process.name)
         var next = end

@@ -22,8 +22,9 @@ public struct Projection: Sendable {
     public let version: UInt32
     /// The events that it is made of. Its order and limit do not count.
     public let query: EventQuery
-    /// The most events of one transaction. Default: 16,384.
-    public var batchEvents = 16_384
+    /// The most events of one transaction; a transaction also ends with some thousands of changed entries, or
+    /// some megabytes. Default: 65,536.
+    public var batchEvents = 65_536
 
     typealias Apply = @Sendable (borrowing EventView, inout ProjectionState) throws -> Void
     let apply: Apply

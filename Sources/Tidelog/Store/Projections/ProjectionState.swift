@@ -69,6 +69,19 @@ public struct ProjectionState: Sendable {
     /// - Returns: the sum. It wraps beyond 64 bits.
     @discardableResult
     public mutating func add(_ count: Int64, to key: String) throws(EventLogError) -> Int64 {
+        let exact = ExactText(key)
+        if let index = self.entries.index(forKey: exact),
+            case .integer(let known)? = self.entries.values[index].value
+        {
+            let sum = known &+ count
+            let wasChanged = self.entries.values[index].isChanged
+            self.entries.values[index] = Entry(value: .integer(sum), isChanged: true)
+            if !wasChanged {
+                self.changed.append(exact)
+                self.changedBytes += key.utf8.count + 72
+            }
+            return sum
+        }
         let sum = (try self.value(key)?.integer ?? 0) &+ count
         try self.set(key, .integer(sum))
         return sum
@@ -87,6 +100,18 @@ public struct ProjectionState: Sendable {
     }
 
     // MARK: Batches
+
+    /// The most entries that one transaction may change.
+    ///
+    /// Each may dirty a page of its own, and LMDB's transactions must stay small; but where all that is stored
+    /// is known, and takes few pages, that is all that can be dirtied.
+    var changeLimit: Int {
+        self.isComplete && self.cachedBytes < Self.smallBytes ? Self.smallChangeLimit : Self.largeChangeLimit
+    }
+
+    private static let smallBytes = 8 << 20
+    private static let smallChangeLimit = 16_384
+    private static let largeChangeLimit = 4096
 
     /// The changes of the batch, as they are stored under `prefix`.
     func changes(prefix: [UInt8]) -> [RecordChange] {

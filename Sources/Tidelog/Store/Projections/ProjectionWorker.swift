@@ -32,8 +32,6 @@ final class ProjectionWorker: Sendable {
     /// How far the generation is.
     var progress: ProjectionProgress { self.place.withLock { $0 } }
 
-    /// Entries of one transaction: each may dirty a page of its own, and LMDB's transactions must stay small.
-    private static let batchEntries = 4096
     private static let batchBytes = 4 << 20
 
     init(
@@ -115,7 +113,7 @@ final class ProjectionWorker: Sendable {
                         return false
                     }
                     applied += 1
-                    if applied < limit, state.changed.count < Self.batchEntries,
+                    if applied < limit, state.changed.count < state.changeLimit,
                         state.changedBytes < Self.batchBytes
                     {
                         return true

@@ -18,7 +18,7 @@ public final class Consumer: Sendable {
     /// What happens among the members. What nobody reads is dropped beyond the newest 256.
     public let events: AsyncStream<ConsumerEvent>
     let core: ConsumerCore
-    private let member: Int
+    let member: Int
     private let pullLane: Int32
     private let hasLeft = Lock(false)
 

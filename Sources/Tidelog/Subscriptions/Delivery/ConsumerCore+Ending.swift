@@ -19,13 +19,14 @@ extension ConsumerCore {
         }?.resume()
     }
 
-    /// Looks at the ledger if its version is not the known one. Blocks.
+    /// Looks at the ledger if its version or the consumer's name is not the known one. Blocks.
     func lookIfChanged() {
-        let number = self.number
+        let (number, name) = (self.number, self.name)
         let version = try? self.hub.engine.readingRecords { (reader) throws(StorageError) -> UInt64? in
-            guard let state = try reader.record(.consumers, key: ConsumerKeys.state(number)) else {
-                return nil
-            }
+            guard let record = try reader.record(.consumers, key: ConsumerKeys.consumer(name)),
+                try LedgerCoding.decodeConsumer(record).0 == number,
+                let state = try reader.record(.consumers, key: ConsumerKeys.state(number))
+            else { return nil }
             return try LedgerCoding.stateVersion(state)
         }
         if version ?? nil != self.state.withLock({ $0.snapshot.version }) { self.lookAgain() }

@@ -297,7 +297,8 @@ extension ConsumerCore {
                 try LedgerStore.name(of: number, in: reader)
             }
             if let renamed, renamed != self.name {
-                self.state.withLock { $0.name = renamed }
+                // What made it look is still to be seen.
+                self.state.withLock { ($0.name, $0.mustLook) = (renamed, true) }
             } else {
                 self.fail(error)
             }

@@ -93,22 +93,34 @@ final class LedgerStore: Sendable {
         return ledger
     }
 
+    /// The consumer of that name or, with a number, that one under whatever name it has by now.
+    ///
+    /// - Throws: `notFound` if there is no such consumer, `leaseLost` if the name is another one's.
+    private static func consumer(
+        _ name: String, number: UInt64?, in transaction: borrowing HeadTransaction
+    ) throws(StorageError) -> (number: UInt64, settings: ConsumerSettings) {
+        let found = try self.consumer(name, in: transaction)
+        if let found, number == nil || number == found.number { return found }
+        // Rare, and so worth a look at all of them: it was renamed, and who asks does not know it yet.
+        if let number, let present = try self.name(of: number, in: transaction),
+            let renamed = try self.consumer(present, in: transaction)
+        {
+            return renamed
+        }
+        guard found != nil else { throw SubscriptionHub.missing(name) }
+        throw StorageError(.leaseLost, "the consumer '\(name)' was deleted and created anew; open it again")
+    }
+
     /// Runs `body` on the consumer's ledger and writes what it changed.
     ///
-    /// - Throws: `notFound` if there is no such consumer, `leaseLost` if it is not the one of that number any
-    ///   more; what `body` throws, before anything is written.
+    /// - Parameter number: the consumer's; nil: whichever has the name.
+    /// - Throws: `notFound` if there is no such consumer, `leaseLost` if the name is another one's; what `body`
+    ///   throws, before anything is written.
     func change<Value>(
         _ name: String, number: UInt64?, in transaction: borrowing HeadTransaction,
         _ body: (inout Ledger) throws(StorageError) -> (Value, mustWrite: Bool)
     ) throws(StorageError) -> (Value, didWrite: Bool) {
-        guard let (actual, settings) = try Self.consumer(name, in: transaction) else {
-            throw StorageError(
-                .notFound, "there is no consumer '\(name)'; it was deleted, renamed or never created")
-        }
-        if let number, number != actual {
-            throw StorageError(
-                .leaseLost, "the consumer '\(name)' was deleted and created anew; open it again")
-        }
+        let (actual, settings) = try Self.consumer(name, number: number, in: transaction)
         var ledger = try self.take(actual, settings, in: transaction)
         let (value, mustWrite) = try body(&ledger)
         if mustWrite { try self.write(&ledger, in: transaction) }
@@ -124,13 +136,10 @@ final class LedgerStore: Sendable {
         _ name: String, number: UInt64, in transaction: borrowing HeadTransaction,
         _ body: (Ledger) throws(StorageError) -> Value
     ) throws(StorageError) -> Value {
-        guard let (actual, settings) = try Self.consumer(name, in: transaction), actual == number else {
-            throw StorageError(
-                .leaseLost, "the consumer '\(name)' was deleted or created anew; open it again")
-        }
-        let ledger = try self.take(actual, settings, in: transaction)
+        let (_, settings) = try Self.consumer(name, number: number, in: transaction)
+        let ledger = try self.take(number, settings, in: transaction)
         let value = try body(ledger)
-        self.known.withLock { $0[actual] = ledger }
+        self.known.withLock { $0[number] = ledger }
         return value
     }
 

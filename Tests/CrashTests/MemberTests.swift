@@ -1,0 +1,216 @@
+import Foundation
+import SystemPackage
+import Testing
+import TidelogTesting
+import torture
+
+@testable import Tidelog
+
+/// What members in other processes, other boots and other times do to a consumer.
+@Suite("Members in several processes", .serialized, .timeLimit(.minutes(5)))
+struct MemberTests {
+    /// A log, and a function that starts the tool with it.
+    private static func withLog(
+        _ body: (FilePath, (_ arguments: String...) throws -> Child) async throws -> Void
+    ) async throws {
+        let directory = try TemporaryDirectory()
+        defer { directory.remove() }
+        let path = directory.path.appending("log.tidelog")
+        var count = 0
+        try await body(path) { arguments in
+            count += 1
+            return try Child(
+                [arguments[0], path.string] + arguments.dropFirst(),
+                output: directory.path.string + "/said-\(count)")
+        }
+    }
+
+    /// The words of the child's lines that begin with this one, without it.
+    private static func said(_ word: String, by child: Child) -> [[String]] {
+        child.lines().map { $0.split(separator: " ").map(String.init) }
+            .filter { $0.first == word }.map { Array($0.dropFirst()) }
+    }
+
+    private static var settings: ConsumerSettings {
+        var settings = ConsumerSettings()
+        settings.filter = .types("in")
+        settings.leaseDuration = .seconds(600)
+        settings.retry = .immediate(maximumDeliveries: nil)
+        return settings
+    }
+
+    @Test("members learn who joined, who left, and whose work was taken over")
+    func events() async throws {
+        try await Self.withLog { path, start in
+            let log = try await EventLog.open(at: path)
+            try await log.append((0..<20).map { _ in Event(type: "in") })
+            let consumer = try await log.consumer("c", settings: Self.settings)
+            var events = consumer.events.makeAsyncIterator()
+            func session() async throws -> UInt64 {
+                guard case .joined(let session) = await events.next() else {
+                    throw Failure("no process joined")
+                }
+                return session
+            }
+            #expect(try await session() == log.subscriptions.session, "its own")
+
+            // One that dies with work in its hands.
+            let dying = try start("consume", "--hold")
+            let first = try await session()
+            _ = try dying.waitForLine("HOLDS")
+            dying.kill()
+            var fates: Set<String> = []
+            while fates.count < 2 {
+                switch await events.next() {
+                case .left(let session): fates.insert("left \(session == first)")
+                case .tookOver(let session): fates.insert("took over \(session == first)")
+                case let other: Issue.record("\(String(describing: other))")
+                }
+            }
+            #expect(fates == ["left true", "took over true"])
+
+            // One that leaves by itself: nothing is taken over.
+            let leaving = try start("consume", "--hold", "--events", "1")
+            let second = try await session()
+            _ = try leaving.waitForLine("LEFT")
+            guard case .left(second) = await events.next() else {
+                Issue.record("it left, and nobody was told")
+                return
+            }
+            #expect(leaving.wait() == 0)
+            let rest = try await consumer.next(max: 20, wait: .seconds(60))
+            for delivery in rest { try await delivery.acknowledgeDurably() }
+            let status = try #require(try await log.consumers.status(of: "c"))
+            #expect(status.sessions.map(\.id) == [log.subscriptions.session])
+            await log.close()
+            // The last words: it ended, in order.
+            #expect(await events.next() == nil)
+        }
+    }
+
+    @Test("members in two processes share the work; renaming it all the time stops neither")
+    func renaming() async throws {
+        try await Self.withLog { path, start in
+            let log = try await EventLog.open(at: path)
+            try await log.consumers.create("c", settings: Self.settings)
+            let members = [try start("consume"), try start("consume")]
+            for member in members { _ = try member.waitForLine("READY") }
+            let feeding = Task {
+                for _ in 0..<40 {
+                    try await log.append((0..<50).map { Event(type: "in", stream: "s-\($0)") })
+                }
+            }
+            var name = "c"
+            while members.reduce(0, { $0 + Self.said("ACK", by: $1).count }) < 2000 {
+                let next = name == "c" ? "d" : "c"
+                try await log.consumers.rename(name, to: next)
+                name = next
+                try await Task.sleep(for: .milliseconds(30))
+                let lost = members.flatMap { Self.said("LOST", by: $0) }
+                try #require(lost.isEmpty, "\(lost)")
+            }
+            try await feeding.value
+            for member in members {
+                #expect(Self.said("ACK", by: member).count > 100, "the work was spread")
+            }
+            let positions = members.flatMap { Self.said("GOT", by: $0).map { $0[0] } }
+            #expect(Set(positions).count == positions.count, "each went to one of them, once")
+            let status = try #require(try await log.consumers.status(of: name))
+            #expect(status.acknowledged == 2000 && status.sessions.count == 2)
+            for member in members { member.kill() }
+            await log.close()
+        }
+    }
+
+    @Test(
+        "an event that kills each process that gets it becomes a dead letter; its neighbours are handled")
+    func poison() async throws {
+        try await Self.withLog { path, start in
+            var log = try await EventLog.open(at: path)
+            try await log.append((0..<10).map { Event(type: "in", stream: "s-\($0 % 2)") })
+            var settings = ConsumerSettings()
+            settings.retry = .immediate(maximumDeliveries: 3)
+            try await log.consumers.create("c", settings: settings)
+            await log.close()
+            var lives: [Child] = []
+            repeat { lives.append(try start("poison")) } while lives.last?.wait() != 0 && lives.count < 20
+            #expect(lives.last?.lines().last == "DONE")
+            let attempts = lives.flatMap { Self.said("GOT", by: $0) }.filter { $0[0] == "4" }.map { $0[1] }
+            #expect(attempts == ["1", "2", "3"])
+            log = try await EventLog.open(at: path)
+            let letters = try await log.consumers.deadLetters(of: "c")
+            #expect(letters.map(\.position) == [4])
+            let errors = letters.flatMap(\.attempts).map(\.error)
+            #expect(errors == Array(repeating: "the member's process ended", count: 3))
+            #expect(try await log.consumers.status(of: "c")?.acknowledged == 9)
+            await log.close()
+        }
+    }
+
+    @Test(
+        "after a restart of the machine all leases are over, and retries and timers wait for what was left",
+        .enabled(if: Fault.isAvailable, "the sanitizers intercept the same calls"))
+    func restart() async throws {
+        try await Self.withLog { path, start in
+            let before = try start("before-restart")
+            let word = try before.waitForLine("HOLDS").split(separator: " ")
+            let due = try #require(Int64(word[1])) + 2_000_000_000
+            before.kill()
+            let after = try start("after-restart")
+            #expect(after.wait() == 0)
+            #expect(after.lines().contains("DONE"), "\(after.lines())")
+            let deliveries = Self.said("GOT", by: after)
+            #expect(deliveries.map { "\($0[0]) \($0[1])" }.sorted() == (3..<10).map { "\($0) 2" })
+            // The wall clock is all that both boots have in common; what it says is to the millisecond here.
+            let retried = try #require(deliveries.first { $0[0] == "3" })
+            #expect(try #require(Int64(retried[2])) >= due - 1_000_000)
+            let timers = Self.said("CAME", by: after)
+            #expect(Set(timers.map { $0[0] }) == ["at", "after"])
+            for timer in timers { #expect(try #require(Int64(timer[1])) >= due - 1_000_000) }
+        }
+    }
+
+    @Test(
+        "a wall clock that jumps an hour back and forth neither loses, nor hurries, nor repeats anything",
+        .enabled(if: Fault.isAvailable, "the sanitizers intercept the same calls"))
+    func wallClock() async throws {
+        try await Self.withLog { _, start in
+            let child = try start("jump", "--seed", "\(UInt64.random(in: 0...1_000_000))")
+            #expect(child.wait() == 0)
+            // 200 events, each delivered twice and acknowledged once, and 20 timers.
+            #expect(child.lines() == ["DONE 400 200 20"])
+        }
+    }
+
+    @Test("events that several processes schedule are appended once each, also when one is killed")
+    func scheduling() async throws {
+        try await Self.withLog { path, start in
+            let log = try await EventLog.open(at: path)
+            let children = try (1...3).map { try start("schedule", "--seed", "\($0)", "--events", "60") }
+            while Self.said("SCHEDULED", by: children[0]).count < 30 {
+                try await Task.sleep(for: .milliseconds(1))
+            }
+            children[0].kill()
+            for child in children[1...] { _ = try child.waitForLine("READY") }
+            let scheduled = children.flatMap { Self.said("SCHEDULED", by: $0).map { $0[0] } }
+            let cancelled = Set(children.flatMap { Self.said("CANCELLED", by: $0).map { $0[0] } })
+            // What was under way when the first one was killed may have been kept, or taken back, without a word.
+            while try await !log.scheduledEvents().isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+            var found: [String] = []
+            for try await stored in log.read(.types("timer")) { found.append(stored.id.description) }
+            #expect(Set(found).count == found.count, "one was appended twice")
+            #expect(cancelled.isDisjoint(with: found), "one was appended that was taken back")
+            let missing = Set(scheduled).subtracting(found).subtracting(cancelled)
+            #expect(missing.isSubset(of: Self.unsure(children[0])), "\(missing) is missing")
+            #expect(Set(found).subtracting(scheduled).count <= 1, "a stranger: \(found)")
+            for child in children[1...] { child.kill() }
+            await log.close()
+        }
+    }
+
+    /// What a process that was killed may have taken back without a word: the last one it spoke of.
+    private static func unsure(_ child: Child) -> Set<String> {
+        guard let last = child.lines().last, last.hasPrefix("SCHEDULED ") else { return [] }
+        return [String(last.dropFirst("SCHEDULED ".count))]
+    }
+}
