@@ -60,7 +60,7 @@ peers: ## measure beside other stores and logs, in the same run (ARGS="--help" f
 
 tsan: ## run the tests under Thread Sanitizer; the first report ends the run
 	@Tools/scripts/setup
-	TSAN_OPTIONS=halt_on_error=1:atexit_sleep_ms=0:suppressions=$(CURDIR)/Tools/scripts/thread-sanitizer.supp \
+	TSAN_OPTIONS=halt_on_error=1:atexit_sleep_ms=0:suppressions=$(CURDIR)/Tools/scripts/thread-sanitizer.txt \
 	    $(TEST) --no-parallel --scratch-path .build-tsan --sanitize=thread \
 	    -Xswiftc -DTIDELOG_SANITIZE_THREAD
 

@@ -61,9 +61,20 @@ final class EventQueue: Sendable {
         mutating func append(_ event: borrowing Event) {
             var slot = self.head + self.count
             if slot >= self.capacity { slot -= self.capacity }
+            self.fetch(slot + 4)
             self.slots[slot].event = copy event
             self.count += 1
             if slot >= self.used { self.used = slot + 1 }
+        }
+
+        /// Has the lines of a slot fetched, which the consumer read last: writing would wait for each of them.
+        @inline(__always)
+        private func fetch(_ slot: Int) {
+            guard slot < self.capacity else { return }
+            let start = UnsafeRawPointer(self.slots + slot)
+            for offset in stride(from: 0, to: MemoryLayout<Slot>.stride, by: 64) {
+                tidelog_prefetch_for_writing(start + offset)
+            }
         }
 
         mutating func grow(to capacity: Int) {
