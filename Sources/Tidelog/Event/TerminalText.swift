@@ -29,19 +29,14 @@ public enum TerminalText {
 
     /// JSON text with each dangerous character inside it as JSON's own `\uXXXX`; equal JSON, safe to show.
     ///
-    /// In JSON, such characters can stand within strings only, where the escape means the same. Line feeds
-    /// and tabs are white space between values and stay; a carriage return, which is so too but lets what
-    /// follows cover what was shown, becomes a space.
+    /// In JSON, such characters can stand within strings only, where the escape means the same. Line breaks
+    /// and tabs are white space between values and stay.
     public static func escapeJSON(_ json: String) -> String {
         guard json.unicodeScalars.contains(where: Self.isDangerousInJSON) else { return json }
         var result = ""
         for scalar in json.unicodeScalars {
             guard Self.isDangerousInJSON(scalar) else {
                 result.unicodeScalars.append(scalar)
-                continue
-            }
-            if scalar == "\r" {
-                result += " "
                 continue
             }
             for unit in String(scalar).utf16 {
@@ -66,6 +61,6 @@ public enum TerminalText {
     }
 
     private static func isDangerousInJSON(_ scalar: Unicode.Scalar) -> Bool {
-        scalar != "\n" && scalar != "\t" && Self.isDangerous(scalar)
+        scalar != "\n" && scalar != "\r" && scalar != "\t" && Self.isDangerous(scalar)
     }
 }

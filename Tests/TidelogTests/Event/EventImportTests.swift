@@ -148,41 +148,10 @@ struct EventImportTests {
         #expect(read.isEmpty)
     }
 
-    @Test("what was read from one line is written byte for byte, whatever white space its payload has")
-    func whiteSpace() throws {
-        var decoder = EventLineDecoder()
-        for payload in ["{\r\"a\"\t:  1.0\r}", "[1,\r\r 2]", "{ \"a\" : \"\\n\\r\" }"] {
-            let line = "{\"id\":\"1\",\"type\":\"t\",\"payload\":" + payload + "}\r\n"
-            var read: [Event] = []
-            try decoder.decode(Array(line.utf8), into: &read)
-            #expect(read.first?.payload.text == payload)
-            for form in [EventForm.plain, .cloudEvents] {
-                for event in read {
-                    try decoder.decode(EventJSONEncoder(form: form).encode(event) + [0x0A], into: &read)
-                }
-            }
-            #expect(read.count == 3 && read.allSatisfy { $0.payload.text == payload })
-        }
-    }
-
-    @Test("line feeds in a payload are kept where they are to be, and are spaces in one line")
-    func lineFeeds() throws {
-        let payload = "{\n  \"a\": [1,\r\n 2]\n}"
-        let event = Event(type: "t", json: payload)
-        var decoder = EventJSONDecoder()
-        for form in [EventForm.plain, .cloudEvents] {
-            var encoder = EventJSONEncoder(form: form)
-            let line = encoder.encode(event)
-            #expect(!line.contains(0x0A))
-            #expect(try decoder.decode(line).payload.text == "{   \"a\": [1,\r  2] }")
-            encoder.keepsLineBreaks = true
-            #expect(try decoder.decode(encoder.encode(event)).payload.text == payload)
-        }
-    }
-
     @Test("random faults in a file end in an event or a typed error, never in anything else")
     func faults() {
-        let seed = TestSeed.draw(for: "faults in a file")
+        let seed = UInt64.random(in: 0 ... .max)
+        print("seed \(seed)")
         var random = SeededGenerator(seed: seed)
         var generator = EventGenerator(seed: seed)
         var texts = CloudEventsTests.documents.values.map { Array($0.utf8) }
@@ -204,11 +173,9 @@ struct EventImportTests {
             do throws(EventLogError) {
                 let event = try decoder.decode(text)
                 read += 1
-                // A fault may be a line feed in a payload, and an event in one line has it as a space.
-                var encoder = EventJSONEncoder(form: .plain)
-                encoder.keepsLineBreaks = true
+                let again = EventJSONEncoder(form: .plain).encode(event)
                 #expect(
-                    try decoder.decode(encoder.encode(event)) == event,
+                    try decoder.decode(again) == event,
                     "seed \(seed): \(String(decoding: text, as: UTF8.self))")
             } catch {
                 #expect(error.code == .malformedInput || error.code == .invalidEvent)

@@ -31,13 +31,12 @@ struct TextTests {
         let before = try JSONSerialization.jsonObject(with: Data(json.utf8)) as? NSObject
         #expect(try JSONSerialization.jsonObject(with: Data(shown.utf8)) as? NSObject == before)
         #expect(TerminalText.escapeJSON("\u{1B}") == "\\u001b")
-        // Between values: it would let a terminal write over what it has shown.
-        #expect(TerminalText.escapeJSON("{\"a\":1,\r\n\t\"b\":2}\n") == "{\"a\":1, \n\t\"b\":2}\n")
     }
 
     @Test("in Base64 agrees with Foundation and comes back")
     func base64() {
-        let seed = TestSeed.draw(for: "Base64")
+        let seed = UInt64.random(in: 0 ... .max)
+        print("seed \(seed)")
         var random = SeededGenerator(seed: seed)
         for count in 0..<200 {
             let bytes = (0..<count).map { _ in UInt8(random.below(256)) }

@@ -33,15 +33,15 @@ public struct EventForm: Hashable, Sendable {
     /// extensions are kept. The order of attributes is Tidelog's own.
     ///
     /// **What is written comes back when read**: every field, metadata in their order, payload byte for
-    /// byte; white space around a JSON payload aside. Line feeds between the values of a JSON payload
+    /// byte; white space around a JSON payload aside. Line breaks between the values of a JSON payload
     /// become spaces, so that each event is one line, unless the encoder is told to keep them.
     public static var cloudEvents: Self { .init(.cloudEvents) }
 
     /// Tidelog's plain form: `{"id","type","stream","payload","metadata","timestamp","source",
     /// "correlation_id","causation_id","version"}`, and for an event of a log `position` and `revision`.
     ///
-    /// Only `type` must be there; what has no value is left out. The payload is JSON, byte for byte (but see
-    /// ``EventJSONEncoder/keepsLineBreaks``), unless `content_type` says otherwise: then a text payload is a string, and any other stands in
+    /// Only `type` must be there; what has no value is left out. The payload is JSON, byte for byte, unless
+    /// `content_type` says otherwise: then a text payload is a string, and any other stands in
     /// `payload_base64`. A JSON payload that was not declared as such has a `content_type` of null. Members
     /// with other names are refused rather than lost; `position` and `revision` are not read.
     public static var plain: Self { .init(.plain) }

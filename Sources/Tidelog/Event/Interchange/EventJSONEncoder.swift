@@ -14,9 +14,8 @@ public struct EventJSONEncoder: Sendable, Hashable {
     /// The form to write. Default: CloudEvents.
     public var form: EventForm
 
-    /// Whether line feeds between the values of a JSON payload stay as they are. If not, they become
-    /// spaces, which means the same, and each event is a single line. Nothing else of a payload is ever
-    /// changed, so what was read from a line comes back byte for byte. Default: false.
+    /// Whether line breaks between the values of a JSON payload stay as they are. If not, they become
+    /// spaces, which means the same, and each event is a single line. Default: false.
     public var keepsLineBreaks = false
 
     /// An encoder for this form.
@@ -81,14 +80,16 @@ public struct EventJSONEncoder: Sendable, Hashable {
         }
     }
 
-    /// Appends JSON text that was checked, on one line unless line feeds are to be kept.
+    /// Appends JSON text that was checked, on one line unless line breaks are to be kept.
     func appendChecked(_ json: UnsafeRawBufferPointer, to text: inout [UInt8]) {
         let start = text.count
         text.append(contentsOf: json)
         guard !self.keepsLineBreaks else { return }
-        // Inside of strings there are none: a string has them escaped. A carriage return ends no line.
+        // Inside of strings there are none: a string has them escaped.
         text.withUnsafeMutableBufferPointer { text in
-            for index in start..<text.count where text[index] == 0x0A { text[index] = 0x20 }
+            for index in start..<text.count where text[index] == 0x0A || text[index] == 0x0D {
+                text[index] = 0x20
+            }
         }
     }
 }
