@@ -94,7 +94,9 @@ struct SourceTests {
 
     @Test("the library prints nothing")
     func prints() {
-        let broken = SourceTree.swiftFiles(in: "Sources").flatMap {
+        // A test that draws random numbers says with which seed it can be repeated.
+        let seeds = "Sources/TidelogTesting/Generator/TestSeed.swift"
+        let broken = SourceTree.swiftFiles(in: "Sources").filter { $0.path != seeds }.flatMap {
             $0.places(of: #/(^|[^.\w])(print|debugPrint|dump)\s*\(/#)
         }
         expectNone(broken, "Throw, return or log instead of printing:")
