@@ -23,7 +23,7 @@
                 // No server answers, and yet retention waits.
                 let offline = try exporter(log, PostgresSettings("host=/nowhere dbname=none"))
                 offline.start()
-                #expect(try await eventually { try await log.consumers.status(of: name) != nil })
+                #expect(try await eventually { try await log.consumers.status(of: name)?.lastError != nil })
                 for seed in 1...3 {
                     try await fill(log, 200, seed: UInt64(seed))
                     try await log.seal()

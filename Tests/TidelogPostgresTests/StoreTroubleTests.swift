@@ -95,7 +95,7 @@
                         """
                         BEGIN; UPDATE tidelog.events_logs SET next_position = \(number + 1);
                         INSERT INTO tidelog.events
-                            (log_id, position, occurred_at, nanoseconds, schema_version, id, type)
+                        (log_id, position, occurred_at, nanoseconds, schema_version, id, type)
                         SELECT log_id, \(number), now(), 0, 1, 'x\(number)', 't' FROM tidelog.events_logs; COMMIT
                         """, in: database)
                     #expect(try await subscriber.waitForCount(number + 1))

@@ -185,6 +185,20 @@
             }
         }
 
+        @Test("a server that is not there is told at once, not after the limit for connecting")
+        func absent() async throws {
+            try await withTemporaryLog { _, open in
+                let log = try await open(.init())
+                var settings = PostgresSettings("host=/nowhere dbname=none")
+                settings.connectTimeout = .seconds(3600)
+                let exporter = try exporter(log, settings)
+                await #expect(throws: PostgresError.self) { try await exporter.exportOnce() }
+                #expect(exporter.status.lastError?.code == .unreachable)
+                #expect(exporter.status.lastError?.message.contains("/nowhere") ?? false)
+                await log.close()
+            }
+        }
+
         @Test("malformed connection strings are refused without being repeated")
         func malformed() throws {
             for text in ["host=x pass", "postgres://u:sesame@[", "host='sesame", "user=a\u{0}b"] {

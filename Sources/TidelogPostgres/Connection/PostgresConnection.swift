@@ -106,7 +106,12 @@
             let end = ContinuousClock.now + timeout
             var status = PGRES_POLLING_WRITING
             while status != PGRES_POLLING_OK {
-                if status == PGRES_POLLING_FAILED { throw self.connectionFailure() }
+                // Without a socket there is nothing to wait for: libpq gave up at once.
+                if status == PGRES_POLLING_FAILED || PQstatus(self.handle) == CONNECTION_BAD
+                    || PQsocket(self.handle) < 0
+                {
+                    throw self.connectionFailure()
+                }
                 if self.switchOff.isOff { throw PostgresError(.closed, "connecting was stopped") }
                 guard ContinuousClock.now < end else {
                     throw PostgresError(.unreachable, "no connection within \(timeout); it is tried again")

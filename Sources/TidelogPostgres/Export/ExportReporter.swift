@@ -15,6 +15,8 @@
             var isPaused = false
             var errorCode: PostgresError.Code?
             var isEnrolled = false
+            /// Events that the log was told of.
+            var told = 0
         }
 
         private let log: EventLog
@@ -69,7 +71,9 @@
                 report, events: report.events - last.events, bytes: report.bytes - last.bytes,
                 failures: report.failures - last.failures)
             // An error that goes on is written once: the device's disk is not for that.
-            let error = report.error?.code == last.errorCode ? nil : report.error
+            // Nor is a stop while it was connecting an error of the export.
+            let isOld = report.error?.code == last.errorCode || report.error?.code == .closed
+            let error = isOld ? nil : report.error
             let isNews = report.known != last.next || report.isPaused != last.isPaused || error != nil
             guard self.isWritable, isNews else { return }
             if !last.isEnrolled { await self.enroll() }
@@ -81,11 +85,16 @@
                 try await self.log.consumers.note(
                     self.name,
                     OutsideProgress(
-                        next: known, finished: report.events - last.events, isPaused: report.isPaused,
+                        next: known, finished: report.events - last.told, isPaused: report.isPaused,
                         error: error?.description))
+                self.noted.withLock { $0.told = report.events }
             } catch {
-                // Deleted by hand: it is made again with the next report.
-                if error.code == .notFound { self.noted.withLock { $0.isEnrolled = false } }
+                // It is tried again with the next report; where somebody deleted the consumer, it is made again.
+                self.noted.withLock { noted in
+                    noted.next = nil
+                    noted.errorCode = nil
+                    if error.code == .notFound { noted.isEnrolled = false }
+                }
                 self.say(error)
             }
         }

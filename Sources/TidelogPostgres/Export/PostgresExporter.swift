@@ -153,7 +153,8 @@
                     await self.reporter.report(await self.currentReport())
                     try? await Task.sleep(for: .seconds(1))
                 }
-                await self.reporter.report(await self.currentReport())
+                // A task of its own: what a cancelled one asks of the log is refused.
+                await Task { await self.reporter.report(await self.currentReport()) }.value
             }
             self.state.withLock { $0.reporter = reporter }
             return true

@@ -158,7 +158,7 @@ struct FileLengthTests {
             while try Files.exists(ready) { usleep(1000) }
             environment.close()
         }
-        while try !Files.exists(ready) { usleep(1000) }
+        while try !Files.exists(ready) { try await Task.sleep(for: .milliseconds(1)) }
         let file = try Files.openReadOnlyNoFollow(path)
         let newest = try MetaPage.newest(descriptor: file.number, path: path).transactionID
         try self.setTransactionID(newest + 1)
