@@ -108,26 +108,38 @@ struct FailureTests {
         }
     }
 
-    @Test("a named database whose creation could not be committed is created anew, and others are left alone")
+    @Test("a named database whose creation failed is no database, and others are left alone")
     func failedCreation() throws {
-        let (environment, database) = try self.openFilled()
         // LMDB's number of such a database means nothing once its transaction is undone.
-        let replacement = Replacement([environment.fileDescriptor], by: "/dev/full")
-        expectError(.diskFull) {
-            _ = try environment.openDatabase("y", integerKeys: false, create: true)
+        let small = try self.directory.open {
+            $0.mapSizeBytes = 1 << 20
+            $0.maxDatabases = 500
         }
-        replacement.restore()
+        let database = try small.openDatabase("x", integerKeys: true, create: true)
+        try small.write { (transaction) throws(StorageError) in try transaction.put(database, 1, [1]) }
+        var created = 0
+        var failure: StorageError?
+        // A reader keeps every page from being used again, so that each creation takes new ones.
+        try small.read { (_) throws(StorageError) in
+            while failure == nil, created < 490 {
+                do throws(StorageError) {
+                    _ = try small.openDatabase("y\(created)", integerKeys: true, create: true)
+                    created += 1
+                } catch {
+                    failure = error
+                }
+            }
+        }
+        #expect(failure?.code == .mapFull)
         expectError(.notFound) {
-            _ = try environment.openDatabase("y", integerKeys: false, create: false)
+            _ = try small.openDatabase("y\(created)", integerKeys: true, create: false)
         }
-        let other = try environment.openDatabase("y", integerKeys: true, create: true)
-        try environment.write { (transaction) throws(StorageError) in try transaction.put(other, 5, [5]) }
-        try self.expectFirstCommitOnly(environment, database)
-        environment.close()
-        let again = try self.directory.open()
-        let there = try again.openDatabase("y", integerKeys: true, create: false)
-        try again.read { (transaction) throws(StorageError) in
-            #expect(try transaction.value(there, 5) == [5])
+        let other = try small.openDatabase("y\(created)", integerKeys: true, create: true)
+        try small.write { (transaction) throws(StorageError) in try transaction.put(other, 5, [5]) }
+        try small.read { (transaction) throws(StorageError) in
+            #expect(try transaction.value(other, 5) == [5])
+            #expect(try transaction.integerKeys(other) == [5])
+            #expect(try transaction.integerKeys(database) == [1])
         }
     }
 
