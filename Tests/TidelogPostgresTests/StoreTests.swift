@@ -295,6 +295,42 @@
             }
         }
 
+        @Test("reads and appends go on on the connections that they have")
+        func connections() async throws {
+            try await withDatabase { server, database in
+                let store = try await server.openStore(database)
+                for number in 0..<30 {
+                    try await store.append([Event(type: "t", stream: "s")], if: .always)
+                    #expect(try await store.events(.stream("s")).count == number + 1)
+                    #expect(try await store.end().rawValue == UInt64(number + 1))
+                    #expect(try await store.stream("s")?.lastRevision.rawValue == UInt64(number))
+                }
+                let connection = try server.connect(database)
+                try connection.pipeline([.init(text: "SELECT 1")])
+                for _ in 0..<3 {
+                    var rows: [Int64] = []
+                    try connection.stream("SELECT generate_series(1, 3)", []) { row throws(PostgresError) in
+                        rows.append(try row.requiredInteger(0))
+                        return true
+                    }
+                    try connection.pipeline([
+                        .init(text: "SELECT 1"), .init(text: "SELECT generate_series(4, 5)"),
+                    ]) {
+                        _, row throws(PostgresError) in rows.append(try row.requiredInteger(0))
+                    }
+                    #expect(rows == [1, 2, 3, 1, 4, 5])
+                }
+                // One for reading and one for appending, besides those of this test.
+                let others = """
+                    SELECT count(*) FROM pg_stat_activity WHERE datname = '\(database)' AND \
+                    backend_type = 'client backend' AND application_name = 'tidelog' AND query NOT LIKE '%generate%' \
+                    AND pid <> pg_backend_pid()
+                    """
+                #expect(try server.number(others, in: "postgres") == 2)
+                store.close()
+            }
+        }
+
         @Test("a closed store refuses calls and ends its subscriptions without an error")
         func closing() async throws {
             try await withDatabase { server, database in

@@ -70,10 +70,13 @@
                 }
                 let status = PQresultStatus(handle)
                 if status == PGRES_PIPELINE_SYNC { break }
+                // After a read row by row, libpq goes on in that manner here: each row is an answer, then the end.
+                let isRow = status == PGRES_SINGLE_TUPLE
                 let text = index < statements.count ? statements[index].text : "COMMIT"
                 do throws(PostgresError) {
                     if status != PGRES_PIPELINE_ABORTED {
-                        try self.check(answer, text, accepting: [PGRES_COMMAND_OK, PGRES_TUPLES_OK])
+                        try self.check(
+                            answer, text, accepting: [PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_SINGLE_TUPLE])
                         if failure == nil {
                             for row in 0..<PQntuples(handle) { try body(index, answer.row(row)) }
                         }
@@ -82,7 +85,7 @@
                     if failure == nil { failure = error }
                     if self.isBroken { throw failure ?? error }
                 }
-                index += 1
+                if !isRow { index += 1 }
             }
             if let failure {
                 if PQexitPipelineMode(self.handle) != 1 { throw self.lost(while: "pipeline") }

@@ -99,7 +99,7 @@
                     self.kind = .subscription(startsAtEnd: false)
                     return true
                 }
-                if self.plan == nil { self.plan = try PagePlan(self.query, self.core) }
+                if self.plan == nil { self.plan = try PagePlan(self.query, self.core, beginsWithEnd: true) }
                 guard let plan = self.plan else { return false }
                 switch await PageFetch(plan, self.core, isEndless: true).result(isolation: actor) {
                 case .failure(let error):
@@ -130,8 +130,11 @@
         let selection: StoreSelection
         let isBackwards: Bool
         var bounds: Range<Int64>
-        /// The position before which to stop; nil: the log's end, which is looked up first.
+        /// The position before which to stop; nil: the log's end.
         var end: Int64?
+        /// Whether the end is looked up before the page, so that everything before it is known to have been
+        /// read. Otherwise it is looked up after a first page that is full: most reads have none.
+        var beginsWithEnd: Bool
         var offset: Int
         /// Events that are still wanted.
         var left: Int
@@ -139,12 +142,15 @@
         var size: Int
 
         /// - Throws: ``EventLogError`` with code `invalidArgument` for a query that cannot be answered.
-        init(_ query: EventQuery, _ core: StoreCore, offset: Int = 0) throws(EventLogError) {
+        init(
+            _ query: EventQuery, _ core: StoreCore, offset: Int = 0, beginsWithEnd: Bool = false
+        ) throws(EventLogError) {
             _ = try query.storageQuery()
             self.selection = StoreSelection(query, in: core.context)
             self.isBackwards = query.order == .newestFirst
             self.bounds = self.selection.bounds
             self.offset = offset
+            self.beginsWithEnd = beginsWithEnd
             self.left = query.limit ?? .max
             // The first page is small: many reads are of a stream of some events.
             self.size = min(256, core.context.configuration.pageEvents)
@@ -157,8 +163,10 @@
             let end: Int64
             if let known = self.end {
                 end = known
-            } else {
+            } else if self.beginsWithEnd {
                 end = Int64(clamping: try StoreEnd.read(connection, context))
+            } else {
+                end = .max
             }
             let limit = min(self.size, self.left)
             var events: [StoredEvent] = []
@@ -179,7 +187,7 @@
             let isCut = events.count < limit && self.isCut(events, context)
             if let last = events.last, events.count == limit || isCut, self.left > events.count {
                 var plan = self
-                plan.end = end
+                plan.end = end < .max ? end : Int64(clamping: try StoreEnd.read(connection, context))
                 plan.offset = 0
                 plan.left -= events.count
                 plan.move(past: last)

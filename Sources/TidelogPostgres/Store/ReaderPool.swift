@@ -5,7 +5,8 @@
 
     /// Threads with a connection each, on which the calls that read, and that change streams, take turns.
     final class ReaderPool: Sendable {
-        private typealias Job = @Sendable (StoreConnection) -> Void
+        /// What is to be done, and answers how its caller is told.
+        private typealias Job = @Sendable (StoreConnection) -> @Sendable () -> Void
 
         private struct State {
             var jobs: [Job] = []
@@ -52,7 +53,8 @@
             let mustStart = self.state.withLock { state -> Bool? in
                 if state.isOver { return nil }
                 state.jobs.append { [self] connection in
-                    done(self.attempt(connection, patience, body))
+                    let result = self.attempt(connection, patience, body)
+                    return { done(result) }
                 }
                 let most = self.context.configuration.maximumReaders
                 guard state.jobs.count > state.idle, state.threads < most else { return false }
@@ -85,22 +87,28 @@
             self.state.withLock { $0.switches.append(switchOff) }
             let connection = StoreConnection(
                 self.context, setting: "SET lock_timeout = 0", switchOff: switchOff)
+            self.state.withLock { $0.idle += 1 }
             while true {
-                self.state.withLock { $0.idle += 1 }
                 let isIdle = self.work.wait(timeout: .now() + .seconds(Self.idleSeconds)) == .timedOut
                 let (job, isOver) = self.state.withLock { state -> (Job?, Bool) in
-                    state.idle -= 1
+                    if !state.jobs.isEmpty { state.idle -= 1 }
                     return (state.jobs.isEmpty ? nil : state.jobs.removeFirst(), state.isOver)
                 }
                 if let job {
-                    job(connection)
+                    let tell = job(connection)
+                    // First it is free again: the caller's next call needs no other thread.
+                    self.state.withLock { $0.idle += 1 }
+                    tell()
                 } else if isOver {
                     break
                 } else if isIdle {
                     connection.drop()
                 }
             }
-            self.state.withLock { $0.threads -= 1 }
+            self.state.withLock { state in
+                state.threads -= 1
+                state.idle -= 1
+            }
         }
 
         /// Ends the threads; what runs is cut off, what waits is refused.
