@@ -23,7 +23,7 @@ package enum Files {
             throw StorageError(
                 .notFound,
                 "the directory cannot be made, for the one above it is missing; make that one first",
-                path: path)
+                number: number, path: path)
         }
         guard number == EEXIST else { throw .system(number, doing: "creating the directory", path: path) }
         switch try Self.kind(path) {
