@@ -60,21 +60,21 @@ peers: ## measure beside other stores and logs, in the same run (ARGS="--help" f
 
 tsan: ## run the tests under Thread Sanitizer; the first report ends the run
 	@Tools/scripts/setup
-	TSAN_OPTIONS=halt_on_error=1:atexit_sleep_ms=0:suppressions=$(CURDIR)/Tools/scripts/thread-sanitizer.supp \
-	    $(TEST) --scratch-path .build-tsan --sanitize=thread \
+	TSAN_OPTIONS=halt_on_error=1:atexit_sleep_ms=0:suppressions=$(CURDIR)/Tools/scripts/thread-sanitizer.txt \
+	    $(TEST) --no-parallel --scratch-path .build-tsan --sanitize=thread \
 	    -Xswiftc -DTIDELOG_SANITIZE_THREAD
 
 asan: ## run the tests under Address Sanitizer
 	@Tools/scripts/setup
 	ASAN_OPTIONS=detect_leaks=0 $(TEST) --scratch-path .build-asan --sanitize=address
 
-torture: ## kill, stop, starve and damage logs for an hour (ARGS="--cycles 500 --seed 1")
+torture: ## kill, stop, starve and damage logs for some hours (ARGS="--cycles 500 --seed 1")
 	@Tools/scripts/setup
 	$(SWIFT) build --build-tests $(TRAITS)
-	"$$($(SWIFT) build --show-bin-path)/torture" steps
-	"$$($(SWIFT) build --show-bin-path)/torture" campaign $(ARGS)
-	TIDELOG_DAMAGES=4000 $(TEST) --skip-build --filter 'ToolTests.(DamageTests|SavingTests)'
-	TIDELOG_SEED=$$RANDOM TIDELOG_RUNS=50 TIDELOG_OPERATIONS=2000 $(TEST) --skip-build --filter ModelTests
+	time "$$($(SWIFT) build --show-bin-path)/torture" steps
+	time "$$($(SWIFT) build --show-bin-path)/torture" campaign $(ARGS)
+	time TIDELOG_DAMAGES=4000 $(TEST) --skip-build --filter 'ToolTests.(DamageTests|SavingTests)'
+	time TIDELOG_SEED=$$RANDOM TIDELOG_RUNS=50 TIDELOG_OPERATIONS=2000 $(TEST) --skip-build --filter ModelTests
 
 fixture: ## write the list of what the tests' log with something of everything holds
 	$(SWIFT) build --product torture

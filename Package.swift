@@ -111,7 +111,8 @@ let package = Package(
             path: "Docs/Examples/SchemaMigration", swiftSettings: settings),
 
         .testTarget(
-            name: "TidelogStorageTests", dependencies: ["TidelogStorage"], swiftSettings: settings),
+            name: "TidelogStorageTests", dependencies: ["TidelogStorage", "TidelogTesting"],
+            swiftSettings: settings),
         .testTarget(
             name: "TidelogTests",
             dependencies: [

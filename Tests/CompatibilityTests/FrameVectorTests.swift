@@ -7,9 +7,9 @@ import Testing
 @Suite("Frames of format version 1")
 struct FrameVectorTests {
     /// The bytes of a fixture: hexadecimal digits; what follows a `#` is commentary.
-    static func bytes(_ name: String) throws -> [UInt8] {
+    static func bytes(_ name: String, in folder: String = "Fixtures/Frames") throws -> [UInt8] {
         let url = try #require(
-            Bundle.module.url(forResource: name, withExtension: "hex", subdirectory: "Fixtures/Frames"))
+            Bundle.module.url(forResource: name, withExtension: "hex", subdirectory: folder))
         let text = try String(contentsOf: url, encoding: .utf8)
         var digits: [UInt8] = []
         for line in text.split(separator: "\n") {
@@ -106,6 +106,26 @@ struct FrameVectorTests {
         return PlacedRecord(position: UInt64(index), revision: UInt64(index / 40), record: record)
     }
 
+    /// Twelve events of a sealed block: names that end in numbers, packed, and groups of some events each.
+    static let packed: [PlacedRecord] = (0..<12).map { index in
+        var record = EventRecord(
+            id: .text("reading-\(1000 + index * 7)"), type: "sensor.reading",
+            stream: "sensor-\(index * 7 % 10)", timestamp: Int64(index) * 60_000_000_000)
+        record.payload = Self.utf8("{\"value\":\(index * 37 % 100)}")
+        return PlacedRecord(position: 7000 + UInt64(index), revision: UInt64(300 + index), record: record)
+    }
+
+    @Test("a sealed block with packed texts and groups by place is read, and written to the byte")
+    func packed() throws {
+        let bytes = try Self.bytes("packed")
+        #expect(try Self.decode(bytes) == Self.packed)
+        let encoder = try FrameEncoder(groupBytes: 48)
+        for placed in Self.packed {
+            try encoder.append(placed.record, position: placed.position, revision: placed.revision)
+        }
+        #expect(try encoder.finishPlaced() == bytes)
+    }
+
     @Test("frames of the head are read, and written to the byte", arguments: ["one-event", "four-events"])
     func head(name: String) throws {
         let expected = name == "one-event" ? Self.oneEvent : Self.fourEvents
@@ -140,5 +160,33 @@ struct FrameVectorTests {
         #expect(try Self.decode(bytes) == Self.grouped)
         let header = try bytes.withUnsafeBytes { try FrameHeader.parse($0, expectedFirstPosition: 0) }
         #expect(header.groupCount == 3)
+    }
+
+    /// Each file of `Frames/refused` begins with the code of the error and a word of its message.
+    @Test("frames that must be refused are, with the error that their file names", arguments: Self.refused)
+    func refusal(name: String) throws {
+        let url = try #require(
+            Bundle.module.url(
+                forResource: name, withExtension: "hex", subdirectory: "Fixtures/Frames/refused"))
+        let text = try String(contentsOf: url, encoding: .utf8)
+        let expected = try #require(text.split(separator: "\n").first?.dropFirst(2))
+            .split(separator: ":", maxSplits: 1)
+        let error = #expect(throws: StorageError.self) {
+            try Self.decode(Self.bytes(name, in: "Fixtures/Frames/refused"))
+        }
+        #expect(error?.code.rawValue == String(expected[0]), "\(name): \(error?.message ?? "")")
+        let word = expected[1].trimmingCharacters(in: .whitespaces)
+        #expect(word.isEmpty || error?.message.contains(word) == true, "\(name): \(error?.message ?? "")")
+    }
+
+    static let refused: [String] = {
+        let folder = Bundle.module.bundleURL.appendingPathComponent("Fixtures/Frames/refused").path
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return names.filter { $0.hasSuffix(".hex") }.map { String($0.dropLast(4)) }.sorted()
+    }()
+
+    @Test("the frames that must be refused are there")
+    func refusedAreThere() {
+        #expect(Self.refused.count >= 14)
     }
 }

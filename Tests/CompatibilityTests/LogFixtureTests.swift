@@ -6,20 +6,34 @@ import TidelogStorage
 import TidelogTesting
 import torture
 
-/// A log with something of everything, made by this build, beside the committed list of what it must hold.
+/// A log with something of everything: the one that an earlier build wrote, which every later one must read, and
+/// one that this build makes, beside the committed list of what both must hold.
 @Suite("A log with something of everything")
 struct LogFixtureTests {
-    /// A new log that may be written, and the lines that say what it holds.
-    private static func with(_ body: (_ log: FilePath, _ lines: [String]) async throws -> Void) async throws {
-        let expected = try #require(
-            Bundle.module.url(forResource: "events", withExtension: "ndjson", subdirectory: "Fixtures/Logs/1")
-        )
+    /// Where a log comes from.
+    enum Origin: String, CaseIterable {
+        case kept = "kept from an earlier build"
+        case made = "made by this build"
+    }
+
+    /// A log that may be written, and the lines that say what it holds.
+    private static func with(
+        _ origin: Origin, _ body: (_ log: FilePath, _ lines: [String]) async throws -> Void
+    ) async throws {
         let directory = try TemporaryDirectory()
         defer { directory.remove() }
-        let made = directory.path.appending("made")
-        try Fixture.make(at: made.string)
-        let text = try String(contentsOf: expected, encoding: .utf8)
-        try await body(made.appending("log.tidelog"), text.split(separator: "\n").map(String.init))
+        let log = directory.path.appending("made").appending("log.tidelog")
+        switch origin {
+        case .made: try Fixture.make(at: log.removingLastComponent().string)
+        case .kept: try KeptLog.make(from: try Self.fixture("log", "txt"), at: log)
+        }
+        try await body(log, try Self.fixture("events", "ndjson").split(separator: "\n").map(String.init))
+    }
+
+    private static func fixture(_ name: String, _ suffix: String) throws -> String {
+        let url = try #require(
+            Bundle.module.url(forResource: name, withExtension: suffix, subdirectory: "Fixtures/Logs/1"))
+        return try String(contentsOf: url, encoding: .utf8)
     }
 
     private static func lines(_ log: EventLog, _ query: EventQuery = .all) async throws -> [String] {
@@ -31,18 +45,19 @@ struct LogFixtureTests {
         return lines
     }
 
-    @Test("is verified clean, in depth")
-    func verifies() async throws {
-        try await Self.with { log, _ in
+    @Test("is verified clean, in depth", arguments: Origin.allCases)
+    func verifies(origin: Origin) async throws {
+        try await Self.with(origin) { log, _ in
             let report = try await EventLog.verify(at: log, isDeep: true)
             #expect(report.isClean, "\(report.findings)")
             #expect(report.segments > 1)
         }
     }
 
-    @Test("has every event where and as it was, in every order and by every index")
-    func reads() async throws {
-        try await Self.with { path, lines in
+    @Test(
+        "has every event where and as it was, in every order and by every index", arguments: Origin.allCases)
+    func reads(origin: Origin) async throws {
+        try await Self.with(origin) { path, lines in
             let log = try await EventLog.open(at: path)
             #expect(lines.count > 1000)
             #expect(try await Self.lines(log) == lines)
@@ -64,9 +79,9 @@ struct LogFixtureTests {
         }
     }
 
-    @Test("goes on: appends follow, ids are known, it seals, compacts, backs up")
-    func goesOn() async throws {
-        try await Self.with { path, lines in
+    @Test("goes on: appends follow, ids are known, it seals, compacts, backs up", arguments: Origin.allCases)
+    func goesOn(origin: Origin) async throws {
+        try await Self.with(origin) { path, lines in
             let log = try await EventLog.open(at: path)
             let next = try await log.statistics().nextPosition
             let result = try await log.append(Event(type: "new", stream: "extra"))

@@ -6,7 +6,7 @@ import torture
 
 @Suite("A process that is killed while it works with the store", .serialized)
 struct StoreKillTests {
-    private static let seed = UInt64.random(in: 1...1_000_000)
+    private static let seed = TestSeed.draw(for: "kills of a store") % 1_000_000
 
     @Test("projection and offset, snapshot and stream, events, answers and timers never disagree")
     func agreement() async throws {

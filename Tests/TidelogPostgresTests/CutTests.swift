@@ -25,8 +25,7 @@
         @Test("a connection cut after any number of bytes loses nothing and brings nothing twice")
         func proxy() async throws {
             try await withLogAndDatabase { log, server, database in
-                let seed = UInt64.random(in: 0...UInt64.max)
-                print("seed of the cuts: \(seed)")
+                let seed = TestSeed.draw(for: "cuts")
                 let random = LockedGenerator(seed)
                 let proxy = try CuttingProxy(before: server)
                 defer { proxy.end() }

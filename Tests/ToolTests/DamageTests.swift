@@ -51,8 +51,7 @@ struct DamageTests {
         try TemporaryFolder.with { folder in
             let (log, lines) = try Self.prepare(folder)
             let head = try Data(contentsOf: folder.url("whole/head.mdb"))
-            let seed =
-                UInt64(ProcessInfo.processInfo.environment["TIDELOG_SEED"] ?? "") ?? .random(in: 0...(.max))
+            let seed = TestSeed.draw(for: "damage")
             var random = SeededGenerator(seed: seed)
             // The meta pages, and the rest evenly.
             let count = Damages.count(100)

@@ -28,6 +28,49 @@ struct ExitStatusTests {
         }
     }
 
+    @Test("arguments that are no UTF-8 are refused, and nothing is written under another name")
+    func malformedArguments() throws {
+        try TemporaryFolder.withLog { folder, log in
+            for option in [
+                "--type", "--type t --stream", "--type t --id", "--type t --source", "--type t --data",
+            ] {
+                // A shell passes bytes on as they are.
+                let shell = Process()
+                shell.executableURL = URL(filePath: "/bin/sh")
+                shell.arguments = [
+                    "-c", "exec \"$0\" append \"$1\" \(option) \"$(printf 'a\\377b')\" 2>\"$2\"",
+                    Tool.url.path, log,
+                    folder.path("error"),
+                ]
+                shell.standardOutput = FileHandle.nullDevice
+                try shell.run()
+                shell.waitUntilExit()
+                let error = try String(contentsOf: folder.url("error"), encoding: .utf8)
+                #expect(shell.terminationStatus == 2 && error.contains("is not UTF-8"), "\(option): \(error)")
+            }
+            #expect(try Tool.succeed("read", log, "--count").output == "0\n")
+        }
+    }
+
+    @Test("help of importing is one page, with every option")
+    func importHelp() throws {
+        let help = try Tool.succeed("import", "--help").output
+        #expect(help.contains("USAGE: tidelog import <log> <file>") && help.contains("--segment-size"))
+        #expect(try Tool.fail(2, "import", "log").error.contains("see `tidelog import --help`"))
+    }
+
+    @Test("a directory whose parent is missing is not made, and the message says what to do")
+    func missingParent() throws {
+        try TemporaryFolder.withLog { folder, log in
+            for arguments in [["init", folder.path("a/b")], ["backup", log, folder.path("a/b")]] {
+                let outcome = try Tool.run(arguments)
+                #expect(
+                    outcome.status == 3 && outcome.error.contains("make that one first"), "\(outcome.error)")
+            }
+            #expect(!FileManager.default.fileExists(atPath: folder.path("a")))
+        }
+    }
+
     /// Each command with arguments that it would run with, if LOG were a log.
     private static let commands: [[String]] = [
         ["init", "LOG"], ["import", "LOG", "-"], ["append", "LOG", "--type", "t"], ["read", "LOG"],

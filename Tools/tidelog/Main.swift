@@ -8,7 +8,7 @@ struct Main {
         EventLog.serveAsRecoveryChildIfAsked(CommandLine.arguments)
         Signals.prepare()
         do {
-            var command = try await Root.asyncParseAsRoot()
+            var command = try await Root.asyncParseAsRoot(Self.arguments())
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {
@@ -17,6 +17,25 @@ struct Main {
         } catch {
             Ending(error).leave()
         }
+    }
+
+    /// What was typed behind the program's name.
+    ///
+    /// Swift puts replacement characters where an argument is not UTF-8, and another name is not what was
+    /// meant. `import --help` tells of the import from a file, which is what `import` does by default.
+    private static func arguments() throws(Failure) -> [String] {
+        for index in 1..<max(1, Int(CommandLine.argc)) {
+            guard let argument = CommandLine.unsafeArgv[index] else { break }
+            if String(validatingCString: argument) == nil {
+                throw Failure(
+                    .usage,
+                    "argument \(index) is not UTF-8; names, ids and paths are: write it in UTF-8, or rename it"
+                )
+            }
+        }
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        let isHelp = arguments == ["import", "--help"] || arguments == ["import", "-h"]
+        return isHelp ? ["help", "import", "import"] : arguments
     }
 }
 

@@ -40,14 +40,17 @@ extension Campaign {
 
     /// Everything, for hours.
     static func runAll(cycles: Int, seed: UInt64, directory base: String) throws {
+        acknowledge("seed \(seed)")
         for maintains in [false, true] {
             let directory = base + "/torture-\(getpid())-\(maintains)"
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
             var campaign = Campaign(directory: directory, seed: seed, maintains: maintains)
             try campaign.run(cycles: cycles) { cycle in
-                if cycle % 10 == 9 { print("\(cycle + 1) of \(cycles) cycles, maintenance \(maintains)") }
+                if cycle % 10 == 9 {
+                    acknowledge("\(cycle + 1) of \(cycles) cycles, maintenance \(maintains)")
+                }
             }
-            print(
+            acknowledge(
                 "\(cycles) kills, \(campaign.acknowledged) acknowledgements, maintenance \(maintains): fine"
             )
             try FileManager.default.removeItem(atPath: directory)
@@ -56,7 +59,7 @@ extension Campaign {
             let directory = base + "/torture-\(getpid())-race"
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
             try Self.race(directory: directory, seed: seed, rounds: cycles, isFresh: isFresh)
-            print("\(cycles) races of two that open \(isFresh ? "a new log" : "one log"): fine")
+            acknowledge("\(cycles) races of two that open \(isFresh ? "a new log" : "one log"): fine")
             try FileManager.default.removeItem(atPath: directory)
         }
     }

@@ -6,7 +6,8 @@ import TidelogTesting
 
 /// A small log with something of everything, as this build writes it, and beside it what it holds.
 ///
-/// `DIR/log.tidelog` is the log; `DIR/events.ndjson` every event in order with its place.
+/// `DIR/log.tidelog` is the log; `DIR/events.ndjson` every event in order with its place; `DIR/log.txt` all
+/// that the log's files hold, as text.
 package enum Fixture {
     package static func make(at directory: String) throws {
         let work = try TemporaryDirectory()
@@ -42,10 +43,22 @@ package enum Fixture {
         for name in ["open.lock", "head.mdb-lock", "maintenance.lock"] {
             try? FileManager.default.removeItem(atPath: directory + "/log.tidelog/" + name)
         }
+        try Self.text(of: directory + "/log.tidelog").write(
+            toFile: directory + "/log.txt", atomically: true, encoding: .utf8)
         let encoder = EventJSONEncoder()
         let lines = events.map { String(decoding: encoder.encode($0), as: UTF8.self) }
         try (lines.joined(separator: "\n") + "\n").write(
             toFile: directory + "/events.ndjson", atomically: true, encoding: .utf8)
+    }
+
+    /// What the files of a log hold: after a line `= NAME` that of each, the head first.
+    private static func text(of log: String) throws -> String {
+        var text = "= head.mdb\n" + (try TextDump(reading: log + "/head.mdb", TextDump.head).text)
+        for name in try FileManager.default.contentsOfDirectory(atPath: log + "/segments").sorted() {
+            let dump = try TextDump(reading: log + "/segments/" + name, TextDump.segment)
+            text += "= segments/\(name)\n" + dump.text
+        }
+        return text
     }
 
     /// An event with every field, and text that is no ASCII.

@@ -76,6 +76,13 @@ func publish(on bus: InMemoryBus, threads: Int, events: [Event], _ count: Int) -
     return ContinuousClock.now - start
 }
 
+/// What all threads of the process have used of the processors.
+func processorNanoseconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    return Double(time.tv_sec) * 1e9 + Double(time.tv_nsec)
+}
+
 let arguments = CommandLine.arguments
 guard arguments.count > 1 else {
     FileHandle.standardError.write(Data("usage: bus SCENARIO [ROUNDS]\n".utf8))
@@ -84,8 +91,10 @@ guard arguments.count > 1 else {
 let count = 2_000_000
 _ = try await measure(arguments[1], count / 10)
 for _ in 0..<(arguments.count > 2 ? Int(arguments[2]) ?? 1 : 1) {
+    let before = processorNanoseconds()
     let took = try await measure(arguments[1], count).components
+    let processor = (processorNanoseconds() - before) / Double(count)
     let nanoseconds = (Double(took.seconds) * 1e9 + Double(took.attoseconds) / 1e9) / Double(count)
-    let text = String(format: "%.2f", nanoseconds)
-    print(#"{"peer":"tidelog","scenario":"\#(arguments[1])","nanoseconds":\#(text)}"#)
+    let text = String(format: #""nanoseconds":%.2f,"cpu":%.2f"#, nanoseconds, processor)
+    print(#"{"peer":"tidelog","scenario":"\#(arguments[1])",\#(text)}"#)
 }

@@ -46,6 +46,17 @@ static inline void tidelog_pause(void) {
 #endif
 }
 
+// Has the processor fetch a cache line that will be written to, while it does something else.
+static inline void tidelog_prefetch_for_writing(const void *place) {
+#if defined(__x86_64__)
+    // The built-in one fetches it for reading where the compiler may not assume the instruction; all that run
+    // 64-bit programs know it, if only to ignore it.
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)place));
+#else
+    __builtin_prefetch(place, 1, 3);
+#endif
+}
+
 // Asks the kernel for leave to use `tidelog_barrier_all`; false where it has no such call.
 bool tidelog_register_barrier(void);
 

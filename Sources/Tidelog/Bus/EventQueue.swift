@@ -11,7 +11,7 @@
 // - `room` events can be accepted without a look at how far the consumer is: it is never more than there is.
 // - What the consumer writes for each event lies on another cache line than what publishers write, and
 //   neither on that of the queue itself: else each event would cost both cores a line that the other one has.
-// - Everything in `state` is reached under `spin`, but for the buffer that the consumer has taken.
+// - Everything in `state` is reached under `spin`; the buffer that the consumer has taken lies elsewhere.
 // - Whoever waits, watches for some 20 microseconds before it sleeps, about what the other side needs for
 //   512 events: so where both have a core, they seldom sleep. Publishers go on when the queue is half empty.
 //
@@ -61,9 +61,20 @@ final class EventQueue: Sendable {
         mutating func append(_ event: borrowing Event) {
             var slot = self.head + self.count
             if slot >= self.capacity { slot -= self.capacity }
+            self.fetch(slot + 4)
             self.slots[slot].event = copy event
             self.count += 1
             if slot >= self.used { self.used = slot + 1 }
+        }
+
+        /// Has the lines of a slot fetched, which the consumer read last: writing would wait for each of them.
+        @inline(__always)
+        private func fetch(_ slot: Int) {
+            guard slot < self.capacity else { return }
+            let start = UnsafeRawPointer(self.slots + slot)
+            for offset in stride(from: 0, to: MemoryLayout<Slot>.stride, by: 64) {
+                tidelog_prefetch_for_writing(start + offset)
+            }
         }
 
         mutating func grow(to capacity: Int) {
@@ -102,7 +113,6 @@ final class EventQueue: Sendable {
 
     private struct State {
         var filling: Buffer
-        var draining: Buffer
         var taken = 0
         var room: Int
         var isClosed = false
@@ -115,20 +125,25 @@ final class EventQueue: Sendable {
     /// Two cache lines, since processors fetch them in pairs.
     private static let line = 128
     private static let stateOffset = 16
+    private static let drainingOffset = 32
     /// How often a publisher, and at most a consumer, looks again before it sleeps: some 20 µs together.
-    private static let looks = 16
+    private static let looks = 8
 
     let size: Int
     let whenFull: BusBuffer.Overflow
     private let takesOne: Bool
     /// Where the following lie, lines apart; freed in `deinit`.
     private let memory: Unguarded<UnsafeMutableRawPointer>
-    /// Reached under `spin` alone, but for what the consumer has taken.
+    /// Reached under `spin` alone.
     private let place: Unguarded<UnsafeMutablePointer<State>>
     private let spin: Unguarded<UnsafeMutablePointer<Atomic<Bool>>>
+    /// What the consumer has taken, and its alone.
+    private let draining: Unguarded<UnsafeMutablePointer<Buffer>>
     /// How many events of the taken batch the consumer has begun with.
     private let begun: Unguarded<UnsafeMutablePointer<Atomic<Int>>>
     private let hasWaiters: Unguarded<UnsafeMutablePointer<Atomic<Bool>>>
+    /// Whether the consumer waits for `spin`: publishers let it go first, or it would seldom find a gap.
+    private let isWanted: Unguarded<UnsafeMutablePointer<Atomic<Bool>>>
     /// The consumer looks for waiters when these bits of an event's index are set.
     private let wakeMask: Int
     private let droppedCount = Atomic<UInt64>(0)
@@ -141,26 +156,30 @@ final class EventQueue: Sendable {
         let capacity = min(buffer.size, Self.firstCapacity)
         self.wakeMask = buffer.size < 256 ? 0 : 15
         let memory = UnsafeMutableRawPointer.allocate(
-            byteCount: 2 * Self.line + Self.stateOffset + MemoryLayout<State>.stride, alignment: Self.line)
+            byteCount: 4 * Self.line, alignment: Self.line)
+        precondition(Self.stateOffset + MemoryLayout<State>.size <= 2 * Self.line)
         self.memory = Unguarded(memory)
         self.begun = Unguarded((memory + 0).bindMemory(to: Atomic<Int>.self, capacity: 1))
         self.hasWaiters = Unguarded((memory + 16).bindMemory(to: Atomic<Bool>.self, capacity: 1))
+        self.draining = Unguarded(
+            (memory + Self.drainingOffset).bindMemory(to: Buffer.self, capacity: 1))
         self.spin = Unguarded((memory + Self.line).bindMemory(to: Atomic<Bool>.self, capacity: 1))
         self.place = Unguarded(
             (memory + Self.line + Self.stateOffset).bindMemory(to: State.self, capacity: 1))
+        self.isWanted = Unguarded(
+            (memory + 3 * Self.line).bindMemory(to: Atomic<Bool>.self, capacity: 1))
+        self.isWanted.value.initialize(to: Atomic(false))
         self.begun.value.initialize(to: Atomic(0))
         self.hasWaiters.value.initialize(to: Atomic(false))
         self.spin.value.initialize(to: Atomic(false))
         self.place.value.initialize(
-            to: State(
-                filling: Buffer(capacity: capacity),
-                draining: Buffer(capacity: self.takesOne ? 1 : capacity),
-                room: buffer.size))
+            to: State(filling: Buffer(capacity: capacity), room: buffer.size))
+        self.draining.value.initialize(to: Buffer(capacity: self.takesOne ? 1 : capacity))
     }
 
     deinit {
         self.place.value.pointee.filling.free()
-        self.place.value.pointee.draining.free()
+        self.draining.value.pointee.free()
         self.place.value.deinitialize(count: 1)
         self.memory.value.deallocate()
     }
@@ -321,13 +340,14 @@ final class EventQueue: Sendable {
     /// Suspends until there are events; a batch without any says that the queue is closed and empty.
     ///
     /// - Parameter previous: how many events the last batch had; the more they were, the longer it watches
-    ///   for others before it suspends, and a few get time to become more.
+    ///   for others before it suspends. Few get time to become more: taking each one as it comes would cost
+    ///   both sides the lines of the state for every event.
     func next(after previous: Int) async -> Batch {
-        if previous > 4, previous < 128 { Self.pause() }
+        if previous > 0, previous < 128 { Self.pause() }
         while true {
             if let batch = self.take() { return batch }
-            if previous > 4 {
-                for _ in 0..<min(4 + previous / 32, Self.looks) {
+            if previous > 0 {
+                for _ in 0..<min(1 + previous / 16, Self.looks) {
                     Self.pause()
                     if let batch = self.take() { return batch }
                 }
@@ -335,7 +355,7 @@ final class EventQueue: Sendable {
             self.forget()
             let isOver = await self.sleep()
             if isOver {
-                return self.take() ?? Batch(slots: self.place.value.pointee.draining.slots, count: 0)
+                return self.take() ?? Batch(slots: self.draining.value.pointee.slots, count: 0)
             }
         }
     }
@@ -361,22 +381,23 @@ final class EventQueue: Sendable {
     /// What is there, or nil.
     func take() -> Batch? {
         if self.isCancelled { return nil }
-        let (batch, waiters) = self.locked { state -> (Batch?, [Waiter]) in
+        let draining = self.draining.value
+        let (batch, waiters) = self.lockedByConsumer { state -> (Batch?, [Waiter]) in
             self.begun.value.pointee.store(0, ordering: .relaxed)
             if self.takesOne {
                 state.pointee.taken = min(1, state.pointee.filling.count)
                 if state.pointee.taken == 1 {
                     let head = state.pointee.filling.head
-                    swap(&state.pointee.draining.slots[0], &state.pointee.filling.slots[head])
-                    state.pointee.draining.used = 1
+                    swap(&draining.pointee.slots[0], &state.pointee.filling.slots[head])
+                    draining.pointee.used = 1
                     state.pointee.filling.head = head + 1 == state.pointee.filling.capacity ? 0 : head + 1
                     state.pointee.filling.count -= 1
                 }
             } else {
                 state.pointee.taken = state.pointee.filling.count
                 if state.pointee.taken > 0 {
-                    let drained = state.pointee.draining
-                    state.pointee.draining = state.pointee.filling
+                    let drained = draining.pointee
+                    draining.pointee = state.pointee.filling
                     state.pointee.filling = drained
                     state.pointee.filling.head = 0
                     state.pointee.filling.count = 0
@@ -384,7 +405,7 @@ final class EventQueue: Sendable {
             }
             let waiters = self.hasHalfRoom(state) ? self.takeWaiters(state) : []
             guard state.pointee.taken > 0 else { return (nil, waiters) }
-            return (Batch(slots: state.pointee.draining.slots, count: state.pointee.taken), waiters)
+            return (Batch(slots: draining.pointee.slots, count: state.pointee.taken), waiters)
         }
         for waiter in waiters { waiter.wake() }
         return batch
@@ -392,7 +413,7 @@ final class EventQueue: Sendable {
 
     /// Releases what the slots keep of events that are done.
     private func forget() {
-        self.place.value.pointee.draining.forget()  // the consumer's own
+        self.draining.value.pointee.forget()
         self.locked { state in
             if state.pointee.filling.count == 0 { state.pointee.filling.forget() }
         }
@@ -423,8 +444,23 @@ final class EventQueue: Sendable {
     }
 
     @inline(__always)
+    private func lockedByConsumer<Result>(_ body: (UnsafeMutablePointer<State>) -> Result) -> Result {
+        if self.spin.value.pointee.exchange(true, ordering: .acquiring) {
+            self.isWanted.value.pointee.store(true, ordering: .relaxed)
+            self.lockPatiently(firstPauses: 1)
+            self.isWanted.value.pointee.store(false, ordering: .relaxed)
+        }
+        defer { self.unlock() }
+        return body(self.place.value)
+    }
+
+    @inline(__always)
     private func lock() {
-        if self.spin.value.pointee.exchange(true, ordering: .acquiring) { self.lockSlowly() }
+        if self.isWanted.value.pointee.load(ordering: .relaxed)
+            || self.spin.value.pointee.exchange(true, ordering: .acquiring)
+        {
+            self.lockSlowly()
+        }
     }
 
     @inline(__always)
@@ -432,18 +468,28 @@ final class EventQueue: Sendable {
 
     @inline(never)
     private func lockSlowly() {
-        var rounds = 0
-        repeat {
-            while self.spin.value.pointee.load(ordering: .relaxed) {
-                rounds += 1
-                // Whoever holds it may have lost its core.
-                if rounds % 64 == 0 { sched_yield() } else { tidelog_pause() }
-            }
-        } while self.spin.value.pointee.exchange(true, ordering: .acquiring)
+        var looks = 0
+        while looks < 16, self.isWanted.value.pointee.load(ordering: .relaxed) {
+            tidelog_pause()
+            looks += 1
+        }
+        self.lockPatiently(firstPauses: 4)
     }
 
-    /// Passes a microsecond or so. It does not yield: on a busy machine that costs a whole turn of the
-    /// others, where a sleeper is woken at once.
+    /// Tries again and again, ever more rarely: each try takes the line with the lock, and with it the time of
+    /// whoever holds the lock. One side watching it closely made an event cost five times as much.
+    @inline(never)
+    private func lockPatiently(firstPauses: Int) {
+        var pauses = firstPauses
+        while self.spin.value.pointee.exchange(true, ordering: .acquiring) {
+            for _ in 0..<pauses { tidelog_pause() }
+            // Whoever holds it that long has lost its core.
+            if pauses < 256 { pauses *= 2 } else { sched_yield() }
+        }
+    }
+
+    /// Passes one to four microseconds, by processor. It does not yield: on a busy machine that costs a whole
+    /// turn of the others, where a sleeper is woken at once.
     private static func pause() {
         for _ in 0..<100 { tidelog_pause() }
     }

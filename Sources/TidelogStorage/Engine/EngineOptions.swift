@@ -26,6 +26,8 @@ package struct EngineOptions: Sendable {
     package var maximumBatchBytes = 64 << 20
     /// Bytes of appends that may wait for the writer before further ones have to wait to be accepted.
     package var maximumWaitingBytes = 64 << 20
+    /// Bytes of appends that share a transaction; a larger append has one of its own.
+    package var transactionBytes = 32 << 20
     /// Room on the disk that is kept for acknowledgements and sealing when appends are refused.
     package var reserveBytes = 4 << 20
     /// Sealed segments that are kept open.

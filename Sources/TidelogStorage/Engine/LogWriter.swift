@@ -7,6 +7,8 @@ import Synchronization
 ///
 /// - nobody is answered before the commit that holds his events has returned;
 /// - a request is refused alone; a failed commit refuses everything in it;
+/// - a transaction takes what waits in the order in which it came, and no more than ``EngineOptions`` allows,
+///   save that a single request is never split: LMDB loses pages once a transaction has too many dirty ones;
 /// - after a failed sync nothing is written any more (fail-stop): what that commit left behind is unknown
 ///   until the log is opened again. A full disk or map is no such failure: nothing was committed, the
 ///   transaction is undone, and appends go on once there is room.
@@ -27,6 +29,28 @@ package final class LogWriter: Sendable {
         var failure: StorageError?
         /// Requests that the writer waits for before it wants to be woken.
         var goal = 1
+
+        /// Takes out what the next transaction is for: all that waits, or as much of it as one may hold.
+        mutating func takeRequests(atMost limit: Int) -> [AppendRequest] {
+            guard self.waitingBytes > limit, self.requests.count > 1 else {
+                defer {
+                    self.requests = []
+                    self.waitingBytes = 0
+                }
+                return self.requests
+            }
+            var count = 1
+            var bytes = self.requests[0].bytes
+            while count < self.requests.count, bytes + self.requests[count].bytes <= limit {
+                bytes += self.requests[count].bytes
+                count += 1
+            }
+            defer {
+                self.requests.removeFirst(count)
+                self.waitingBytes -= bytes
+            }
+            return Array(self.requests[..<count])
+        }
     }
 
     /// How many requests have not been taken into a transaction yet.
@@ -44,6 +68,9 @@ package final class LogWriter: Sendable {
 
     /// What made the log refuse writes, if something did.
     package var failure: StorageError? { self.state.withLock { $0.failure } }
+
+    /// Bytes of the appends that wait for their transaction.
+    package var waitingBytes: Int { self.state.withLock { $0.waitingBytes } }
 
     func start(_ engine: LogEngine) throws(StorageError) {
         let thread = try WorkerThread(name: "tidelog-write", stackBytes: 4 << 20) { [self] in
@@ -159,12 +186,15 @@ package final class LogWriter: Sendable {
             }
             self.gather(&grouping)
             let (requests, commands, backlog, isOver) = self.state.withLock { state in
-                let taken = (state.requests, state.commands, state.backlog)
-                (state.requests, state.commands, state.backlog) = ([], [], [])
-                state.requests.reserveCapacity(taken.0.count)
-                state.waitingBytes = 0
-                self.congestion.store(false, ordering: .relaxed)
-                return (taken.0, taken.1, taken.2, state.isStopping)
+                let requests = state.takeRequests(atMost: self.options.transactionBytes)
+                let commands = state.commands
+                state.commands = []
+                if state.requests.isEmpty { state.requests.reserveCapacity(requests.count) }
+                let isCongested = state.waitingBytes > self.options.maximumWaitingBytes
+                self.congestion.store(isCongested, ordering: .relaxed)
+                var backlog: [UnsafeContinuation<Void, Never>] = []
+                if !isCongested { swap(&backlog, &state.backlog) }
+                return (requests, commands, backlog, state.isStopping)
             }
             for waiter in backlog { waiter.resume() }
             if !requests.isEmpty || !commands.isEmpty { return (requests, commands) }

@@ -19,6 +19,12 @@ package enum Files {
     package static func createDirectory(_ path: String, mode: UInt32 = 0o700) throws(StorageError) -> Bool {
         if mkdir(path, mode) == 0 { return true }
         let number = errno
+        guard number != ENOENT else {
+            throw StorageError(
+                .notFound,
+                "the directory cannot be made, for the one above it is missing; make that one first",
+                number: number, path: path)
+        }
         guard number == EEXIST else { throw .system(number, doing: "creating the directory", path: path) }
         switch try Self.kind(path) {
         case .directory: return false

@@ -64,36 +64,36 @@ package struct HeadState: Equatable, Sendable {
     package static func == (left: Self, right: Self) -> Bool { left.encoded() == right.encoded() }
 
     func encoded() -> [UInt8] {
-        var bytes = ValueWriter()
-        bytes.write(HeadFormat.version)
-        bytes.write(self.dictionaryID)
-        bytes.write(self.logID.0)
-        bytes.write(self.logID.1)
-        bytes.write(self.incarnation)
-        bytes.write(UInt64(bitPattern: self.createdAt))
-        bytes.write(self.firstPosition)
-        bytes.write(self.sealedEnd)
-        bytes.write(self.catalogueVersion)
-        bytes.write(self.hiddenVersion)
+        var bytes = FieldWriter()
+        bytes.fixed(HeadFormat.version)
+        bytes.fixed(self.dictionaryID)
+        bytes.fixed(self.logID.0)
+        bytes.fixed(self.logID.1)
+        bytes.fixed(self.incarnation)
+        bytes.fixed(UInt64(bitPattern: self.createdAt))
+        bytes.fixed(self.firstPosition)
+        bytes.fixed(self.sealedEnd)
+        bytes.fixed(self.catalogueVersion)
+        bytes.fixed(self.hiddenVersion)
         return bytes.bytes
     }
 
     static func decode(_ bytes: [UInt8]) throws(StorageError) -> HeadState {
-        var reader = ValueReader(bytes, what: "the head's state")
-        let version: UInt32 = try reader.read()
+        var reader = FieldReader(bytes, what: "the head's state")
+        let version: UInt32 = try reader.fixed()
         guard version <= HeadFormat.version, version > 0 else {
             throw StorageError(
                 .unsupportedFormat,
                 "the log has format version \(version) and this build reads up to "
                     + "\(HeadFormat.version); use a newer Tidelog")
         }
-        let dictionaryID: UInt32 = try reader.read()
-        let logID = (try reader.read() as UInt64, try reader.read() as UInt64)
+        let dictionaryID: UInt32 = try reader.fixed()
+        let logID = (try reader.fixed() as UInt64, try reader.fixed() as UInt64)
         return HeadState(
-            logID: logID, incarnation: try reader.read(),
-            createdAt: Int64(bitPattern: try reader.read()), firstPosition: try reader.read(),
-            sealedEnd: try reader.read(), catalogueVersion: try reader.read(),
-            hiddenVersion: try reader.read(), dictionaryID: dictionaryID)
+            logID: logID, incarnation: try reader.fixed(),
+            createdAt: Int64(bitPattern: try reader.fixed()), firstPosition: try reader.fixed(),
+            sealedEnd: try reader.fixed(), catalogueVersion: try reader.fixed(),
+            hiddenVersion: try reader.fixed(), dictionaryID: dictionaryID)
     }
 }
 
@@ -111,80 +111,23 @@ package struct StreamHead: Equatable, Sendable {
     package var isDeleted = false
 
     func encoded() -> [UInt8] {
-        var bytes = ValueWriter()
-        bytes.write(UInt8(self.isDeleted ? 1 : 0))
-        bytes.writeVarint(self.nextRevision)
-        bytes.writeVarint(self.firstPosition)
-        bytes.writeVarint(self.lastPosition &- self.firstPosition)
-        bytes.writeVarint(self.truncatedBefore)
+        var bytes = FieldWriter()
+        bytes.fixed(UInt8(self.isDeleted ? 1 : 0))
+        bytes.varint(self.nextRevision)
+        bytes.varint(self.firstPosition)
+        bytes.varint(self.lastPosition &- self.firstPosition)
+        bytes.varint(self.truncatedBefore)
         return bytes.bytes
     }
 
     static func decode(_ bytes: [UInt8]) throws(StorageError) -> StreamHead {
-        var reader = ValueReader(bytes, what: "a stream's head")
-        let flags: UInt8 = try reader.read()
-        let nextRevision = try reader.readVarint()
-        let firstPosition = try reader.readVarint()
-        let lastPosition = firstPosition &+ (try reader.readVarint())
+        var reader = FieldReader(bytes, what: "a stream's head")
+        let flags: UInt8 = try reader.fixed()
+        let nextRevision = try reader.varint()
+        let firstPosition = try reader.varint()
+        let lastPosition = firstPosition &+ (try reader.varint())
         return StreamHead(
             nextRevision: nextRevision, firstPosition: firstPosition, lastPosition: lastPosition,
-            truncatedBefore: try reader.readVarint(), isDeleted: flags & 1 != 0)
-    }
-}
-
-/// Writes little-endian integers and varints.
-struct ValueWriter {
-    private(set) var bytes: [UInt8] = []
-
-    mutating func write<Integer: FixedWidthInteger>(_ value: Integer) {
-        withUnsafeBytes(of: value.littleEndian) { self.bytes.append(contentsOf: $0) }
-    }
-
-    mutating func writeVarint(_ value: UInt64) {
-        var value = value
-        while value >= 0x80 {
-            self.bytes.append(UInt8(truncatingIfNeeded: value) | 0x80)
-            value >>= 7
-        }
-        self.bytes.append(UInt8(value))
-    }
-}
-
-/// Reads what ``ValueWriter`` wrote; what is missing or overlong is a typed error.
-struct ValueReader {
-    private let bytes: [UInt8]
-    private var offset = 0
-    private let what: String
-
-    init(_ bytes: [UInt8], what: String) {
-        self.bytes = bytes
-        self.what = what
-    }
-
-    mutating func read<Integer: FixedWidthInteger>() throws(StorageError) -> Integer {
-        let size = MemoryLayout<Integer>.size
-        guard self.bytes.count - self.offset >= size else { throw self.damage() }
-        defer { self.offset += size }
-        let offset = self.offset
-        return self.bytes.withUnsafeBytes {
-            Integer(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: Integer.self))
-        }
-    }
-
-    mutating func readVarint() throws(StorageError) -> UInt64 {
-        var value: UInt64 = 0
-        var shift: UInt64 = 0
-        while self.offset < self.bytes.count, shift < 64 {
-            let byte = self.bytes[self.offset]
-            self.offset += 1
-            value |= UInt64(byte & 0x7F) << shift
-            if byte < 0x80 { return value }
-            shift += 7
-        }
-        throw self.damage()
-    }
-
-    private func damage() -> StorageError {
-        StorageError(.corrupted, "\(self.what) is cut short at byte \(self.offset) of \(self.bytes.count)")
+            truncatedBefore: try reader.varint(), isDeleted: flags & 1 != 0)
     }
 }

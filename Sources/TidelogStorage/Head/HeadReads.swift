@@ -28,8 +28,8 @@ extension HeadDatabases {
     ) throws(StorageError) -> HiddenStreams {
         var lowest: [ExactText: UInt64] = [:]
         try self.forEachRecord(.hiddenStreams, in: transaction) { key, value throws(StorageError) in
-            var reader = ValueReader(value, what: "the record of a truncated stream")
-            lowest[ExactText(String(decoding: key, as: UTF8.self))] = try reader.read()
+            var reader = FieldReader(value, what: "the record of a truncated stream")
+            lowest[ExactText(String(decoding: key, as: UTF8.self))] = try reader.fixed()
             return true
         }
         return HiddenStreams(lowest)

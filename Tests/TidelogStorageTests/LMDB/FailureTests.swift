@@ -108,6 +108,41 @@ struct FailureTests {
         }
     }
 
+    @Test("a named database whose creation failed is no database, and others are left alone")
+    func failedCreation() throws {
+        // LMDB's number of such a database means nothing once its transaction is undone.
+        let small = try self.directory.open {
+            $0.mapSizeBytes = 1 << 20
+            $0.maxDatabases = 500
+        }
+        let database = try small.openDatabase("x", integerKeys: true, create: true)
+        try small.write { (transaction) throws(StorageError) in try transaction.put(database, 1, [1]) }
+        var created = 0
+        var failure: StorageError?
+        // A reader keeps every page from being used again, so that each creation takes new ones.
+        try small.read { (_) throws(StorageError) in
+            while failure == nil, created < 490 {
+                do throws(StorageError) {
+                    _ = try small.openDatabase("y\(created)", integerKeys: true, create: true)
+                    created += 1
+                } catch {
+                    failure = error
+                }
+            }
+        }
+        #expect(failure?.code == .mapFull)
+        expectError(.notFound) {
+            _ = try small.openDatabase("y\(created)", integerKeys: true, create: false)
+        }
+        let other = try small.openDatabase("y\(created)", integerKeys: true, create: true)
+        try small.write { (transaction) throws(StorageError) in try transaction.put(other, 5, [5]) }
+        try small.read { (transaction) throws(StorageError) in
+            #expect(try transaction.value(other, 5) == [5])
+            #expect(try transaction.integerKeys(other) == [5])
+            #expect(try transaction.integerKeys(database) == [1])
+        }
+    }
+
     @Test("after a meta page that could not be written neither readers nor writers go on")
     func failedMeta() throws {
         let (environment, database) = try self.openFilled()

@@ -1,5 +1,6 @@
 import Glibc
 import Testing
+import TidelogTesting
 
 @testable import TidelogStorage
 
@@ -47,8 +48,7 @@ struct FileLengthTests {
 
     @Test("a file that lacks free pages alone is sound, and is opened")
     func lacksFreePages() throws {
-        let seed = UInt64.random(in: 0 ... .max)
-        print("seed of the files that lack free pages: \(seed)")
+        let seed = TestSeed.draw(for: "files that lack free pages")
         var random = SeededNumbers(seed: seed)
         var shorter = 0
         for round in 0..<60 {
@@ -103,8 +103,7 @@ struct FileLengthTests {
         try self.fill()
         let whole = try Files.contents(self.path)
         let pageSize = Int(sysconf(Int32(_SC_PAGESIZE)))
-        let seed = UInt64.random(in: 0 ... .max)
-        print("seed of the damaged short files: \(seed)")
+        let seed = TestSeed.draw(for: "damaged short files")
         var random = SeededNumbers(seed: seed)
         for _ in 0..<300 {
             var bytes = Array(whole[..<(whole.count - pageSize)])
@@ -159,7 +158,7 @@ struct FileLengthTests {
             while try Files.exists(ready) { usleep(1000) }
             environment.close()
         }
-        while try !Files.exists(ready) { usleep(1000) }
+        while try !Files.exists(ready) { try await Task.sleep(for: .milliseconds(1)) }
         let file = try Files.openReadOnlyNoFollow(path)
         let newest = try MetaPage.newest(descriptor: file.number, path: path).transactionID
         try self.setTransactionID(newest + 1)

@@ -1,4 +1,5 @@
 import Testing
+import TidelogTesting
 
 @testable import TidelogStorage
 
@@ -136,8 +137,7 @@ struct ScanTests {
 
     @Test("random changes leave what a dictionary would hold, after every commit and every undo")
     func model() throws {
-        let seed = UInt64.random(in: 0 ... .max)
-        print("seed of the model of transactions: \(seed)")
+        let seed = TestSeed.draw(for: "model of transactions")
         var numbers = SeededNumbers(seed: seed)
         let environment = try self.directory.open { $0.noSync = true }
         let database = try environment.openDatabase("x", integerKeys: true, create: true)

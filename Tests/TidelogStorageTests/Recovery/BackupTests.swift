@@ -1,5 +1,6 @@
 import Glibc
 import Testing
+import TidelogTesting
 
 @testable import TidelogStorage
 
@@ -233,7 +234,7 @@ struct BackupTests {
 
     @Test("a flipped bit anywhere in a backup makes restoring fail, names the file, and leaves nothing")
     func damagedBackup() throws {
-        let seed = UInt64.random(in: 0..<1_000_000)
+        let seed = TestSeed.draw(for: "flips in a backup")
         let log = SampleLog(seed: 28)
         try log.make(steps: 10, isPlain: true)
         let engine = try log.open()

@@ -1,5 +1,6 @@
 import Glibc
 import Testing
+import TidelogTesting
 
 @testable import TidelogStorage
 
@@ -107,7 +108,7 @@ struct RepairTests {
     private func damage(
         seeds: Int, rounds: Int, _ choose: (SampleLog, inout SeededRandom) throws -> String?
     ) throws {
-        let base = UInt64.random(in: 0..<1_000_000_000)
+        let base = TestSeed.draw(for: "damage to repair") % 1_000_000_000
         for seed in base..<base + UInt64(seeds) {
             let log = SampleLog(seed: seed)
             var random = SeededRandom(seed ^ 0x5EED)

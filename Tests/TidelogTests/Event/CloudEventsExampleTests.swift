@@ -2,64 +2,71 @@ import Foundation
 import Testing
 import Tidelog
 
-/// Events in the structured and the batched form of "JSON Event Format for CloudEvents", version 1.0.2, spread
-/// over lines as documents of others are. They are like the specification's examples, not copies of them.
+/// The examples of "CloudEvents" and of "JSON Event Format for CloudEvents", version 1.0.2, member for member
+/// and value for value, with spaces and lines as documents of others have them. The specification leaves out
+/// its binary data; here they are four bytes.
 @Suite("Examples of CloudEvents' JSON format")
 struct CloudEventsExampleTests {
     struct Example: Sendable, CustomTestStringConvertible {
         let name: String
         let text: String
         let id: EventID
+        var type = "com.example.someevent"
+        var source = "/mycontext"
+        var subject: String?
         let contentType: String?
         let bytes: [UInt8]
         var testDescription: String { self.name }
     }
 
-    private static func document(_ id: String, source: String = "/mycontext", _ rest: String) -> String {
-        """
-        {
-            "specversion" : "1.0",
-            "type" : "com.example.someevent",
-            "source" : "\(source)",
-            "id" : "\(id)",
-            "time" : "2018-04-05T17:31:00Z",
-            \(rest)
-        }
-        """
+    private static func document(
+        _ id: String, type: String = "com.example.someevent", source: String = "/mycontext",
+        time: String = "2018-04-05T17:31:00Z", _ rest: String...
+    ) -> String {
+        let members = [
+            #""specversion" : "1.0""#, #""type" : "\#(type)""#, #""source" : "\#(source)""#,
+            #""id" : "\#(id)""#, #""time" : "\#(time)""#,
+            #""comexampleextension1" : "value""#, #""comexampleothervalue" : 5"#,
+        ]
+        return "{\n    " + (members + rest).joined(separator: ",\n    ") + "\n}"
     }
 
     static let object = #"{"appinfoA" : "abc", "appinfoB" : 123, "appinfoC" : true}"#
+    static let thrift = #""datacontenttype" : "application/vnd.apache.thrift.binary""#
+    static let xml = #"<much wow="xml"/>"#
+    static let xmlData = #""data" : "<much wow=\"xml\"/>""#
 
     static let structured: [Example] = [
         Example(
-            name: "binary data",
+            name: "the specification's own: XML about a pull request",
             text: document(
-                "A234-1234-1234",
-                #""comexampleextension1" : "value", "comexampleothervalue" : 5,"#
-                    + #" "datacontenttype" : "application/vnd.apache.thrift.binary","#
-                    + #" "data_base64" : "AAH+/w==""#),
+                "A234-1234-1234", type: "com.github.pull_request.opened",
+                source: "https://github.com/cloudevents/spec/pull", #""subject" : "123""#,
+                #""datacontenttype" : "text/xml""#, xmlData),
+            id: "A234-1234-1234", type: "com.github.pull_request.opened",
+            source: "https://github.com/cloudevents/spec/pull", subject: "123", contentType: "text/xml",
+            bytes: Array(xml.utf8)),
+        Example(
+            name: "binary data",
+            text: document("A234-1234-1234", thrift, #""data_base64" : "AAH+/w==""#),
             id: "A234-1234-1234", contentType: "application/vnd.apache.thrift.binary",
             bytes: [0, 1, 254, 255]),
         Example(
-            name: "XML in a string",
+            name: "XML in a string, and an extension that is not set",
             text: document(
-                "B234-1234-1234",
-                #""unsetextension" : null, "datacontenttype" : "application/xml","#
-                    + #" "data" : "<much wow=\"xml\"/>""#),
-            id: "B234-1234-1234", contentType: "application/xml", bytes: Array(#"<much wow="xml"/>"#.utf8)),
+                "B234-1234-1234", #""unsetextension": null"#, #""datacontenttype" : "application/xml""#,
+                xmlData),
+            id: "B234-1234-1234", contentType: "application/xml", bytes: Array(xml.utf8)),
         Example(
-            name: "a JSON object",
+            name: "a JSON object, and a subject that is not set",
             text: document(
-                "C234-1234-1234",
-                #""subject" : null, "datacontenttype" : "application/json", "data" : "# + object),
+                "C234-1234-1234", #""subject": null"#, #""datacontenttype" : "application/json""#,
+                #""data" : "# + object),
             id: "C234-1234-1234", contentType: "application/json", bytes: Array(object.utf8)),
         Example(
-            name: "a JSON number without a content type",
-            text: document("D234", #""data" : 1.5"#), id: "D234", contentType: nil, bytes: Array("1.5".utf8)),
-        Example(
-            name: "a JSON string",
-            text: document("E234", #""datacontenttype" : "application/json", "data" : "I'm just a string""#),
-            id: "E234", contentType: "application/json", bytes: Array(#""I'm just a string""#.utf8)),
+            name: "a JSON string without a content type",
+            text: document("D234-1234-1234", #""subject": null"#, #""data" : "I'm just a string""#),
+            id: "D234-1234-1234", contentType: nil, bytes: Array(#""I'm just a string""#.utf8)),
     ]
 
     /// What a document says, whatever its spaces and order. A member that is null says the same as none.
@@ -76,33 +83,36 @@ struct CloudEventsExampleTests {
         var decoder = EventJSONDecoder()
         let event = try decoder.decode(example.text)
         #expect(event.id == example.id)
-        #expect(event.type == "com.example.someevent")
-        #expect(event.source == "/mycontext")
+        #expect(event.type == example.type)
+        #expect(event.source == example.source)
+        #expect(event.stream == example.subject)
+        #expect(event.metadata["comexampleextension1"] == "value")
+        #expect(event.metadata["comexampleothervalue"] == 5)
         #expect(event.timestamp.description == "2018-04-05T17:31:00Z")
         #expect(Array(event.payload.bytes) == example.bytes)
         let written = EventJSONEncoder().encode(event)
         #expect(try Self.meaning(written) == Self.meaning(example.text.utf8))
         let again = try decoder.decode(written)
         #expect(again == event)
+        let plain = try decoder.decode(EventJSONEncoder(form: .plain).encode(event))
+        #expect(plain == event)
         let members = try #require(try Self.meaning(written).first)
         #expect(members["datacontenttype"] as? String == example.contentType)
     }
 
     @Test("in batch form are events in their order, and say the same when written")
     func batchForm() throws {
-        let extensions = #""comexampleextension1" : "value", "comexampleothervalue" : 5,"#
         let first = Self.document(
-            "B234-1234-1234", source: "/mycontext/4",
-            extensions
-                + #""datacontenttype" : "application/vnd.apache.thrift.binary", "data_base64" : "AAH+/w==""#)
+            "B234-1234-1234", source: "/mycontext/4", Self.thrift, #""data_base64" : "AAH+/w==""#)
         let second = Self.document(
-            "C234-1234-1234", source: "/mycontext/9",
-            extensions + #""datacontenttype" : "application/json", "data" : "# + Self.object
-        ).replacing("17:31:00", with: "17:31:05")
+            "C234-1234-1234", type: "com.example.someotherevent", source: "/mycontext/9",
+            time: "2018-04-05T17:31:05Z", #""datacontenttype" : "application/json""#,
+            #""data" : "# + Self.object)
         let batch = "[\n\(first),\n\(second)\n]"
         var decoder = EventJSONDecoder()
         let events = try decoder.decodeBatch(Array(batch.utf8))
         #expect(events.map(\.id) == ["B234-1234-1234", "C234-1234-1234"])
+        #expect(events.map(\.type) == ["com.example.someevent", "com.example.someotherevent"])
         #expect(events.map(\.source) == ["/mycontext/4", "/mycontext/9"])
         #expect(events.map(\.timestamp.description) == ["2018-04-05T17:31:00Z", "2018-04-05T17:31:05Z"])
         #expect(events.map { Array($0.payload.bytes) } == [[0, 1, 254, 255], Array(Self.object.utf8)])

@@ -150,10 +150,12 @@ struct EventImportTests {
 
     @Test("random faults in a file end in an event or a typed error, never in anything else")
     func faults() {
-        let seed = UInt64.random(in: 0 ... .max)
-        print("seed \(seed)")
+        let seed = TestSeed.draw(for: "random faults in a file")
         var random = SeededGenerator(seed: seed)
         var generator = EventGenerator(seed: seed)
+        // A fault may put a line break between the values of a payload, where it is white space.
+        var encoder = EventJSONEncoder(form: .plain)
+        encoder.keepsLineBreaks = true
         var texts = CloudEventsTests.documents.values.map { Array($0.utf8) }
         for event in generator.events(30) { texts.append(EventJSONEncoder(form: .plain).encode(event)) }
         var decoder = EventJSONDecoder()
@@ -173,7 +175,7 @@ struct EventImportTests {
             do throws(EventLogError) {
                 let event = try decoder.decode(text)
                 read += 1
-                let again = EventJSONEncoder(form: .plain).encode(event)
+                let again = encoder.encode(event)
                 #expect(
                     try decoder.decode(again) == event,
                     "seed \(seed): \(String(decoding: text, as: UTF8.self))")

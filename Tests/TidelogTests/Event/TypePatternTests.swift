@@ -37,8 +37,7 @@ struct TypePatternTests {
 
     @Test("agree with matching token by token, on random patterns and types")
     func random() throws {
-        let seed = UInt64.random(in: 0 ... .max)
-        print("seed \(seed)")
+        let seed = TestSeed.draw(for: "random patterns")
         var random = SeededGenerator(seed: seed)
         func tokens(_ choices: [String]) -> [String] {
             (0...random.below(4)).map { _ in choices[random.below(choices.count)] }

@@ -1,6 +1,7 @@
 import Testing
-import Tidelog
 import TidelogTesting
+
+@testable import Tidelog
 
 @Suite("The registry of schemas")
 struct SchemaRegistryTests {
@@ -125,5 +126,13 @@ struct SchemaRegistryTests {
             #expect(try await log.schemas.registered().first?.typeName?.hasSuffix("Order") == true)
             await log.close()
         }
+    }
+
+    @Test("a look that another thread took after this one read the clock counts, and does not trap")
+    func lookedAtLater() {
+        #expect(SchemaRegistry.isFresh(lookedAt: 2_000, now: 1_000))
+        #expect(SchemaRegistry.isFresh(lookedAt: 1_000, now: 2_000))
+        #expect(!SchemaRegistry.isFresh(lookedAt: 1_000, now: 1_000_000_000))
+        #expect(!SchemaRegistry.isFresh(lookedAt: nil, now: 1_000))
     }
 }

@@ -84,8 +84,7 @@ struct BusRelayTests {
 
     @Test("a bus that fails now and then gets every event under its id, in order, also across restarts")
     func failingBus() async throws {
-        let seed = UInt64.random(in: 0 ... .max)
-        print("relay to a bus: seed \(seed)")
+        let seed = TestSeed.draw(for: "relay to a bus")
         let recorded = RecordingBus()
         let bus = FailingBus(recorded, seed: seed)
         try await withTemporaryLog { _, open in

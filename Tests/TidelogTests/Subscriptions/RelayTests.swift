@@ -46,8 +46,7 @@ struct RelayTests {
 
     @Test("a relay over a line that fails brings every event, once and in order, also across restarts")
     func failingLine() async throws {
-        let seed = UInt64.random(in: 0 ... .max)
-        print("relay: seed \(seed)")
+        let seed = TestSeed.draw(for: "relay")
         let line = Line(seed: seed)
         try await withTemporaryLog { _, openTarget in
             try await withTemporaryLog { _, open in

@@ -5,6 +5,7 @@ import Tidelog
 struct Import: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Append events from a file, one JSON object a line.",
+        usage: "tidelog import <log> <file> [--batch <n>] [--window <n>] [--segment-size <size>] [--json]",
         discussion: """
             Reads CloudEvents and the plain form, told apart line by line. A batch is stored wholly or not at \
             all. Events that the log has already, by id, are not stored twice, so an import that was cut off \
@@ -16,7 +17,15 @@ struct Import: AsyncParsableCommand {
               tidelog import shop events.ndjson
               zcat events.ndjson.gz | tidelog import shop -
               tidelog import shop events.ndjson --batch 100 --json
-            """)
+            """ + Self.otherSources)
+
+    private static var otherSources: String {
+        #if Postgres
+            "\n\n`tidelog import postgres` brings a log back from the database that it was exported to."
+        #else
+            ""
+        #endif
+    }
 
     @OptionGroup var log: LogArgument
 

@@ -8,8 +8,7 @@
     struct ImportGroup: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "import", abstract: Import.configuration.abstract,
-            discussion: Import.configuration.discussion
-                + "\n\n`tidelog import postgres` brings a log back from the database that it was exported to.",
+            discussion: Import.configuration.discussion,
             subcommands: [Import.self, ImportPostgres.self], defaultSubcommand: Import.self)
     }
 

@@ -115,7 +115,8 @@ struct Ending {
             return line[range.upperBound...].split(separator: "'").first
         }.first
         let message = Root.message(for: error).split(separator: "\n").joined(separator: " ")
-        return "\(Self.begun(message)); see `\(command ?? "tidelog --help")`"
+        let help = (command ?? "tidelog --help").replacing("tidelog import import", with: "tidelog import")
+        return "\(Self.begun(message)); see `\(help)`"
     }
 }
 

@@ -159,20 +159,20 @@ extension StepCampaign {
             for (name, action, error) in Self.faults {
                 do {
                     let calls = try campaign.run(scenario, action, error: error)
-                    print("\(scenario), \(name), at each of \(calls) calls: fine")
+                    acknowledge("\(scenario), \(name), at each of \(calls) calls: fine")
                 } catch {
                     failures.append(error)
-                    print("\(error)")
+                    acknowledge("\(error)")
                 }
             }
             guard scenario != .restore else { continue }
             for action in [Fault.Action.stop, .stopAfter] {
                 do {
                     let calls = try campaign.race(scenario, action)
-                    print("\(scenario), \(action) at each of \(calls) calls while another opens: fine")
+                    acknowledge("\(scenario), \(action) at each of \(calls) calls while another opens: fine")
                 } catch {
                     failures.append(error)
-                    print("\(error)")
+                    acknowledge("\(error)")
                 }
             }
         }

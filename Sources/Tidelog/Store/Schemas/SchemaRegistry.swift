@@ -234,9 +234,15 @@ public final class SchemaRegistry: Sendable {
     private func current() throws(EventLogError) -> SchemaTable {
         let now = Self.now()
         let (table, isFresh) = self.state.withLock { state in
-            (state.table, state.lookedAt.map { now < $0 + Self.staleNanoseconds } ?? false)
+            (state.table, Self.isFresh(lookedAt: state.lookedAt, now: now))
         }
         return isFresh ? table : try self.load().table
+    }
+
+    /// Whether what was seen then is still good now. Another thread may have looked after this one read the
+    /// clock, so `lookedAt` may be later than `now`.
+    static func isFresh(lookedAt: UInt64?, now: UInt64) -> Bool {
+        lookedAt.map { now < $0 + Self.staleNanoseconds } ?? false
     }
 
     private func problem(
