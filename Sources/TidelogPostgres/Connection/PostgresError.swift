@@ -123,6 +123,9 @@
                 case "3D000": .authentication
                 case "57014", "55P03", "40001", "40P01", "57P05", "25P03": .busy
                 case "57P01", "57P02", "57P03": .unreachable
+                // A connection that finds no cache of the catalogue writes one; when the disk is full, the server
+                // gives that up as an internal error (PostgreSQL, src/backend/utils/cache/relcache.c).
+                case "XX000" where message.contains("could not write init file"): .storageFull
                 default:
                     switch sqlState.prefix(2) {
                     case "08": .unreachable
