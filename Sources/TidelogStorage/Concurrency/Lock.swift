@@ -36,23 +36,10 @@
         }
     }
 #else
-    import Synchronization
+    package import Synchronization
 
-    /// A value that one thread at a time can reach, inside ``withLock(_:)``.
-    package struct Lock<Value: ~Copyable>: ~Copyable, Sendable {
-        private let mutex: Mutex<Value>
-
-        /// Puts `initialValue` behind a new lock.
-        package init(_ initialValue: consuming sending Value) {
-            self.mutex = Mutex(initialValue)
-        }
-
-        /// Runs `body` with the value while no other thread can reach it; a thread must not nest this.
-        @inline(__always)
-        package borrowing func withLock<Result: ~Copyable, Failure: Error>(
-            _ body: (inout sending Value) throws(Failure) -> sending Result
-        ) throws(Failure) -> sending Result {
-            try self.mutex.withLock(body)
-        }
-    }
+    // No type of our own around it: calls of another module's generic methods are not specialised, and each would
+    // look its types up at run time.
+    /// A value that one thread at a time can reach, inside `withLock(_:)`.
+    package typealias Lock = Mutex
 #endif

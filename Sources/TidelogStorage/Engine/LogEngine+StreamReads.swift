@@ -196,7 +196,11 @@ struct CollectedRecords {
         let isSparse = selection.count * Self.singleReadShare <= frame.count
         if !isSparse {
             try frame.require(.all)
-            self.records.reserveCapacity(self.records.count + selection.count)
+            // Doubled, as appending would: room for each frame alone means a copy of everything for each.
+            let needed = self.records.count + selection.count
+            if self.records.capacity < needed {
+                self.records.reserveCapacity(max(needed, 2 * self.records.capacity))
+            }
         }
         return try selection.forEach(backwards: backwards) { (index) throws(StorageError) in
             self.add(

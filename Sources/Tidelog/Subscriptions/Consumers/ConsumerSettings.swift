@@ -36,7 +36,8 @@ public struct ConsumerSettings: Sendable {
     public var leaseDuration: Duration = .seconds(30)
     /// The most events that one process holds unfinished. Default: 8,192.
     public var maximumInFlight = 8192
-    /// The most events that one process fetches ahead of its handlers. Default: 4,096.
+    /// The most events that one process fetches ahead of its handlers; as many again are read, and dropped if they
+    /// are not asked for within a second. Default: 4,096.
     public var prefetch = 4096
     /// How long an acknowledgement may wait for others to be committed with. Default: 5 ms.
     public var acknowledgeWithin: Duration = .milliseconds(5)

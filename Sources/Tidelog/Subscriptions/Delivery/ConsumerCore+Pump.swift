@@ -30,6 +30,7 @@ extension ConsumerCore {
     }
 
     private func pump() async {
+        var ahead: ReadAhead?
         while true {
             let (plan, isOver) = self.nextPlan()
             if isOver { return }
@@ -38,7 +39,7 @@ extension ConsumerCore {
                 continue
             }
             do throws(EventLogError) {
-                try await self.carryOut(plan)
+                try await self.carryOut(plan, &ahead)
             } catch {
                 await self.recover(from: error)
             }
@@ -119,14 +120,18 @@ extension ConsumerCore {
 
     // MARK: Doing
 
-    private func carryOut(_ plan: Plan) async throws(EventLogError) {
-        if plan.mustLook { try await self.look() }
+    private func carryOut(_ plan: Plan, _ ahead: inout ReadAhead?) async throws(EventLogError) {
+        if plan.mustLook {
+            // The filter may be another one.
+            ahead = nil
+            try await self.look()
+        }
         var renewed: [UInt64] = []
         if plan.mustTend { renewed = self.tend(isDemanded: plan.isDemanded) }
         var proposal: Proposal?
         var records: [PlacedRecord] = []
         if let from = plan.readFrom, plan.capacity > 0 {
-            let reading = try await self.read(from: from, to: plan.readTo, limit: plan.capacity)
+            let reading = try await self.reading(from, plan, &ahead)
             records = reading.records
             proposal = self.proposal(reading, plan)
             self.noteReading(reading)
@@ -141,10 +146,65 @@ extension ConsumerCore {
         }
     }
 
-    private struct Reading: Sendable {
-        let records: [PlacedRecord]
+    /// What was read of these positions.
+    struct Reading: Sendable {
+        var records: [PlacedRecord]
+        var from: UInt64
+        var to: UInt64
+
+        /// Takes what is beyond the first `count` events off; nil if there are no more.
+        mutating func split(at count: Int) -> Reading? {
+            guard self.records.count > count else { return nil }
+            var rest = self
+            rest.records.removeFirst(count)
+            rest.from = self.records[count - 1].position + 1
+            self.records.removeLast(self.records.count - count)
+            self.to = rest.from
+            return rest
+        }
+    }
+
+    /// What is read while the grant of what comes before it is committed.
+    struct ReadAhead {
         let from: UInt64
-        let to: UInt64
+        let began: UInt64
+        let task: Task<Result<Reading, EventLogError>, Never>
+
+        /// How long what was read is good for, in nanoseconds: as of old, what is deleted meanwhile is delivered.
+        static let shelfLife: UInt64 = 1_000_000_000
+    }
+
+    /// Reads as the plan says, or takes what was read ahead; and reads further ahead.
+    private func reading(
+        _ from: UInt64, _ plan: Plan, _ ahead: inout ReadAhead?
+    ) async throws(EventLogError) -> Reading {
+        let known = ahead
+        ahead = nil
+        var reading: Reading?
+        if let known, known.from == from, BootClock.now - known.began < ReadAhead.shelfLife {
+            reading = try? await known.task.value.get()
+        }
+        var result: Reading
+        if let reading {
+            result = reading
+        } else {
+            result = try await self.read(from: from, to: plan.readTo, limit: plan.capacity)
+        }
+        let rest = result.split(at: plan.capacity)
+        guard !result.records.isEmpty, result.to < plan.readTo else { return result }
+        let next = result.to
+        let limit = max(plan.capacity, self.settings.prefetch / 2)
+        ahead = ReadAhead(
+            from: next, began: rest == nil ? BootClock.now : known?.began ?? 0,
+            task: Task {
+                if let rest { return .success(rest) }
+                do throws(EventLogError) {
+                    return .success(try await self.read(from: next, to: plan.readTo, limit: limit))
+                } catch {
+                    return .failure(error)
+                }
+            })
+        return result
     }
 
     /// Bytes of events read in one go, and positions looked at.

@@ -166,6 +166,46 @@ extension ConsumerCore {
     private func take(
         _ grant: Grant, epoch: UInt64, _ records: [PlacedRecord]
     ) async throws(EventLogError) {
+        var missing: [Int] = []
+        let granted: GrantedRecords
+        if Self.isWhole(records, grant) {
+            granted = .whole(records)
+        } else {
+            let found = try await self.match(records, grant)
+            missing = found.indices.filter { found[$0] == nil }
+            granted = .gapped(found)
+        }
+        let batch = DeliveryBatch(core: self, grant: grant, epoch: epoch, records: granted)
+        for index in missing { _ = batch.withdraw(index) }
+        let now = BootClock.now
+        let fed = self.state.withLock { state in
+            guard state.snapshot.epoch == epoch else {
+                batch.lose()
+                return [(Taker, [Delivery])]()
+            }
+            state.batches[grant.number] = batch
+            state.queue.append(batch)
+            if !state.withheld.isEmpty {
+                let withheld = state.withheld
+                state.giveBack { withheld.contains($0.key) }
+            }
+            if state.tendAt == nil { state.tendAt = now + state.settings.leaseNanoseconds / 4 }
+            return state.feed(now: now)
+        }
+        for (taker, deliveries) in fed { taker.reply.resume(returning: .success(deliveries)) }
+    }
+
+    /// Whether what was read is what was granted, and nothing else.
+    private static func isWhole(_ records: [PlacedRecord], _ grant: Grant) -> Bool {
+        records.count == grant.positions.count
+            && records.indices.allSatisfy { records[$0].position == grant.positions[$0] }
+    }
+
+    /// The record of each granted position, read now where it is not among `records`; nil where it is not there
+    /// any more, which is noted.
+    private func match(
+        _ records: [PlacedRecord], _ grant: Grant
+    ) async throws(EventLogError) -> [PlacedRecord?] {
         var found: [PlacedRecord?] = []
         found.reserveCapacity(grant.positions.count)
         var missing: [Int] = []
@@ -186,24 +226,7 @@ extension ConsumerCore {
             missing.removeAll { found[$0] != nil }
             self.noteMissing(missing, grant, firstPosition: first)
         }
-        let batch = DeliveryBatch(core: self, grant: grant, epoch: epoch, records: found)
-        for index in missing { _ = batch.withdraw(index) }
-        let now = BootClock.now
-        let fed = self.state.withLock { state in
-            guard state.snapshot.epoch == epoch else {
-                batch.lose()
-                return [(Taker, [Delivery])]()
-            }
-            state.batches[grant.number] = batch
-            state.queue.append(batch)
-            if !state.withheld.isEmpty {
-                let withheld = state.withheld
-                state.giveBack { withheld.contains($0.key) }
-            }
-            if state.tendAt == nil { state.tendAt = now + state.settings.leaseNanoseconds / 4 }
-            return state.feed(now: now)
-        }
-        for (taker, deliveries) in fed { taker.reply.resume(returning: .success(deliveries)) }
+        return found
     }
 
     private func read(_ positions: [UInt64]) async throws(EventLogError) -> ([PlacedRecord?], UInt64) {

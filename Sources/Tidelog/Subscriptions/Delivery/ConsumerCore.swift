@@ -136,7 +136,8 @@ final class ConsumerCore: Sendable {
     }
 
     private func settled(_ key: UInt32, mustList: Bool) {
-        let now = mustList || key != 0 ? BootClock.now : 0
+        // Looked at where somebody may be waiting alone: the clock is a good part of an acknowledgement's cost.
+        let now = mustList ? BootClock.now : 0
         let (fed, linger) = self.state.withLock { state -> ([(Taker, [Delivery])], UInt64?) in
             var linger: UInt64?
             if mustList {
@@ -146,7 +147,8 @@ final class ConsumerCore: Sendable {
                 }
             }
             let isFreed = state.queue.release(key)
-            return (isFreed ? state.feed(now: now) : [], linger)
+            let isAwaited = isFreed && !state.takers.isEmpty
+            return (isAwaited ? state.feed(now: BootClock.now) : [], linger)
         }
         for (taker, deliveries) in fed { taker.reply.resume(returning: .success(deliveries)) }
         if let linger { self.hub.wake(self, at: linger) }

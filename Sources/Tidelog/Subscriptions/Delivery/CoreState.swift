@@ -71,7 +71,9 @@ struct LocalMember {
 /// What a core keeps under its lock.
 struct CoreState {
     var name: String
-    var settings: ConsumerSettings
+    var settings: ConsumerSettings { didSet { self.lease = self.settings.leaseNanoseconds } }
+    /// The settings' lease, in nanoseconds.
+    private var lease: UInt64
     var snapshot: LedgerSnapshot
     var queue = DeliveryQueue()
     var batches: [UInt64: DeliveryBatch] = [:]
@@ -110,6 +112,13 @@ struct CoreState {
     var pump: UnsafeContinuation<Void, Never>?
     var isSignalled = false
 
+    init(
+        name: String, settings: ConsumerSettings, snapshot: LedgerSnapshot, scannedTo: UInt64, logEnd: UInt64
+    ) {
+        (self.name, self.settings, self.lease) = (name, settings, settings.leaseNanoseconds)
+        (self.snapshot, self.scannedTo, self.logEnd) = (snapshot, scannedTo, logEnd)
+    }
+
     var isStopping: Bool { self.ending != nil }
     var openEvents: Int { self.batches.values.reduce(0) { $0 + $1.standing.open } }
 
@@ -124,9 +133,8 @@ struct CoreState {
 
     mutating func takeOne(_ lane: Int32, now: UInt64) -> Delivery? {
         self.lastTake = now
-        let lease = self.settings.leaseNanoseconds
         while let item = self.queue.take(lane) {
-            if item.batch.handOut(item.index, lane: lane, now: now, leaseNanoseconds: lease) {
+            if item.batch.handOut(item.index, lane: lane, now: now, leaseNanoseconds: self.lease) {
                 return Delivery(batch: item.batch, index: item.index)
             }
             _ = self.queue.release(item.key)

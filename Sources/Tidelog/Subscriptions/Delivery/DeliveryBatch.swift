@@ -1,5 +1,20 @@
 import TidelogStorage
 
+/// The events of a grant, by their index in it.
+enum GrantedRecords: Sendable {
+    /// All of them, as they were read.
+    case whole([PlacedRecord])
+    /// Some are not there any more.
+    case gapped([PlacedRecord?])
+
+    subscript(index: Int) -> PlacedRecord? {
+        switch self {
+        case .whole(let records): records[index]
+        case .gapped(let records): records[index]
+        }
+    }
+}
+
 /// The events of one grant, with what became of each in this process.
 ///
 /// A delivery is a reference to this and an index, so that handing one out allocates nothing.
@@ -35,10 +50,10 @@ final class DeliveryBatch: Sendable {
     let core: ConsumerCore
     let grant: Grant
     let epoch: UInt64
-    let records: [PlacedRecord?]
+    let records: GrantedRecords
     let state: Lock<State>
 
-    init(core: ConsumerCore, grant: Grant, epoch: UInt64, records: [PlacedRecord?]) {
+    init(core: ConsumerCore, grant: Grant, epoch: UInt64, records: GrantedRecords) {
         self.core = core
         self.grant = grant
         self.epoch = epoch
