@@ -7,25 +7,42 @@
         var parameters: [PostgresValue] = []
     }
 
+    /// What a prepared statement is known by: the same text may come with a null, which has a type of its own.
+    struct PreparedKey: Hashable {
+        let text: String
+        let types: [UInt32]
+    }
+
     extension PostgresConnection {
         /// How many statements a connection keeps prepared.
         private static var preparedLimit: Int { 200 }
 
         /// The name of the prepared statement with this text; prepared now, if it was not before.
         func prepare(_ text: String, _ parameters: [PostgresValue]) throws(PostgresError) -> String {
-            // The same text may come with a null, which has a type of its own.
-            let key = text + parameters.map { " \($0.typeNumber)" }.joined()
+            let key = PreparedKey(text: text, types: parameters.map(\.typeNumber))
             if let name = self.prepared[key] { return name }
             if self.prepared.count >= Self.preparedLimit {
                 try self.execute("DEALLOCATE ALL")
                 self.prepared = [:]
             }
             let name = "tidelog_\(self.prepared.count)"
-            let types = parameters.map(\.typeNumber)
-            let answer = ServerAnswer(PQprepare(self.handle, name, text, Int32(types.count), types))
+            let answer = ServerAnswer(PQprepare(self.handle, name, text, Int32(key.types.count), key.types))
             try self.check(answer, text, accepting: [PGRES_COMMAND_OK])
             self.prepared[key] = name
             return name
+        }
+
+        /// Runs a statement in a transaction of its own, and lends each row of its answer to `body`.
+        func run(
+            _ statement: PostgresStatement, _ body: (PostgresRow) throws(PostgresError) -> Void
+        ) throws(PostgresError) {
+            let name = try self.prepare(statement.text, statement.parameters)
+            let answer = ServerAnswer(
+                self.send(statement.parameters) { count, _, values, lengths, formats in
+                    PQexecPrepared(self.handle, name, count, values, lengths, formats, 1)
+                })
+            try self.check(answer, statement.text, accepting: [PGRES_COMMAND_OK, PGRES_TUPLES_OK])
+            try answer.forEachRow(body)
         }
 
         /// Runs statements in one go: all are sent before the first answer is read. Lends each row of each
@@ -78,7 +95,7 @@
                         try self.check(
                             answer, text, accepting: [PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_SINGLE_TUPLE])
                         if failure == nil {
-                            for row in 0..<PQntuples(handle) { try body(index, answer.row(row)) }
+                            try answer.forEachRow { row throws(PostgresError) in try body(index, row) }
                         }
                     }
                 } catch {

@@ -11,7 +11,9 @@
         private let switchOff: ConnectionSwitch
         private let password: String?
         /// The names of prepared statements by their text.
-        var prepared: [String: String] = [:]
+        var prepared: [PreparedKey: String] = [:]
+        /// Makes events of rows, and keeps what they have in common.
+        var decoder = RowDecoder()
         /// The partitions that are known to be there.
         var partitions: Partitions?
 
@@ -105,12 +107,13 @@
         private func awaitConnection(_ timeout: Duration) throws(PostgresError) {
             let end = ContinuousClock.now + timeout
             var status = PGRES_POLLING_WRITING
+            var isSecuring = false
             while status != PGRES_POLLING_OK {
                 // Without a socket there is nothing to wait for: libpq gave up at once.
                 if status == PGRES_POLLING_FAILED || PQstatus(self.handle) == CONNECTION_BAD
                     || PQsocket(self.handle) < 0
                 {
-                    throw self.connectionFailure()
+                    throw self.connectionFailure(isSecuring: isSecuring)
                 }
                 if self.switchOff.isOff { throw PostgresError(.closed, "connecting was stopped") }
                 guard ContinuousClock.now < end else {
@@ -120,14 +123,21 @@
                 var entry = pollfd(
                     fd: PQsocket(self.handle),
                     events: Int16(status == PGRES_POLLING_READING ? POLLIN : POLLOUT), revents: 0)
-                if poll(&entry, 1, 50) != 0 { status = PQconnectPoll(self.handle) }
+                if poll(&entry, 1, 50) != 0 {
+                    isSecuring = PQstatus(self.handle) == CONNECTION_SSL_STARTUP
+                    status = PQconnectPoll(self.handle)
+                }
             }
             self.switchOff.attach(PQsocket(self.handle))
-            guard PQstatus(self.handle) == CONNECTION_OK else { throw self.connectionFailure() }
+            guard PQstatus(self.handle) == CONNECTION_OK else {
+                throw self.connectionFailure(isSecuring: false)
+            }
         }
 
         /// Why there is no connection. libpq keeps no SQLSTATE of a refusal but in its verbose message.
-        private func connectionFailure() -> PostgresError {
+        ///
+        /// - Parameter isSecuring: whether it ended while TLS was being agreed on.
+        private func connectionFailure(isSecuring: Bool) -> PostgresError {
             let text = self.message
             if let match = text.firstMatch(of: #/: +([0-9A-Z]{3}[0-9]{2}): (.*?)( LOCATION:.*)?$/#) {
                 return PostgresError(
@@ -137,6 +147,11 @@
                 return PostgresError(
                     .authentication,
                     "connecting: the server asks for a password; set PGPASSWORD or a password file")
+            }
+            if isSecuring {
+                return PostgresError(
+                    .tls, "connecting: \(text); check sslmode, sslrootcert, host and the server's certificate"
+                )
             }
             return PostgresError(.unreachable, "connecting: \(text); it is tried again")
         }
@@ -171,7 +186,7 @@
                     PQexecParams(self.handle, statement, count, types, values, lengths, formats, 1)
                 })
             try self.check(result, statement, accepting: [PGRES_COMMAND_OK, PGRES_TUPLES_OK])
-            for row in 0..<PQntuples(result.handle) { try body(result.row(row)) }
+            try result.forEachRow(body)
             return Int(String(cString: PQcmdTuples(result.handle))) ?? 0
         }
 
@@ -189,15 +204,13 @@
             }
             var failure: PostgresError?
             var goesOn = true
-            while true {
-                let result = ServerAnswer(PQgetResult(self.handle))
-                guard result.handle != nil else { break }
+            while let answer = PQgetResult(self.handle) {
+                defer { PQclear(answer) }
                 do throws(PostgresError) {
-                    try self.check(result, statement, accepting: [PGRES_SINGLE_TUPLE, PGRES_TUPLES_OK])
-                    if failure == nil, goesOn {
-                        for row in 0..<PQntuples(result.handle) where goesOn {
-                            goesOn = try body(result.row(row))
-                        }
+                    if PQresultStatus(answer) != PGRES_SINGLE_TUPLE {
+                        try self.check(answer, statement, accepting: [PGRES_TUPLES_OK])
+                    } else if failure == nil, goesOn {
+                        goesOn = try body(PostgresRow(result: answer, row: 0))
                         if !goesOn { self.cancel() }
                     }
                 } catch {
@@ -329,6 +342,12 @@
             _ result: ServerAnswer, _ statement: String, accepting statuses: [ExecStatusType]
         ) throws(PostgresError) {
             guard let handle = result.handle else { throw self.lost(while: statement) }
+            try self.check(handle, statement, accepting: statuses)
+        }
+
+        private func check(
+            _ handle: OpaquePointer, _ statement: String, accepting statuses: [ExecStatusType]
+        ) throws(PostgresError) {
             let status = PQresultStatus(handle)
             if statuses.contains(status) { return }
             guard let state = PQresultErrorField(handle, tidelog_pq_sqlstate) else {
@@ -368,12 +387,10 @@
         init(_ handle: OpaquePointer?) { self.handle = handle }
         deinit { PQclear(self.handle) }
 
-        func row(_ row: Int32) -> PostgresRow {
-            PostgresRow { [handle] column in
-                if PQgetisnull(handle, row, column) == 1 { return nil }
-                return UnsafeRawBufferPointer(
-                    start: PQgetvalue(handle, row, column), count: Int(PQgetlength(handle, row, column)))
-            }
+        /// Lends each row of the answer.
+        func forEachRow(_ body: (PostgresRow) throws(PostgresError) -> Void) throws(PostgresError) {
+            guard let handle else { return }
+            for row in 0..<PQntuples(handle) { try body(PostgresRow(result: handle, row: row)) }
         }
     }
 #endif

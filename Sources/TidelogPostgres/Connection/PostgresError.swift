@@ -8,7 +8,7 @@
         /// What went wrong, in terms a caller can act on. New codes may come; none will change its meaning.
         public struct Code: Hashable, Sendable, CustomStringConvertible {
             private enum Kind: String, Sendable {
-                case unreachable, authentication, permissionDenied, readOnly, storageFull, busy
+                case unreachable, authentication, tls, permissionDenied, readOnly, storageFull, busy
                 case foreignTable, newerSchema, missingSchema, unsupportedServer, invalidConfiguration
                 case diverged, logBehind, databaseBehind, unverifiable, eventsGone, unsupportedEvent
                 case log, closed, server
@@ -21,6 +21,9 @@
             public static var unreachable: Self { .init(.unreachable) }
             /// The server does not accept the user, the password or the database's name.
             public static var authentication: Self { .init(.authentication) }
+            /// No encrypted connection came about: the server offers none, or its certificate is not the expected
+            /// one.
+            public static var tls: Self { .init(.tls) }
             /// The user lacks a privilege.
             public static var permissionDenied: Self { .init(.permissionDenied) }
             /// The server or the session accepts no writes, as a standby does.

@@ -63,7 +63,10 @@
 
         /// A name as PostgreSQL reads it back unchanged (SQL, delimited identifier).
         static func quote(_ name: String) -> String {
-            "\"" + name.replacing("\"", with: "\"\"") + "\""
+            // Names are quoted for each statement, and next to none has a quotation mark.
+            let inner =
+                name.utf8.contains(UInt8(ascii: "\"")) ? name.replacing("\"", with: "\"\"") : name
+            return "\"" + inner + "\""
         }
 
         /// The channel that appends and exports are notified on: a name of at most 63 bytes.

@@ -1,12 +1,17 @@
 #if Postgres
+    import CTidelogPostgres
+
     /// A parameter of a statement, sent in binary and never part of the statement's text.
     enum PostgresValue {
         case null
         case bigintNull
         case bytesNull
+        case textNull
+        case jsonbNull
         case bigint(Int64)
         case text(String)
         case bytes([UInt8])
+        case jsonb(ArraySlice<UInt8>)
         case uuid(UInt64, UInt64)
         case boolean(Bool)
         case array(PostgresArray)
@@ -18,8 +23,9 @@
             switch self {
             case .null: 0
             case .bigint, .bigintNull: 20
-            case .text: 25
+            case .text, .textNull: 25
             case .bytes, .bytesNull: 17
+            case .jsonb, .jsonbNull: 3802
             case .uuid: 2950
             case .boolean: 16
             case .array(let array): array.arrayType
@@ -31,10 +37,13 @@
         var binary: [UInt8]? {
             var bytes: [UInt8] = []
             switch self {
-            case .null, .bigintNull, .bytesNull: return nil
+            case .null, .bigintNull, .bytesNull, .textNull, .jsonbNull: return nil
             case .bigint(let value), .timestamp(let value): bytes.append(bigEndian: value)
             case .text(let value): bytes.append(contentsOf: value.utf8)
             case .bytes(let value): return value
+            case .jsonb(let text):
+                bytes.append(1)  // the version of the binary form
+                bytes.append(contentsOf: text)
             case .uuid(let high, let low):
                 bytes.append(bigEndian: high)
                 bytes.append(bigEndian: low)
@@ -47,8 +56,16 @@
 
     /// One row of an answer in binary form; valid only while it is lent.
     struct PostgresRow {
+        let result: OpaquePointer
+        let row: Int32
+
         /// The column's bytes; nil for null.
-        let column: (Int32) -> UnsafeRawBufferPointer?
+        func column(_ index: Int32) -> UnsafeRawBufferPointer? {
+            let count = PQgetlength(self.result, self.row, index)
+            if count == 0, PQgetisnull(self.result, self.row, index) == 1 { return nil }
+            return UnsafeRawBufferPointer(
+                start: PQgetvalue(self.result, self.row, index), count: Int(count))
+        }
 
         func isNull(_ index: Int32) -> Bool { self.column(index) == nil }
 

@@ -134,15 +134,22 @@
         }
 
         /// The text without the spaces that PostgreSQL writes: what ``spread(_:into:)`` was given.
-        static func gather(_ text: UnsafeRawBufferPointer) -> [UInt8] {
-            var exact: [UInt8] = []
-            exact.reserveCapacity(text.count)
+        ///
+        /// - Parameter exact: uninitialized memory, at least as much as the text.
+        /// - Returns: how many bytes were written there.
+        static func gather(
+            _ text: UnsafeRawBufferPointer, into exact: UnsafeMutableBufferPointer<UInt8>
+        ) -> Int {
+            precondition(exact.count >= text.count)
+            guard let start = exact.baseAddress else { return 0 }
+            var count = 0
             var isInString = false
             for byte in text {
                 if byte == UInt8(ascii: "\"") { isInString.toggle() }
-                if byte != 0x20 || isInString { exact.append(byte) }
+                (start + count).initialize(to: byte)
+                if byte != 0x20 || isInString { count += 1 }
             }
-            return exact
+            return count
         }
     }
 #endif

@@ -19,9 +19,10 @@
         ]
         static let list = names.joined(separator: ", ")
 
-        /// The columns as ``RowDecoder`` takes them: `jsonb` as PostgreSQL's text, and only where it is needed.
+        /// The columns as ``RowDecoder`` takes them: all but the log's, `jsonb` as PostgreSQL's text, and that only
+        /// where it is needed.
         static let selection =
-            names.map {
+            names.dropFirst().map {
                 switch $0 {
                 case "metadata": "CASE WHEN metadata_raw IS NULL THEN metadata::text END"
                 case "payload": "CASE WHEN payload_raw IS NULL THEN payload::text END"

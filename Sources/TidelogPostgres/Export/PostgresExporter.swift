@@ -268,16 +268,19 @@
         private func note(_ error: PostgresError) {
             let now = self.now
             let random = Double.random(in: 0...1)
-            let failures = self.state.withLock { state in
+            let (failures, isNew) = self.state.withLock { state in
+                let isNew = state.machine.lastError?.code != error.code
                 state.machine.failed(error, now: now, random: random)
                 state.failed += 1
-                return state.machine.failures
+                return (state.machine.failures, isNew)
             }
             if error.mustHalt {
                 self.configuration.logger.error(
                     "the export to PostgreSQL is halted", metadata: ["tidelog.error": "\(error)"])
             } else {
-                self.configuration.logger.debug(
+                // What a person must mend is said once, although it is tried again.
+                self.configuration.logger.log(
+                    level: isNew && !error.isTransient && error.code != .closed ? .warning : .debug,
                     "the export to PostgreSQL failed",
                     metadata: ["tidelog.error": "\(error)", "tidelog.failures": "\(failures)"])
             }

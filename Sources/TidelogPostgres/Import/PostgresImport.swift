@@ -172,7 +172,7 @@
                 "SELECT \(EventColumns.selection) FROM \(self.names.quoted()) "
                     + "WHERE log_id = $1 AND position < $2 ORDER BY position", range
             ) { row throws(PostgresError) in
-                let stored = try RowDecoder.event(row)
+                let stored = try connection.decoder.event(row)
                 digest.add(stored)
                 do throws(EventLogError) {
                     try rebuilder.append(stored)

@@ -1,4 +1,6 @@
 #if Postgres
+    import Tidelog
+
     /// The function of the database that appends: one round trip, with the log's row locked for the shortest
     /// time.
     ///
@@ -29,6 +31,16 @@
             static let any: Int64 = -3
             /// As `any`, and nothing is appended there, so the stream may be deleted.
             static let anyUnwritten: Int64 = -4
+
+            /// An expectation of a stream that is written.
+            static func number(_ expectation: ExpectedRevision) -> Int64 {
+                switch expectation {
+                case .any: self.any
+                case .noStream: self.noStream
+                case .streamExists: self.exists
+                case let other: Int64(clamping: other.exactRevision?.rawValue ?? .max)
+                }
+            }
         }
 
         /// The parameters, in their order, with their types.

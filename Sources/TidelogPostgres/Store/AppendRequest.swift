@@ -4,8 +4,10 @@
     /// An append as the database's function takes it: see ``StoreFunction``.
     struct AppendRequest: Sendable {
         let events: [Event]
-        /// The parameters of the function but for `p_ruled_out`, which is known later.
-        private let parameters: [PostgresValue]
+        private let condition: AppendCondition
+        private let snapshots: [StreamSnapshot]
+        /// The parameters of the function; nil as long as it is not known whether it is called.
+        private let parameters: [PostgresValue]?
         /// The streams that are written or expected something of; those of events first, as they come.
         let streams: [String]
         private let expectations: [ExpectedRevision]
@@ -17,18 +19,28 @@
         let months: Set<Int>
         /// About how large it is when it is sent.
         let byteCount: Int
+        /// The same as one statement, if it is of that kind.
+        let single: SingleAppend?
 
         init(
             _ events: [Event], _ condition: AppendCondition, _ snapshots: [StreamSnapshot],
             in context: StoreContext
         ) throws(EventLogError) {
             self.events = events
-            var table = StreamTable()
-            var rows = AppendRows()
-            for event in events {
-                rows.add(event, stream: event.stream.map { table.take($0) })
+            self.condition = condition
+            self.snapshots = snapshots
+            self.single = SingleAppend(events, condition, snapshots, in: context)
+            let table: StreamTable
+            if let single {
+                table = StreamTable(events, condition) { _, _ in }
+                self.parameters = nil
+                self.byteCount = single.byteCount
+            } else {
+                var rows = AppendRows()
+                table = StreamTable(events, condition) { rows.add($0, stream: $1) }
+                self.parameters = Self.parameters(table, rows, snapshots, in: context)
+                self.byteCount = rows.byteCount
             }
-            for (name, expectation) in condition.revisions { table.expect(name, expectation) }
             self.streams = table.names
             self.counts = table.counts
             self.expectations = table.expectations
@@ -40,16 +52,26 @@
             self.absences = absences
             self.months =
                 context.layout == .byMonth ? Set(events.map { Partitions.month(of: $0.timestamp) }) : []
-            self.byteCount = rows.byteCount
-            self.parameters =
-                [context.key, .boolean(false)] + table.values + rows.values + Self.values(of: snapshots)
+        }
+
+        /// The parameters of the function, of which `p_ruled_out` is known later.
+        private static func parameters(
+            _ table: StreamTable, _ rows: AppendRows, _ snapshots: [StreamSnapshot], in context: StoreContext
+        ) -> [PostgresValue] {
+            [context.key, .boolean(false)] + table.values + rows.values + self.values(of: snapshots)
         }
 
         /// The call of the function.
-        func call(_ names: PostgresNames, isRuledOut: Bool) -> PostgresStatement {
-            var parameters = self.parameters
+        func call(in context: StoreContext, isRuledOut: Bool) -> PostgresStatement {
+            var parameters = self.parameters ?? self.makeParameters(in: context)
             parameters[1] = .boolean(isRuledOut)
-            return PostgresStatement(text: StoreFunction.call(names), parameters: parameters)
+            return PostgresStatement(text: context.appendText, parameters: parameters)
+        }
+
+        private func makeParameters(in context: StoreContext) -> [PostgresValue] {
+            var rows = AppendRows()
+            let table = StreamTable(self.events, self.condition) { rows.add($0, stream: $1) }
+            return Self.parameters(table, rows, self.snapshots, in: context)
         }
 
         private static func values(of snapshots: [StreamSnapshot]) -> [PostgresValue] {
@@ -178,6 +200,20 @@
         private(set) var expectations: [ExpectedRevision] = []
         private var numbers: [[UInt8]: Int] = [:]
 
+        /// The streams of `events`, lending each event with the number of its stream and its place among those of
+        /// the append, and of what `condition` expects.
+        init(
+            _ events: [Event], _ condition: AppendCondition,
+            _ body: (Event, (number: Int32, place: Int64)?) -> Void
+        ) {
+            for event in events {
+                var place: (Int32, Int64)?
+                if let stream = event.stream { place = self.take(stream) }
+                body(event, place)
+            }
+            for (name, expectation) in condition.revisions { self.expect(name, expectation) }
+        }
+
         private mutating func number(of name: String) -> Int {
             let key = Array(name.utf8)
             if let number = self.numbers[key] { return number }
@@ -189,13 +225,13 @@
         }
 
         /// The number of an event's stream, from 1, and the event's place among those of the append.
-        mutating func take(_ name: String) -> (number: Int32, place: Int64) {
+        private mutating func take(_ name: String) -> (number: Int32, place: Int64) {
             let number = self.number(of: name)
             self.counts[number] += 1
             return (Int32(number + 1), Int64(self.counts[number]))
         }
 
-        mutating func expect(_ name: String, _ expectation: ExpectedRevision) {
+        private mutating func expect(_ name: String, _ expectation: ExpectedRevision) {
             self.expectations[self.number(of: name)] = expectation
         }
 
@@ -203,16 +239,9 @@
             var (streams, expected) = (PostgresArray(.text), PostgresArray(.bigint))
             for (index, name) in self.names.enumerated() {
                 streams.append(text: name)
-                let isWritten = self.counts[index] > 0
-                let number: Int64 =
-                    switch self.expectations[index] {
-                    case .any:
-                        isWritten ? StoreFunction.Expectation.any : StoreFunction.Expectation.anyUnwritten
-                    case .noStream: StoreFunction.Expectation.noStream
-                    case .streamExists: StoreFunction.Expectation.exists
-                    case let other: Int64(clamping: other.exactRevision?.rawValue ?? .max)
-                    }
-                expected.append(number: number)
+                let number = StoreFunction.Expectation.number(self.expectations[index])
+                let isUnwritten = self.counts[index] == 0 && number == StoreFunction.Expectation.any
+                expected.append(number: isUnwritten ? StoreFunction.Expectation.anyUnwritten : number)
             }
             return [.array(streams), .array(expected)]
         }

@@ -83,8 +83,9 @@
             let outcome = try await self.core.pool.run {
                 connection throws(PostgresError) -> Result<Void, EventLogError> in
                 try connection.transaction { () throws(PostgresError) -> Result<Void, EventLogError> in
+                    // Written, not only locked, so that appends notice: see SingleAppend.
                     try connection.query(
-                        "SELECT next_position FROM \(context.names.quoted("_logs")) WHERE log_id = $1 FOR UPDATE",
+                        "UPDATE \(context.names.quoted("_logs")) SET next_position = next_position WHERE log_id = $1",
                         [context.key])
                     guard let info = try StreamRow.read(connection, context, stream) else {
                         return .failure(EventLogError(.notFound, "there is no stream '\(stream)'"))

@@ -63,7 +63,7 @@
             }
             for event in events { try event.validate(limits: self.core.context.configuration.limits) }
             for snapshot in snapshots { try snapshot.validate() }
-            if Set(events.map(\.id)).count < events.count {
+            if events.count > 1, Set(events.map(\.id)).count < events.count {
                 throw EventLogError(
                     .invalidArgument, "a batch holds the same event id twice; give each event its own")
             }

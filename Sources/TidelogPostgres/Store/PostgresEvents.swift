@@ -170,46 +170,35 @@
             }
             let limit = min(self.size, self.left)
             var events: [StoredEvent] = []
+            var bytes = 0
             if limit > 0 {
                 events.reserveCapacity(limit)
                 let statement = self.selection.page(self.bounds, end: end, limit: limit, offset: self.offset)
-                var bytes = 0
                 let most = context.configuration.pageBytes
                 try connection.stream(statement.text, statement.parameters) {
                     (row: PostgresRow) throws(PostgresError) -> Bool in
-                    let event = try RowDecoder.event(row)
-                    bytes += event.payload.count + event.metadata.bytes.count + 200
-                    events.append(event)
+                    events.append(try connection.decoder.event(row, bytes: &bytes))
                     return bytes < most || events.count == limit
                 }
             }
             var next: PagePlan?
-            let isCut = events.count < limit && self.isCut(events, context)
+            let isCut = events.count < limit && bytes >= context.configuration.pageBytes
             if let last = events.last, events.count == limit || isCut, self.left > events.count {
                 var plan = self
                 plan.end = end < .max ? end : Int64(clamping: try StoreEnd.read(connection, context))
                 plan.offset = 0
                 plan.left -= events.count
                 plan.move(past: last)
-                plan.size = Self.size(after: events, context)
+                plan.size = Self.size(averageBytes: bytes / max(1, events.count), context)
                 if !plan.bounds.isEmpty { next = plan }
             }
             return EventsOfPage(events: events, next: next, end: UInt64(clamping: end))
         }
 
-        /// Whether a page ended because of its bytes.
-        private func isCut(_ events: [StoredEvent], _ context: StoreContext) -> Bool {
-            Self.bytes(of: events) >= context.configuration.pageBytes
-        }
-
-        private static func bytes(of events: [StoredEvent]) -> Int {
-            events.reduce(0) { $0 + $1.payload.count + $1.metadata.bytes.count + 200 }
-        }
-
         /// As many as should fit in the bytes of a page, going by those of the last one.
-        private static func size(after events: [StoredEvent], _ context: StoreContext) -> Int {
-            let average = max(1, Self.bytes(of: events) / max(1, events.count))
-            return max(1, min(context.configuration.pageEvents, context.configuration.pageBytes / average))
+        private static func size(averageBytes: Int, _ context: StoreContext) -> Int {
+            let fitting = context.configuration.pageBytes / max(1, averageBytes)
+            return max(1, min(context.configuration.pageEvents, fitting))
         }
 
         private mutating func move(past last: StoredEvent) {

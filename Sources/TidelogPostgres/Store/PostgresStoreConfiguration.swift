@@ -18,8 +18,8 @@
         /// Connections for reading, opened when they are needed. Appends have one of their own, and
         /// subscriptions share one. Default: 4.
         public var maximumReaders = 4
-        /// Events of a page of reading; two pages are held. Default: 1,000.
-        public var pageEvents = 1000
+        /// Events of a page of reading; two pages are held. Default: 4,000.
+        public var pageEvents = 4000
         /// Bytes of a page, beyond which it ends early. Default: 4 MiB.
         public var pageBytes = 4 << 20
         /// Bytes of events that may wait to be appended; beyond them, calls of `append` wait. Default: 64 MiB.
@@ -61,7 +61,7 @@
             let code: Code =
                 switch error.code {
                 case .unreachable: .unavailable
-                case .authentication, .permissionDenied, .readOnly: .permissionDenied
+                case .authentication, .tls, .permissionDenied, .readOnly: .permissionDenied
                 case .storageFull: .storageFull
                 case .busy: .locked
                 case .foreignTable: .alreadyExists

@@ -175,7 +175,7 @@
                 do throws(PostgresError) {
                     return try self.attempt(group, connection)
                 } catch {
-                    if error.code == .unreachable, let delay = retry.delay(after: error) {
+                    if let delay = retry.delay(after: error) {
                         let next = ContinuousClock.now + delay
                         if group.allSatisfy({ $0.deadline >= next }), !self.state.withLock({ $0.isOver }) {
                             PlainThread.sleep(delay)
@@ -198,6 +198,9 @@
                 try self.preparePartitions(group, connection)
                 if let first = group.first, !first.request.absences.isEmpty {
                     return [try self.appendGuarded(first, connection)]
+                }
+                if group.count == 1, let result = try self.appendSingle(group[0], connection) {
+                    return [.success(result)]
                 }
                 return try self.appendTogether(group, connection)
             }
@@ -223,12 +226,29 @@
             connection.partitions = partitions
         }
 
+        /// The usual append; nil if it is not, or something is in its way.
+        private func appendSingle(
+            _ job: Job, _ connection: PostgresConnection
+        ) throws(PostgresError) -> AppendResult? {
+            guard let single = job.request.single else { return nil }
+            var result: AppendResult?
+            do throws(PostgresError) {
+                try connection.run(single.statement(in: self.context)) { row throws(PostgresError) in
+                    result = try single.result(row)
+                }
+            } catch {
+                self.doubt([job], connection)
+                throw error
+            }
+            return result
+        }
+
         /// All in one round trip, which is one transaction.
         private func appendTogether(
             _ group: [Job], _ connection: PostgresConnection
         ) throws(PostgresError) -> [Result<AppendResult, EventLogError>] {
             var answers: [AppendAnswer?] = Array(repeating: nil, count: group.count)
-            let calls = group.map { $0.request.call(self.context.names, isRuledOut: false) }
+            let calls = group.map { $0.request.call(in: self.context, isRuledOut: false) }
             do throws(PostgresError) {
                 try connection.pipeline(calls) { index, row throws(PostgresError) in
                     answers[index] = try AppendAnswer(row)
@@ -267,7 +287,7 @@
                 if let index = found.firstIndex(where: { $0 != nil }), let position = found[index] {
                     ruledOut = (index, Position(UInt64(clamping: position)))
                 }
-                let call = job.request.call(self.context.names, isRuledOut: ruledOut != nil)
+                let call = job.request.call(in: self.context, isRuledOut: ruledOut != nil)
                 try connection.pipeline([call, .init(text: "COMMIT")]) { index, row throws(PostgresError) in
                     if index == 0 { answer = try AppendAnswer(row) }
                 }
@@ -301,7 +321,7 @@
                     self.context.key, .bigint(Int64(clamping: answer.first)),
                     .bigint(Int64(clamping: answer.first + most)),
                 ]
-            ) { row throws(PostgresError) in stored.append(try RowDecoder.event(row)) }
+            ) { row throws(PostgresError) in stored.append(try connection.decoder.event(row)) }
             // What an earlier try of the same call has stored is no repeat.
             let isRepeat = !job.isInDoubt.load(ordering: .relaxed)
             return job.request.result(known: stored, isRepeat: isRepeat)
@@ -313,7 +333,8 @@
                 try connection.run { connection throws(PostgresError) in
                     try connection.pipeline([
                         .init(
-                            text: "SELECT pg_notify($1, $2)",
+                            // What a crash of the server would undo here nobody misses, so no flush is waited for.
+                            text: "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)",
                             parameters: [
                                 .text(self.context.names.channel), .text(self.context.logID.description),
                             ])

@@ -7,6 +7,21 @@
         let configuration: PostgresStoreConfiguration
         let logID: EventID
         let layout: PostgresLayout
+        /// The statements that append, which are long.
+        let appendText: String
+        let singleAppendText: String
+
+        init(
+            settings: PostgresSettings, configuration: PostgresStoreConfiguration, logID: EventID,
+            layout: PostgresLayout
+        ) {
+            self.settings = settings
+            self.configuration = configuration
+            self.logID = logID
+            self.layout = layout
+            self.appendText = StoreFunction.call(configuration.names)
+            self.singleAppendText = SingleAppend.text(configuration.names)
+        }
 
         var names: PostgresNames { self.configuration.names }
 
@@ -70,7 +85,9 @@
 
         /// How long to wait before the next try after this error; nil if there is none to be made.
         mutating func delay(after error: PostgresError) -> Duration? {
-            guard error.code == .unreachable else { return nil }
+            // A network that fails while TLS is agreed on looks like a certificate that is refused.
+            let mayPass = error.code == .unreachable || error.code == .tls && self.attempts < 2
+            guard mayPass else { return nil }
             self.attempts += 1
             let delay = self.backoff.delay(attempt: self.attempts, random: .random(in: 0...1))
             if let patience, ContinuousClock.now - self.began + delay > patience { return nil }

@@ -150,8 +150,13 @@
                 bounded.append(("e.position", low..<max(low, min(bounds.upperBound, high))))
             }
             for (column, range) in bounded {
-                let (low, high) = (copy.add(.bigint(range.lowerBound)), copy.add(.bigint(range.upperBound)))
-                copy.conditions.append("\(column) >= \(low) AND \(column) < \(high)")
+                // Bounds that bound nothing cost the server a comparison a row.
+                if range.lowerBound > 0 {
+                    copy.conditions.append("\(column) >= \(copy.add(.bigint(range.lowerBound)))")
+                }
+                if range.upperBound < .max {
+                    copy.conditions.append("\(column) < \(copy.add(.bigint(range.upperBound)))")
+                }
             }
             return PostgresStatement(
                 text: "SELECT \(columns) FROM \(self.names.quoted()) e WHERE e.log_id = $1 AND "
@@ -167,11 +172,13 @@
         func page(_ bounds: Range<Int64>, end: Int64, limit: Int, offset: Int) -> PostgresStatement {
             var statement = self.statement(EventColumns.selection, bounds, end: end, tail: "")
             statement.parameters.append(.bigint(Int64(limit)))
-            statement.parameters.append(.bigint(Int64(offset)))
-            let count = statement.parameters.count
             statement.text +=
                 " ORDER BY e.\(self.goesByRevision ? "revision" : "position")\(self.isBackwards ? " DESC" : "")"
-                + " LIMIT $\(count - 1) OFFSET $\(count)"
+                + " LIMIT $\(statement.parameters.count)"
+            if offset > 0 {
+                statement.parameters.append(.bigint(Int64(offset)))
+                statement.text += " OFFSET $\(statement.parameters.count)"
+            }
             return statement
         }
 

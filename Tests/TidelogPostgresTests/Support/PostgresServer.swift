@@ -20,10 +20,12 @@
         /// The server that most tests share, each with a database of its own.
         static let shared = Result { try PostgresServer(["fsync=off", "max_connections=200"]) }
 
-        init(_ settings: [String]) throws {
+        /// - Parameter prepare: what is done to the server's directory before it starts.
+        init(_ settings: [String], prepare: (String) throws -> Void = { _ in }) throws {
             var template = Array("/tmp/tidelog-pg-XXXXXX".utf8CString)
             guard let made = mkdtemp(&template) else { throw CocoaError(.fileWriteUnknown) }
             self.directory = String(cString: made)
+            try prepare(self.directory)
             let script = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
                 .deletingLastPathComponent().deletingLastPathComponent()
                 .appending(path: "Tools/scripts/private-postgres")
@@ -114,10 +116,11 @@
             -> [String]
         {
             var texts: [String] = []
-            try self.connect(database).query(
+            let connection = try self.connect(database)
+            try connection.query(
                 "SELECT \(EventColumns.selection) FROM \(names.quoted()) "
                     + (log.map { "WHERE log_id = '\($0)' " } ?? "") + "ORDER BY log_id, position"
-            ) { row throws(PostgresError) in texts.append(describe(try RowDecoder.event(row))) }
+            ) { row throws(PostgresError) in texts.append(describe(try connection.decoder.event(row))) }
             return texts
         }
     }

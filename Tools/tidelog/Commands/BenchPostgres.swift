@@ -37,6 +37,9 @@
         @Option(help: "catching-up: seconds of each phase.")
         var seconds = 2.0
 
+        @Option(help: "catching-up: rounds, each with a phase alone and one beside the exporter.")
+        var rounds = 5
+
         func run() async throws {
             if self.scenario == "catching-up" { return try await self.catchUp() }
             var configuration = PostgresStoreConfiguration()
@@ -75,60 +78,6 @@
                 try await group.waitForAll()
             }
             return (watch.seconds, share * self.callers)
-        }
-
-        /// How fast an app appends while the exporter in it has nothing to do, and while it catches up; in turn.
-        private func catchUp() async throws {
-            let directory = FilePath(self.directory).appending("catching-up")
-            let log = try await EventLog.open(at: directory)
-            var generator = EventGenerator(seed: self.seed)
-            for _ in stride(from: 0, to: self.count, by: 1000) {
-                try await log.append(generator.events(1000))
-            }
-            let exporter = try PostgresExporter(log: log, to: try self.postgres.settings)
-            exporter.pause()
-            exporter.start()
-            for round in 1...3 {
-                let alone = try await self.appendRate(log, &generator)
-                exporter.resume()
-                while exporter.status.eventsPerSecond == 0 { try await Task.sleep(for: .milliseconds(20)) }
-                let beside = try await self.appendRate(log, &generator)
-                let status = exporter.status
-                exporter.pause()
-                print(
-                    "round \(round): \(Int(alone)) events/s alone, \(Int(beside)) while catching up "
-                        + "(\(String(Int((beside / alone) * 100))) %), exported \(Int(status.eventsPerSecond))/s, "
-                        + "\(status.lagEvents) behind")
-                if status.lagEvents == 0 { print("the backlog was too short: give a higher --count") }
-                // What is under way is let go of.
-                try await Task.sleep(for: .milliseconds(500))
-            }
-            await exporter.stop()
-            await log.close()
-        }
-
-        /// Events a second that `callers` tasks append, `batch` at a time, for some seconds.
-        private func appendRate(_ log: EventLog, _ generator: inout EventGenerator) async throws -> Double {
-            let parts = (0..<self.callers).map { _ in generator.events(max(20_000, self.batch * 200)) }
-            let watch = Stopwatch()
-            let counts = try await withThrowingTaskGroup(of: Int.self) { group in
-                for events in parts {
-                    group.addTask { [batch, seconds] in
-                        var count = 0
-                        var start = 0
-                        while watch.seconds < seconds {
-                            var part = Array(events[start..<min(start + batch, events.count)])
-                            start = start + batch < events.count ? start + batch : 0
-                            for index in part.indices { part[index].id = .generate() }
-                            try await log.append(part)
-                            count += part.count
-                        }
-                        return count
-                    }
-                }
-                return try await group.reduce(0, +)
-            }
-            return Double(counts) / watch.seconds
         }
 
         private func readAll(_ store: PostgresEventStore) async throws -> (Double, Int) {

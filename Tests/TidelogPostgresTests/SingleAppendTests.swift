@@ -1,0 +1,112 @@
+#if Postgres
+    import Testing
+    import Tidelog
+    import TidelogTesting
+
+    @testable import TidelogPostgres
+
+    /// An append of one event waits for the log's row while somebody else changes what it looks at.
+    @Suite("A single append that has to wait")
+    struct SingleAppendTests {
+        /// Runs `append` while a transaction holds the log's row and does `change`; commits once the append waits.
+        private func race(
+            change: String, _ append: @escaping @Sendable (PostgresEventStore) async throws -> AppendResult
+        ) async throws -> (
+            result: Result<AppendResult, any Error>, events: [StoredEvent], next: Position
+        ) {
+            var outcome: (Result<AppendResult, any Error>, [StoredEvent], Position)?
+            try await withDatabase { server, database in
+                let store = try await server.openStore(database)
+                try await store.append([Event(id: "first", type: "t", stream: "s")], if: .always)
+                let other = try server.connect(database)
+                try other.execute("BEGIN; \(change)")
+                let task = Task { () async -> Result<AppendResult, any Error> in
+                    do { return .success(try await append(store)) } catch { return .failure(error) }
+                }
+                let isWaiting = try await eventually {
+                    try server.number(
+                        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                            + "AND datname = '\(database)'", in: database) == 1
+                }
+                try #require(isWaiting)
+                try other.execute("COMMIT")
+                let result = await task.value
+                outcome = (result, try await store.events(.all, offset: 0), try await store.end())
+                store.close()
+            }
+            let (result, events, next) = try #require(outcome)
+            return (result, events, next)
+        }
+
+        private static func code(_ result: Result<AppendResult, any Error>) -> EventLogError.Code? {
+            if case .failure(let error) = result { return (error as? EventLogError)?.code }
+            return nil
+        }
+
+        private static let insert = """
+            INSERT INTO tidelog.events (log_id, position, revision, occurred_at, nanoseconds, schema_version, \
+            id, type, stream) SELECT log_id, 1, 1, now(), 0, 1, 'second', 't', 's' FROM tidelog.events_logs; \
+            UPDATE tidelog.events_logs SET next_position = 2
+            """
+
+        @Test("what another append brought meanwhile is before it, in the log and in the stream")
+        func after() async throws {
+            let (result, events, next) = try await self.race(change: Self.insert) {
+                try await $0.append([Event(id: "third", type: "t", stream: "s")], if: .always)
+            }
+            #expect(try result.get().positions == Position(2)..<Position(3))
+            #expect(try result.get().streams.map(\.lastRevision) == [Revision(2)])
+            #expect(events.map(\.id) == ["first", "second", "third"] && next == Position(3))
+            #expect(events.map(\.revision) == [Revision(0), Revision(1), Revision(2)])
+        }
+
+        @Test("an id that another append brought meanwhile is known")
+        func known() async throws {
+            let (result, events, next) = try await self.race(change: Self.insert) {
+                try await $0.append([Event(id: "second", type: "other", stream: "s")], if: .always)
+            }
+            #expect(Self.code(result) == .duplicateEvent)
+            #expect(events.map(\.id) == ["first", "second"] && next == Position(2))
+        }
+
+        @Test("a revision that another append took meanwhile is a conflict")
+        func conflict() async throws {
+            let (result, events, next) = try await self.race(change: Self.insert) {
+                try await $0.append(
+                    [Event(id: "third", type: "t", stream: "s")], if: .stream("s", .exact(Revision(0))))
+            }
+            #expect(Self.code(result) == .conflict)
+            #expect(events.count == 2 && next == Position(2))
+        }
+
+        @Test("a stream that is deleted meanwhile takes no more")
+        func deleted() async throws {
+            let (result, events, next) = try await self.race(
+                change: """
+                    UPDATE tidelog.events_logs SET next_position = next_position; \
+                    INSERT INTO tidelog.events_streams SELECT log_id, 's', 1, 0, 0, 0, true FROM tidelog.events_logs
+                    """
+            ) { try await $0.append([Event(id: "second", type: "t", stream: "s")], if: .always) }
+            #expect(Self.code(result) == .streamDeleted)
+            #expect(events.isEmpty && next == Position(1))
+        }
+
+        @Test("deleting and truncating a stream write the log's row, which is what appends notice them by")
+        func noticed() async throws {
+            try await withDatabase { server, database in
+                let store = try await server.openStore(database)
+                for name in ["a", "b"] {
+                    try await store.append([Event(type: "t", stream: name)], if: .always)
+                }
+                let writer = "SELECT xmin::text::bigint FROM tidelog.events_logs"
+                let appended = try server.number(writer, in: database)
+                try await store.truncate(stream: "a", before: Revision(1))
+                let truncated = try server.number(writer, in: database)
+                try await store.delete(stream: "b", expecting: .any)
+                let deleted = try server.number(writer, in: database)
+                #expect(Set([appended, truncated, deleted]).count == 3)
+                store.close()
+            }
+        }
+    }
+#endif

@@ -1,0 +1,203 @@
+#if Postgres
+    import Foundation
+    import Glibc
+    import Logging
+    import Synchronization
+    import Testing
+    import Tidelog
+    import TidelogTesting
+
+    @testable import TidelogPostgres
+
+    /// Keeps what is logged.
+    private struct Lines: LogHandler {
+        final class Written: Sendable {
+            private let lines = Mutex<[String]>([])
+            func add(_ line: String) { self.lines.withLock { $0.append(line) } }
+            var all: [String] { self.lines.withLock { $0 } }
+        }
+
+        let written = Written()
+        var metadata: Logger.Metadata = [:]
+        var logLevel = Logger.Level.trace
+
+        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+            get { self.metadata[key] }
+            set { self.metadata[key] = newValue }
+        }
+
+        func log(event: LogEvent) {
+            self.written.add("\(event.level): \(event.message) \(event.metadata ?? [:])")
+        }
+    }
+
+    @Suite("TLS")
+    struct TLSTests {
+        /// A server on a port of the loopback, with a certificate for `localhost` or without TLS.
+        private struct Place {
+            let server: PostgresServer
+            let port: Int
+
+            init(hasTLS: Bool) throws {
+                var failure: (any Error)?
+                // Somebody else may take the port before the server does.
+                for _ in 0..<5 {
+                    let port = try Self.freePort()
+                    do {
+                        self.server = try PostgresServer(
+                            ["fsync=off", "listen_addresses='127.0.0.1'", "port=\(port)"]
+                                + (hasTLS ? ["ssl=on"] : [])
+                        ) { directory in
+                            if hasTLS { try Self.makeCertificate("server", in: directory) }
+                            try Self.makeCertificate("other", in: directory)
+                        }
+                        self.port = port
+                        return
+                    } catch { failure = error }
+                }
+                throw try #require(failure)
+            }
+
+            /// Makes a certificate for `localhost` that is its own root.
+            private static func makeCertificate(_ name: String, in directory: String) throws {
+                let process = Process()
+                process.executableURL = URL(filePath: "/usr/bin/env")
+                process.arguments = [
+                    "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                    "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+                    "subjectAltName=DNS:localhost",
+                    "-keyout", "\(directory)/\(name).key", "-out", "\(directory)/\(name).crt",
+                ]
+                process.standardError = FileHandle.nullDevice
+                try process.run()
+                process.waitUntilExit()
+                try #require(process.terminationStatus == 0, "openssl made no certificate")
+            }
+
+            private static func freePort() throws -> Int {
+                let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+                defer { close(descriptor) }
+                var address = sockaddr_in()
+                address.sin_family = sa_family_t(AF_INET)
+                address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+                var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+                let status = withUnsafeMutablePointer(to: &address) {
+                    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                        bind(descriptor, $0, size) == 0 ? getsockname(descriptor, $0, &size) : -1
+                    }
+                }
+                try #require(status == 0)
+                return Int(UInt16(bigEndian: address.sin_port))
+            }
+
+            func settings(_ more: String, host: String = "localhost", user: String = "tidelog")
+                -> PostgresSettings
+            {
+                PostgresSettings(
+                    "host=\(host) hostaddr=127.0.0.1 port=\(self.port) user=\(user) dbname=postgres \(more)")
+            }
+
+            func root(_ name: String) -> String { "sslrootcert=\(self.server.directory)/\(name).crt" }
+        }
+
+        /// The error that connecting ends with.
+        private func failure(_ settings: PostgresSettings) -> PostgresError? {
+            do {
+                _ = try PostgresConnection.connect(settings, switchOff: ConnectionSwitch())
+                return nil
+            } catch {
+                return error
+            }
+        }
+
+        @Test("with the root, the server's name is verified, and export and store go through TLS")
+        func verified() async throws {
+            let place = try Place(hasTLS: true)
+            let settings = place.settings("sslmode=verify-full \(place.root("server"))")
+            let connection = try PostgresConnection.connect(settings, switchOff: ConnectionSwitch())
+            var isSecured = false
+            try connection.query("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()") {
+                row throws(PostgresError) in isSecured = row.boolean(0)
+            }
+            #expect(isSecured)
+            try await withTemporaryLog { _, open in
+                let log = try await open(.init())
+                try await fill(log, 1000)
+                #expect(try await exporter(log, settings).exportOnce().lagEvents == 0)
+                await log.close()
+            }
+            let store = try await PostgresEventStore.open(settings)
+            try await store.append([Event(type: "t", stream: "s")], if: .always)
+            #expect(try await store.count(.stream("s")) == 1)
+            store.close()
+            place.server.end()
+        }
+
+        @Test("another root, another name, no root and no TLS are told as such, and never with the password")
+        func refused() async throws {
+            let (place, plain) = (try Place(hasTLS: true), try Place(hasTLS: false))
+            let administrator = try PostgresConnection.connect(
+                place.settings("sslmode=require"), switchOff: ConnectionSwitch())
+            try administrator.execute("CREATE ROLE pw_user LOGIN PASSWORD 'right'")
+            let refused = [
+                place.settings("sslmode=verify-full \(place.root("other"))"),
+                place.settings("sslmode=verify-ca \(place.root("other")) password=sesame", user: "pw_user"),
+                place.settings("sslmode=verify-full \(place.root("server"))", host: "elsewhere.example"),
+                place.settings("sslmode=verify-full \(place.root("missing")) password=sesame"),
+                plain.settings("sslmode=require password=sesame"),
+                plain.settings("sslmode=verify-full \(plain.root("other"))"),
+            ]
+            for settings in refused {
+                let error = try #require(self.failure(settings))
+                #expect(error.code == .tls, "\(error)")
+                #expect(!error.description.contains("sesame"))
+                // A store does not wait for its patience to end.
+                var configuration = PostgresStoreConfiguration()
+                configuration.patience = .seconds(3600)
+                do {
+                    _ = try await PostgresEventStore.open(settings, configuration: configuration)
+                    Issue.record("a store was opened without TLS")
+                } catch {
+                    #expect(error.code == .permissionDenied)
+                    #expect((error.cause as? PostgresError)?.code == .tls)
+                    #expect(!"\(error)".contains("sesame"))
+                }
+            }
+            // The right server, reached through TLS, that refuses the password.
+            let wrong = try #require(
+                self.failure(
+                    place.settings(
+                        "sslmode=verify-full \(place.root("server")) password=sesame", user: "pw_user")))
+            #expect(wrong.code == .authentication && !wrong.description.contains("sesame"))
+            place.server.end()
+            plain.server.end()
+        }
+
+        @Test("an exporter that gets no TLS says so, and once where nobody looks, while it tries again")
+        func exported() async throws {
+            let plain = try Place(hasTLS: false)
+            try await withTemporaryLog { _, open in
+                let log = try await open(.init())
+                try await fill(log, 100)
+                let once = try exporter(log, plain.settings("sslmode=require password=sesame"))
+                await #expect(throws: PostgresError.self) { try await once.exportOnce() }
+                #expect(once.status.lastError?.code == .tls)
+
+                let lines = Lines()
+                let following = try exporter(log, plain.settings("sslmode=require password=sesame")) {
+                    $0.logger = Logger(label: "test") { _ in lines }
+                    $0.logger.logLevel = .trace
+                }
+                following.start()
+                #expect(try await eventually { following.status.failures >= 3 })
+                #expect(following.status.state == .offline && following.status.lastError?.code == .tls)
+                await following.stop()
+                let all = lines.written.all
+                #expect(all.filter { $0.hasPrefix("warning") }.count == 1)
+                #expect(all.count >= 3 && !all.joined().contains("sesame"))
+                await log.close()
+            }
+            plain.server.end()
+        }
+    }
+#endif
