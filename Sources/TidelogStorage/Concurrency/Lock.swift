@@ -34,6 +34,15 @@
             defer { pthread_mutex_unlock(self.mutex) }
             return try body(&self.value.pointee)
         }
+
+        /// As ``withLock(_:)``, or answers nil at once if another thread has the value.
+        package borrowing func withLockIfAvailable<Result: ~Copyable, Failure: Error>(
+            _ body: (inout sending Value) throws(Failure) -> sending Result
+        ) throws(Failure) -> sending Result? {
+            guard pthread_mutex_trylock(self.mutex) == 0 else { return nil }
+            defer { pthread_mutex_unlock(self.mutex) }
+            return try body(&self.value.pointee)
+        }
     }
 #else
     import Synchronization
@@ -53,6 +62,14 @@
             _ body: (inout sending Value) throws(Failure) -> sending Result
         ) throws(Failure) -> sending Result {
             try self.mutex.withLock(body)
+        }
+
+        /// As ``withLock(_:)``, or answers nil at once if another thread has the value.
+        @inline(__always)
+        package borrowing func withLockIfAvailable<Result: ~Copyable, Failure: Error>(
+            _ body: (inout sending Value) throws(Failure) -> sending Result
+        ) throws(Failure) -> sending Result? {
+            try self.mutex.withLockIfAvailable(body)
         }
     }
 #endif
