@@ -56,10 +56,19 @@ public struct StoredEvents: AsyncSequence, Sendable {
             return try await self.refill(isolation: actor)
         }
 
+        private func eventsInMemory() -> [PlacedRecord]? {
+            guard let storage = try? self.query.storageQuery() else { return nil }
+            return self.log.engine.recordsInMemory(storage)
+        }
+
         private mutating func refill(
             isolation actor: isolated (any Actor)?
         ) async throws(EventLogError) -> StoredEvent? {
             if self.isOver { return nil }
+            if self.reader == nil, !self.isTail, let known = self.eventsInMemory() {
+                (self.batch, self.index, self.isOver) = (known, 1, true)
+                return known.first.map { StoredEvent(placed: $0) }
+            }
             if self.reader == nil {
                 self.reader = try await BatchReader.start(
                     self.log, self.query, isTail: self.isTail, startsAtEnd: self.startsAtEnd)

@@ -64,6 +64,7 @@ extension EventLog: EventStore {
         let storage = try query.storageQuery()
         try StoreInput.checkOffset(offset)
         if offset == 0 {
+            if let known = self.engine.recordsInMemory(storage) { return StoredEvent.events(of: known) }
             return try await self.run { engine throws(StorageError) in
                 StoredEvent.events(of: try engine.records(storage))
             }

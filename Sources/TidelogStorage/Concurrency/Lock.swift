@@ -34,12 +34,22 @@
             defer { pthread_mutex_unlock(self.mutex) }
             return try body(&self.value.pointee)
         }
+
+        /// As ``withLock(_:)``, or answers nil at once if another thread has the value.
+        package borrowing func withLockIfAvailable<Result: ~Copyable, Failure: Error>(
+            _ body: (inout sending Value) throws(Failure) -> sending Result
+        ) throws(Failure) -> sending Result? {
+            guard pthread_mutex_trylock(self.mutex) == 0 else { return nil }
+            defer { pthread_mutex_unlock(self.mutex) }
+            return try body(&self.value.pointee)
+        }
     }
 #else
     package import Synchronization
 
     // No type of our own around it: calls of another module's generic methods are not specialised, and each would
     // look its types up at run time.
-    /// A value that one thread at a time can reach, inside `withLock(_:)`.
+    /// A value that one thread at a time can reach, inside `withLock(_:)` and
+    /// `withLockIfAvailable(_:)`.
     package typealias Lock = Mutex
 #endif

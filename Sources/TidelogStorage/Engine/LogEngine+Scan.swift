@@ -1,45 +1,3 @@
-/// The events of one decoded frame that a scan found, in ascending order.
-package struct FrameSelection {
-    /// All events of the frame between these indexes, where `indices` is nil.
-    var range: Range<Int>
-    /// The events that satisfy the filter, where not all in `range` do.
-    var indices: ContiguousArray<Int32>?
-
-    /// How many there are.
-    package var count: Int { self.indices?.count ?? self.range.count }
-
-    /// Keeps the first `limit` in reading order.
-    mutating func truncate(to limit: Int, backwards: Bool) {
-        guard self.count > limit else { return }
-        if let indices = self.indices {
-            self.indices = ContiguousArray(backwards ? indices.suffix(limit) : indices.prefix(limit))
-        } else if backwards {
-            self.range = self.range.upperBound - limit..<self.range.upperBound
-        } else {
-            self.range = self.range.lowerBound..<self.range.lowerBound + limit
-        }
-    }
-
-    /// Calls `body` with each event's index in the frame, in reading order, until it answers false.
-    @inline(__always)
-    package func forEach(
-        backwards: Bool, _ body: (Int) throws(StorageError) -> Bool
-    ) throws(StorageError) -> Bool {
-        if let indices {
-            if backwards {
-                for index in indices.reversed() where try !body(Int(index)) { return false }
-            } else {
-                for index in indices where try !body(Int(index)) { return false }
-            }
-        } else if backwards {
-            for index in self.range.reversed() where try !body(index) { return false }
-        } else {
-            for index in self.range where try !body(index) { return false }
-        }
-        return true
-    }
-}
-
 extension LogEngine {
     /// Reads the events that `query` wants, frame by frame, in its order, until `visit` answers false.
     ///
@@ -121,12 +79,28 @@ struct Scan {
     private var matcher: FrameMatcher
     private var range: Range<UInt64>
     private var remaining: Int
-    private let decoder: FrameDecoder
+    private let supply: FrameSupply
+    /// Whether a frame stays when its bytes are gone.
+    private let keepsFrames: Bool
     private var buffer = FrameBuffer()
 
+    private var decoder: FrameDecoder { self.supply.decoder }
+
     init(engine: LogEngine, query: RecordQuery, view: ReadView, decoder: FrameDecoder) {
+        self.init(engine: engine, query: query, view: view, supply: FrameSupply(decoder), keepsFrames: false)
+    }
+
+    /// A scan of which frames are kept: whoever keeps one puts another decoder in its place.
+    init(engine: LogEngine, query: RecordQuery, view: ReadView, supply: FrameSupply) {
+        self.init(engine: engine, query: query, view: view, supply: supply, keepsFrames: true)
+    }
+
+    private init(
+        engine: LogEngine, query: RecordQuery, view: ReadView, supply: FrameSupply, keepsFrames: Bool
+    ) {
         self.engine = engine
-        self.decoder = decoder
+        self.supply = supply
+        self.keepsFrames = keepsFrames
         self.query = query
         self.view = view
         self.matcher = FrameMatcher(query.filter, hidden: view.hidden)
@@ -231,7 +205,7 @@ struct Scan {
         ) { bytes, first throws(StorageError) in
             if !backwards, first >= part.upperBound { return false }
             try self.decoder.load(
-                bytes, expectedFirstPosition: first, copies: false, verifyBody: false, parts: [],
+                bytes, expectedFirstPosition: first, copies: self.keepsFrames, verifyBody: false, parts: [],
                 dictionary: dictionary)
             goesOn = try self.visitFrame(self.decoder, part, visit)
             return goesOn && (backwards ? first > part.lowerBound : true)
@@ -249,7 +223,8 @@ struct Scan {
         for number in self.query.isBackwards ? blocks.reversed() : blocks where goesOn {
             try segment.withBlock(number) { bytes throws(StorageError) in
                 try self.decoder.load(
-                    bytes, expectedFirstPosition: segment.blocks[number].firstPosition, copies: false,
+                    bytes, expectedFirstPosition: segment.blocks[number].firstPosition,
+                    copies: self.keepsFrames,
                     verifyBody: false, parts: [], dictionary: dictionary)
                 goesOn = try self.visitFrame(self.decoder, part, visit)
             }

@@ -11,6 +11,43 @@ extension RecordFilter {
 }
 
 extension LogEngine {
+    /// The events of one stream that `query` wants, in its order, where all of them are in memory; nil where they
+    /// are not, or where that cannot be told at once.
+    ///
+    /// For threads that must not block, as those of Swift's pool: it waits for no lock, opens no transaction and
+    /// makes no system call. And yet it answers what a read would that begins now: the number of the newest
+    /// commit of any process stands in the mapped head from before that commit is acknowledged, and what is
+    /// known of the head, as of that number or later, says that the stream has no events but sealed ones.
+    package func recordsInMemory(_ query: RecordQuery) -> [PlacedRecord]? {
+        guard self.options.streamCacheBytes > 0, let name = query.filter.onlyStream,
+            let newest = try? self.head.environment.newestMappedTransactionID(),
+            let view = self.shared.withLockIfAvailable({ shared in
+                shared.viewOfSealed(stream: name, since: newest)
+            }) ?? nil
+        else { return nil }
+        let key = ExactText(name)
+        guard let sealed = self.streams.peek(key), sealed.catalogueVersion == view.state.catalogueVersion
+        else { return nil }
+        let found = self.visible(sealed, key, query, view)
+        let limit = query.limit ?? .max
+        if query.isBackwards { return found.suffix(max(0, limit)).reversed() }
+        if found.count == sealed.records.count, limit >= found.count { return sealed.records }
+        return Array(found.prefix(max(0, limit)))
+    }
+
+    /// Those of a stream's sealed events that `query` wants and a reader may see.
+    private func visible(
+        _ sealed: SealedStream, _ name: ExactText, _ query: RecordQuery, _ view: ReadView
+    ) -> ArraySlice<PlacedRecord> {
+        let first = view.state.firstPosition
+        let positions = query.positions.clamped(to: first..<max(first, view.state.sealedEnd))
+        var revisions = query.filter.revisions ?? 0..<UInt64.max
+        if let lowest = view.hidden.lowestVisible[name] {
+            revisions = revisions.clamped(to: lowest..<UInt64.max)
+        }
+        return sealed.records(in: positions, revisions: revisions)
+    }
+
     /// The events of one stream that `query` wants, in its order; nil where the query wants something else or
     /// the cache is of no use for it.
     func cachedStreamRecords(
@@ -24,12 +61,7 @@ extension LogEngine {
         let positions = query.positions.clamped(to: first..<max(first, view.end))
         guard let sealed = self.sealedStream(key, query, view) else { return nil }
 
-        var revisions = query.filter.revisions ?? 0..<UInt64.max
-        if let lowest = view.hidden.lowestVisible[key] {
-            revisions = revisions.clamped(to: lowest..<UInt64.max)
-        }
-        let found = sealed.records(
-            in: positions.clamped(to: 0..<view.state.sealedEnd), revisions: revisions)
+        let found = self.visible(sealed, key, query, view)
         var rest = query
         rest.positions = positions.clamped(to: view.state.sealedEnd..<UInt64.max)
         if rest.positions.isEmpty, query.limit == nil, !query.isBackwards, sealed.bytes <= maximumBytes {

@@ -27,6 +27,15 @@ struct SharedState {
         }
     }
 
+    /// The view, if it is as of `transaction` or later, and the active segment is known to have nothing of the
+    /// stream; takes no longer than a look-up.
+    func viewOfSealed(stream: String, since transaction: UInt64) -> ReadView? {
+        guard self.last == nil, self.view.transactionID >= transaction, self.index.end >= self.view.end,
+            self.index.nextRevision(of: stream) == nil
+        else { return nil }
+        return self.view
+    }
+
     /// Leaves the frame that was just committed for whoever looks at the index next.
     mutating func leave(_ frame: FrameForIndex?) {
         self.addLast()

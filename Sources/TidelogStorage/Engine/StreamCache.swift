@@ -112,6 +112,12 @@ final class StreamCache: Sendable {
         }
     }
 
+    /// The same, if that can be told at once: nil as well while another thread is at it, or where the stream was
+    /// not used lately.
+    func peek(_ name: ExactText) -> SealedStream? {
+        self.state.withLockIfAvailable { $0.young[name] } ?? nil
+    }
+
     /// Keeps what was read.
     func keep(_ stream: SealedStream, _ name: ExactText) {
         guard stream.bytes <= self.entryLimit else { return }

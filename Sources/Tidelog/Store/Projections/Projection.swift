@@ -22,21 +22,30 @@ public struct Projection: Sendable {
     public let version: UInt32
     /// The events that it is made of. Its order and limit do not count.
     public let query: EventQuery
-    /// The most events of one transaction; a transaction also ends with some thousands of changed entries, or
-    /// some megabytes. Default: 65,536.
-    public var batchEvents = 65_536
+    /// The most events of one transaction; a transaction also ends with some thousands of changed entries, with
+    /// some megabytes, or after a second. Default: 1,048,576.
+    public var batchEvents = 1_048_576
 
     typealias Apply = @Sendable (borrowing EventView, inout ProjectionState) throws -> Void
+    typealias ApplyOwned = @Sendable (StoredEvent, inout ProjectionState) throws -> Void
     let apply: Apply
+    /// The same for an event that is owned already, where the function wants it so.
+    let applyOwned: ApplyOwned?
 
     /// A projection that gets owned events, brought up to date by `upcasters`.
     public init(
         _ name: String, version: UInt32 = 1, of query: EventQuery = .all, upcasters: Upcasters = .init(),
         _ apply: @escaping @Sendable (StoredEvent, inout ProjectionState) throws -> Void
     ) {
-        self.init(name, version: version, viewing: query) { view, state in
-            try apply(try upcasters.apply(to: try view.copy()), &state)
+        var owned: ApplyOwned = apply
+        if !upcasters.isEmpty {
+            owned = { stored, state in try apply(try upcasters.apply(to: stored), &state) }
         }
+        self.name = name
+        self.version = version
+        self.query = query
+        self.apply = { [owned] view, state in try owned(try view.copy(), &state) }
+        self.applyOwned = owned
     }
 
     /// A projection that is lent each event as it lies in its decompressed frame: the fastest way, as nothing
@@ -49,6 +58,7 @@ public struct Projection: Sendable {
         self.version = version
         self.query = query
         self.apply = apply
+        self.applyOwned = nil
     }
 
     /// A projection of a domain's events; what the codec passes over, it passes over.

@@ -4,14 +4,9 @@ import TidelogStorage
 ///
 /// Keys are 1 to 400 bytes of UTF-8.
 public struct ProjectionState: Sendable {
-    private struct Entry: Sendable {
-        var value: ProjectionValue?
-        var isChanged: Bool
-    }
-
-    private var entries: [ExactText: Entry] = [:]
-    /// Keys that the batch changed; a key stands here once.
-    private(set) var changed: [ExactText] = []
+    private var entries = ProjectionTable()
+    /// Entries that the batch changed; an entry stands here once.
+    private(set) var changed: ContiguousArray<Int32> = []
     private(set) var changedBytes = 0
     private var cachedBytes = 0
     /// Whether `entries` holds every key that is stored, so that a missing one is known to be missing.
@@ -31,29 +26,32 @@ public struct ProjectionState: Sendable {
     ///
     /// - Throws: ``EventLogError`` as reading the log, and `invalidArgument` for a key that cannot be.
     public mutating func value(_ key: String) throws(EventLogError) -> ProjectionValue? {
-        let exact = ExactText(key)
-        if let entry = self.entries[exact] { return entry.value }
+        if let index = self.entries.find(key) { return self.entries.entries[index].value }
         if self.isComplete { return nil }
         try Self.checkKey(key)
         let value = try EventLogError.translating { () throws(StorageError) in try self.load(key) }
-        self.entries[exact] = Entry(value: value, isChanged: false)
-        self.cachedBytes += key.utf8.count + (value?.bytes?.count ?? 8) + 64
+        _ = self.entries.insert(key, value, isChanged: false)
+        self.cachedBytes += Self.bytes(key, value)
         return value
     }
 
     /// Stores a value under a key, or removes the key if it is nil.
     public mutating func set(_ key: String, _ value: ProjectionValue?) throws(EventLogError) {
-        let exact = ExactText(key)
-        if let known = self.entries[exact], known.isChanged {
-            self.entries[exact]?.value = value
+        let bytes = Self.bytes(key, value)
+        if let index = self.entries.find(key) {
+            if !self.entries.entries[index].isChanged { self.changed.append(Int32(index)) }
+            self.entries.update(index, value, isChanged: true)
         } else {
             try Self.checkKey(key)
-            self.entries[exact] = Entry(value: value, isChanged: true)
-            self.changed.append(exact)
+            self.changed.append(Int32(self.entries.insert(key, value, isChanged: true)))
         }
-        let bytes = key.utf8.count + (value?.bytes?.count ?? 8) + 64
         self.changedBytes += bytes
         self.cachedBytes += bytes
+    }
+
+    /// About what an entry takes.
+    private static func bytes(_ key: String, _ value: ProjectionValue?) -> Int {
+        key.utf8.count + (value?.bytes?.count ?? 8) + 64
     }
 
     /// Removes a key.
@@ -69,17 +67,13 @@ public struct ProjectionState: Sendable {
     /// - Returns: the sum. It wraps beyond 64 bits.
     @discardableResult
     public mutating func add(_ count: Int64, to key: String) throws(EventLogError) -> Int64 {
-        let exact = ExactText(key)
-        if let index = self.entries.index(forKey: exact),
-            case .integer(let known)? = self.entries.values[index].value
-        {
+        if let index = self.entries.find(key), case .integer(let known)? = self.entries.entries[index].value {
             let sum = known &+ count
-            let wasChanged = self.entries.values[index].isChanged
-            self.entries.values[index] = Entry(value: .integer(sum), isChanged: true)
-            if !wasChanged {
-                self.changed.append(exact)
+            if !self.entries.entries[index].isChanged {
+                self.changed.append(Int32(index))
                 self.changedBytes += key.utf8.count + 72
             }
+            self.entries.update(index, .integer(sum), isChanged: true)
             return sum
         }
         let sum = (try self.value(key)?.integer ?? 0) &+ count
@@ -115,9 +109,11 @@ public struct ProjectionState: Sendable {
 
     /// The changes of the batch, as they are stored under `prefix`.
     func changes(prefix: [UInt8]) -> [RecordChange] {
-        self.changed.map { exact in
-            let key = prefix + Array(exact.text.utf8)
-            guard let value = self.entries[exact]?.value else { return .remove(.projections, key: key) }
+        self.changed.map { index in
+            let key = self.entries.key(Int(index), prefix: prefix)
+            guard let value = self.entries.entries[Int(index)].value else {
+                return .remove(.projections, key: key)
+            }
             return .set(.projections, key: key, value: value.stored)
         }
     }
@@ -129,7 +125,7 @@ public struct ProjectionState: Sendable {
             self.cachedBytes = 0
             self.isComplete = false
         } else {
-            for exact in self.changed { self.entries[exact]?.isChanged = false }
+            for index in self.changed { self.entries.markUnchanged(Int(index)) }
         }
         self.changed.removeAll(keepingCapacity: true)
         self.changedBytes = 0

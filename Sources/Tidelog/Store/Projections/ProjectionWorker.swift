@@ -33,6 +33,9 @@ final class ProjectionWorker: Sendable {
     var progress: ProjectionProgress { self.place.withLock { $0 } }
 
     private static let batchBytes = 4 << 20
+    /// So that a function that takes its time is not computed for minutes before something of it is kept, or
+    /// its task notices that it was cancelled.
+    private static let batchTime = Duration.seconds(1)
 
     init(
         _ projection: Projection, _ engine: LogEngine, _ control: ProjectionControl, generation: UInt32,
@@ -98,13 +101,18 @@ final class ProjectionWorker: Sendable {
         var next = end
         var failure: ProjectionFailure?
         let limit = UInt64(max(1, self.projection.batchEvents))
-        let apply = self.projection.apply
+        let (apply, applyOwned) = (self.projection.apply, self.projection.applyOwned)
+        let deadline = ContinuousClock.now + Self.batchTime
         try EventLogError.translating { () throws(StorageError) in
-            try self.engine.scan(storage) { frame, selection throws(StorageError) in
-                try frame.require(.all)
-                return try selection.forEach(backwards: false) { index in
+            try self.engine.scanAhead(storage, owning: applyOwned != nil) {
+                frame, selection, records throws(StorageError) in
+                let goesOn = try selection.forEach(backwards: false) { index in
                     do {
-                        try apply(EventView(frame: frame, index: index), &state)
+                        if let applyOwned, let record = records.popLast() {
+                            try applyOwned(StoredEvent(placed: record), &state)
+                        } else {
+                            try apply(EventView(frame: frame, index: index), &state)
+                        }
                     } catch {
                         failure = ProjectionFailure(
                             position: Position(frame.position(index)), eventID: EventID(frame.id(index)),
@@ -121,6 +129,9 @@ final class ProjectionWorker: Sendable {
                     next = frame.position(index) + 1
                     return false
                 }
+                guard goesOn, ContinuousClock.now > deadline else { return goesOn }
+                next = min(frame.header.lastPosition + 1, high)
+                return false
             }
         }
         if let failure { return .threw(failure) }
