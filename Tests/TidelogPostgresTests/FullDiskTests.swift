@@ -99,7 +99,7 @@
             }
         }
 
-        @Test("refuses a connection for which the server must write, with the typed error that is tried again")
+        @Test("refuses a connection for which the server must write, with an error that is tried again")
         func connecting() async throws {
             try await withSmallDisk { server, database, disk in
                 try server.connect(database).execute("SELECT 1")
