@@ -109,6 +109,31 @@ struct SharedLogTests {
         await log.close()
     }
 
+    @Test("a stream that is in memory is read on from the moment another process has appended to it")
+    func streamInMemory() async throws {
+        let directory = try TemporaryDirectory()
+        defer { directory.remove() }
+        let path = directory.path.appending("log.tidelog")
+        let log = try await EventLog.open(at: path, configuration: Self.configuration)
+        var query = RecordQuery()
+        query.filter.streams = ["once"]
+        for count in 1...5 {
+            let child = try Child(
+                ["once", path.string, "--id", "e\(count)"], output: directory.path.string + "/child")
+            #expect(child.wait() == 0, "\(child.lines())")
+            // The first call since: nothing else has looked at the log meanwhile.
+            let found = try await log.events(.stream("once"))
+            #expect(found.map(\.id.description) == (1...count).map { "e\($0)" })
+            try await log.seal()
+            #expect(try await log.events(.stream("once")) == found)
+            #expect(log.engine.recordsInMemory(query)?.count == count, "it is in memory, and nothing else")
+            var read: [StoredEvent] = []
+            for try await stored in log.read(.stream("once")) { read.append(stored) }
+            #expect(read == found)
+        }
+        await log.close()
+    }
+
     @Test("a reader that is stopped holds up nobody, and once it is gone the head grows no further")
     func stoppedReader() async throws {
         let directory = try TemporaryDirectory()

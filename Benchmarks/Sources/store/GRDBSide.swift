@@ -109,7 +109,7 @@ struct GRDBSide {
         }
     }
 
-    /// The same function, in batches of 262,144 events as here with the offset in the same transaction; what the state
+    /// The same function, in batches of 1,048,576 events as with Tidelog with the offset in the same transaction; what the state
     /// holds is kept in a dictionary and written where it changed.
     private func rebuild(_ queue: DatabaseQueue) async throws {
         let (start, used) = (ContinuousClock.now, processorSeconds())
@@ -125,7 +125,7 @@ struct GRDBSide {
                 let select = try database.cachedStatement(
                     sql: """
                         SELECT \(StoredRow.columns) FROM events WHERE position > ?
-                        ORDER BY position LIMIT 262144
+                        ORDER BY position LIMIT 1048576
                         """)
                 let rows = try StoredRow.fetchCursor(select, arguments: [next])
                 while let event = try rows.next() {

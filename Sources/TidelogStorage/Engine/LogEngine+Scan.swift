@@ -223,7 +223,8 @@ struct Scan {
         for number in self.query.isBackwards ? blocks.reversed() : blocks where goesOn {
             try segment.withBlock(number) { bytes throws(StorageError) in
                 try self.decoder.load(
-                    bytes, expectedFirstPosition: segment.blocks[number].firstPosition, copies: self.keepsFrames,
+                    bytes, expectedFirstPosition: segment.blocks[number].firstPosition,
+                    copies: self.keepsFrames,
                     verifyBody: false, parts: [], dictionary: dictionary)
                 goesOn = try self.visitFrame(self.decoder, part, visit)
             }

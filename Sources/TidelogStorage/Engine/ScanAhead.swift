@@ -13,10 +13,11 @@ extension LogEngine {
     ///
     /// - Parameters:
     ///   - owning: whether `visit` wants owned events.
-    ///   - visit: gets also the selection's events as owned ones, where they were made ahead.
+    ///   - visit: gets also the selection's events as owned ones, the last one first, to be taken from the end;
+    ///     none where they were not made ahead.
     package func scanAhead(
         _ query: RecordQuery, owning: Bool,
-        _ visit: (FrameDecoder, FrameSelection, [PlacedRecord]?) throws(StorageError) -> Bool
+        _ visit: (FrameDecoder, FrameSelection, inout [PlacedRecord]) throws(StorageError) -> Bool
     ) throws(StorageError) {
         let view = try self.currentView()
         var rest = query
@@ -34,7 +35,8 @@ extension LogEngine {
         guard goesOn, !rest.positions.isEmpty else { return }
         try self.scan(rest, view) { frame, selection throws(StorageError) in
             try frame.require(.all)
-            return try visit(frame, selection, nil)
+            var none: [PlacedRecord] = []
+            return try visit(frame, selection, &none)
         }
     }
 }
@@ -44,7 +46,8 @@ private final class ScanAhead: Sendable {
     private struct Item: @unchecked Sendable {
         var frame: FrameDecoder
         var selection: FrameSelection
-        var records: [PlacedRecord]?
+        /// Owned events, the last one first.
+        var records: [PlacedRecord] = []
     }
 
     private struct State {
@@ -103,19 +106,21 @@ private final class ScanAhead: Sendable {
 
     /// Gives frames to `visit` until it answers false, which this answers then, or they are over.
     func run(
-        _ visit: (FrameDecoder, FrameSelection, [PlacedRecord]?) throws(StorageError) -> Bool
+        _ visit: (FrameDecoder, FrameSelection, inout [PlacedRecord]) throws(StorageError) -> Bool
     ) throws(StorageError) -> Bool {
+        var items: [Item] = []
         while true {
-            let (queue, failure, isOver) = self.state.withLock { state in
-                defer { state.queue = [] }
-                return (state.queue, state.failure, state.isOver)
+            let (failure, isOver) = self.state.withLock { state in
+                swap(&items, &state.queue)
+                return (state.failure, state.isOver)
             }
-            var items = queue
             for index in items.indices {
+                // Taken out, so that whoever takes an event from its end moves it.
+                var records: [PlacedRecord] = []
+                swap(&records, &items[index].records)
                 let item = items[index]
-                items[index].records = nil
                 let unpacked = item.frame.unpackedGroupCount
-                guard try visit(item.frame, item.selection, item.records) else { return false }
+                guard try visit(item.frame, item.selection, &records) else { return false }
                 if item.frame.unpackedGroupCount != unpacked {
                     self.wantsBodies.store(true, ordering: .relaxed)
                 }
@@ -125,7 +130,10 @@ private final class ScanAhead: Sendable {
                 }
                 if spare >= Self.wakeCount { self.freed.wake() }
             }
-            if !items.isEmpty { continue }
+            if !items.isEmpty {
+                items.removeAll(keepingCapacity: true)
+                continue
+            }
             if let failure { throw failure }
             if isOver { return true }
             self.filled.wait()
@@ -166,14 +174,14 @@ private final class ScanAhead: Sendable {
         if self.owning {
             var records: [PlacedRecord] = []
             records.reserveCapacity(selection.count)
-            let isWhole = try? selection.forEach(backwards: false) { index throws(StorageError) in
+            let isWhole = try? selection.forEach(backwards: true) { index throws(StorageError) in
                 records.append(
                     PlacedRecord(
                         position: frame.position(index), revision: frame.revision(index),
                         record: try frame.record(index)))
                 return true
             }
-            return Item(frame: frame, selection: selection, records: isWhole == true ? records : nil)
+            return Item(frame: frame, selection: selection, records: isWhole == true ? records : [])
         }
         if self.wantsBodies.load(ordering: .relaxed) {
             _ = try? selection.forEach(backwards: false) { index throws(StorageError) in

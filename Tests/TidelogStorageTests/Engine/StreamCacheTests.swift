@@ -73,8 +73,41 @@ struct StreamCacheTests {
                     }
                 }
                 #expect(found == uncached, "\(what): \(query)")
+                if let known = engine.recordsInMemory(query) {
+                    #expect(known == uncached, "\(what), in memory: \(query)")
+                }
             }
         }
+    }
+
+    @Test("what is in memory is answered from there, until somebody has appended to the stream")
+    func inMemory() throws {
+        let engine = try self.filled()
+        #expect(engine.recordsInMemory(Self.query()) == nil)
+        _ = try engine.records(Self.query())
+        #expect(engine.recordsInMemory(Self.query()) == nil, "the head has some of it")
+        _ = try engine.seal()
+        #expect(engine.recordsInMemory(Self.query()) == nil, "a file was added")
+        for query in Self.queries() {
+            let read = try engine.records(query)
+            #expect(engine.recordsInMemory(query) == read, "\(query)")
+        }
+        // Other streams do not matter.
+        var third = EngineScratch.records(300..<301)
+        third[0].stream = "third"
+        _ = try engine.appendBlocking(third)
+        _ = try engine.records(Self.query())
+        #expect(engine.recordsInMemory(Self.query())?.count == 60)
+        _ = try engine.appendBlocking(EngineScratch.records(301..<302))
+        #expect(engine.recordsInMemory(Self.query()) == nil)
+        try engine.truncate(stream: "other", before: 5)
+        _ = try engine.records(Self.query("other"))
+        #expect(engine.recordsInMemory(Self.query("other"))?.first?.revision == 5)
+        try engine.delete(stream: "other", expecting: .any)
+        #expect(try engine.records(Self.query("other")).isEmpty)
+        #expect(engine.recordsInMemory(Self.query("other"))?.isEmpty ?? true)
+        engine.close()
+        #expect(engine.recordsInMemory(Self.query()) == nil)
     }
 
     @Test("a stream that was read is read again without its blocks, and the events are the same")

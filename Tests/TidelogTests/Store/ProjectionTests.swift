@@ -55,6 +55,93 @@ struct ProjectionTests {
         }
     }
 
+    @Test(
+        "many events, sealed and not, make the state that they make one by one, owned and lent",
+        arguments: [false, true])
+    func many(isLent: Bool) async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            var expected: [String: Int64] = [:]
+            for batch in 0..<15 {
+                let numbers = batch * 2000..<batch * 2000 + 2000
+                for number in numbers { expected["sum/s\(number % 701)", default: 0] += Int64(number) }
+                try await log.append(
+                    numbers.map {
+                        Event(type: "n.x", stream: "s\($0 % 701)", payload: .init(text: "\($0)"))
+                    })
+                if batch == 9 { try await log.seal() }
+            }
+            let projection =
+                isLent
+                ? Projection("many", viewing: .all) { view, state in
+                    let text = try view.withPayload { bytes in
+                        bytes.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+                    }
+                    try state.add(Int64(text) ?? 0, to: "sum/\(view.stream ?? "")")
+                }
+                : Projection("many", of: .all) { stored, state in
+                    try state.add(Int64(stored.payload.text ?? "") ?? 0, to: "sum/\(stored.stream ?? "")")
+                }
+            for _ in 0..<2 {
+                let status = try await log.rebuild(projection)
+                #expect(status.applied == 30_000 && status.next == 30_000)
+                let found = try await log.projection("many").entries()
+                #expect(found.count == 701)
+                for (key, value) in found { #expect(value.integer == expected[key], "\(key)") }
+            }
+            await log.close()
+        }
+    }
+
+    @Test(
+        "of many events, the state is as of the one before the first that fails",
+        arguments: [0, 12_345, 29_999])
+    func failsAmongMany(at failing: Int) async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            let numbers = (0..<30_000).map { $0 == failing ? -1 : $0 + 10 }
+            try await log.append(
+                numbers.map { Event(type: "n.x", stream: "s", payload: .init(text: "\($0)")) })
+            try await log.seal()
+            await #expect(throws: EventLogError.self) {
+                try await log.catchUp(Self.sums(batch: 100_000))
+            }
+            let before = numbers[..<failing].reduce(0) { $0 + Int64($1) }
+            #expect(
+                try await log.projection("sums").integer("sum/s") == (failing == 0 ? nil : before))
+            #expect(try await log.projection("sums").status()?.failure?.position == Position(UInt64(failing)))
+            await log.close()
+        }
+    }
+
+    @Test("keys that look alike have values of their own, and many of them keep theirs")
+    func keys() async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            try await log.append((0..<3000).map { Event(type: "n.x", payload: .init(text: "\($0)")) })
+            let long = String(repeating: "k", count: 396)
+            let projection = Projection("keys", of: .all) { stored, state in
+                let number = Int64(stored.payload.text ?? "") ?? 0
+                try state.set("\(long)\(number % 1000)", .integer(number))
+                try state.add(1, to: "\u{E9}")
+                try state.add(2, to: "e\u{301}")
+                if number % 1000 == 999 { try state.remove("\(long)0") }
+                if number == 5 { try state.set("bytes", .bytes([1])) }
+                if number == 6 { try state.add(4, to: "bytes") }
+            }
+            try await log.catchUp(projection)
+            let state = log.projection("keys")
+            #expect(try await state.integer("\u{E9}") == 3000)
+            #expect(try await state.integer("e\u{301}") == 6000)
+            #expect(try await state.integer("bytes") == 4)
+            #expect(try await state.integer("\(long)0") == nil)
+            for number in Int64(1)..<1000 {
+                #expect(try await state.integer("\(long)\(number)") == 2000 + number)
+            }
+            await log.close()
+        }
+    }
+
     @Test("it goes on where it was after the log was opened again, without counting anything twice")
     func reopened() async throws {
         try await withTemporaryLog { _, open in

@@ -23,8 +23,8 @@ public struct Projection: Sendable {
     /// The events that it is made of. Its order and limit do not count.
     public let query: EventQuery
     /// The most events of one transaction; a transaction also ends with some thousands of changed entries, with
-    /// some megabytes, or after half a second. Default: 262,144.
-    public var batchEvents = 262_144
+    /// some megabytes, or after a second. Default: 1,048,576.
+    public var batchEvents = 1_048_576
 
     typealias Apply = @Sendable (borrowing EventView, inout ProjectionState) throws -> Void
     typealias ApplyOwned = @Sendable (StoredEvent, inout ProjectionState) throws -> Void
@@ -37,11 +37,14 @@ public struct Projection: Sendable {
         _ name: String, version: UInt32 = 1, of query: EventQuery = .all, upcasters: Upcasters = .init(),
         _ apply: @escaping @Sendable (StoredEvent, inout ProjectionState) throws -> Void
     ) {
-        let owned: ApplyOwned = { stored, state in try apply(try upcasters.apply(to: stored), &state) }
+        var owned: ApplyOwned = apply
+        if !upcasters.isEmpty {
+            owned = { stored, state in try apply(try upcasters.apply(to: stored), &state) }
+        }
         self.name = name
         self.version = version
         self.query = query
-        self.apply = { view, state in try owned(try view.copy(), &state) }
+        self.apply = { [owned] view, state in try owned(try view.copy(), &state) }
         self.applyOwned = owned
     }
 

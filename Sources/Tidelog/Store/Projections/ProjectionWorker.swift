@@ -35,7 +35,7 @@ final class ProjectionWorker: Sendable {
     private static let batchBytes = 4 << 20
     /// So that a function that takes its time is not computed for minutes before something of it is kept, or
     /// its task notices that it was cancelled.
-    private static let batchTime = Duration.milliseconds(500)
+    private static let batchTime = Duration.seconds(1)
 
     init(
         _ projection: Projection, _ engine: LogEngine, _ control: ProjectionControl, generation: UInt32,
@@ -106,11 +106,10 @@ final class ProjectionWorker: Sendable {
         try EventLogError.translating { () throws(StorageError) in
             try self.engine.scanAhead(storage, owning: applyOwned != nil) {
                 frame, selection, records throws(StorageError) in
-                var number = 0
                 let goesOn = try selection.forEach(backwards: false) { index in
                     do {
-                        if let records, let applyOwned {
-                            try applyOwned(StoredEvent(placed: records[number]), &state)
+                        if let applyOwned, let record = records.popLast() {
+                            try applyOwned(StoredEvent(placed: record), &state)
                         } else {
                             try apply(EventView(frame: frame, index: index), &state)
                         }
@@ -122,7 +121,6 @@ final class ProjectionWorker: Sendable {
                         return false
                     }
                     applied += 1
-                    number += 1
                     if applied < limit, state.changed.count < state.changeLimit,
                         state.changedBytes < Self.batchBytes
                     {
