@@ -109,8 +109,8 @@ struct GRDBSide {
         }
     }
 
-    /// The same function, in batches of 1,048,576 events as with Tidelog with the offset in the same transaction; what the state
-    /// holds is kept in a dictionary and written where it changed.
+    /// The same function, in batches of 1,048,576 events as with Tidelog, with the offset in the same
+    /// transaction; what the state holds is kept in a dictionary and written where it changed.
     private func rebuild(_ queue: DatabaseQueue) async throws {
         let (start, used) = (ContinuousClock.now, processorSeconds())
         var next: Int64 = 0

@@ -120,13 +120,9 @@ extension LogEngine {
 /// A caller that encodes alone has an assistant who compresses meanwhile; where several encode at once, each
 /// does it all himself, for then no processor is idle.
 final class EncoderPool: Sendable {
-    // SAFETY: an encoder is reachable from one place at a time: the pool, or the caller who took it.
-    private struct Box: @unchecked Sendable {
-        let encoder: FrameEncoder
-    }
-
     private struct State {
-        var idle: [Box] = []
+        /// An encoder is reachable from one place at a time: the pool, or the caller who took it.
+        var idle: [Handed<FrameEncoder>] = []
         var busy = 0
     }
 
@@ -146,13 +142,13 @@ final class EncoderPool: Sendable {
             return (state.idle.popLast(), state.busy == 1)
         }
         do throws(StorageError) {
-            let box: Box
+            let box: Handed<FrameEncoder>
             if let known {
                 box = known
             } else {
-                box = Box(encoder: try FrameEncoder(level: self.level, assistant: self.assistant))
+                box = Handed(try FrameEncoder(level: self.level, assistant: self.assistant))
             }
-            let draft = try box.encoder.encode(records, isAssisted: isAlone)
+            let draft = try box.value.encode(records, isAssisted: isAlone)
             self.state.withLock { state in
                 state.busy -= 1
                 if state.idle.count < 8 { state.idle.append(box) }

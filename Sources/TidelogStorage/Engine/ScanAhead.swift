@@ -42,12 +42,18 @@ extension LogEngine {
 }
 
 private final class ScanAhead: Sendable {
-    // SAFETY: see the invariants above; the queue's lock is between the threads.
-    private struct Item: @unchecked Sendable {
-        var frame: FrameDecoder
+    private struct Item: Sendable {
+        /// In one place at a time: see the invariants above.
+        var decoder: Handed<FrameDecoder>
         var selection: FrameSelection
         /// Owned events, the last one first.
         var records: [PlacedRecord] = []
+
+        init(_ frame: FrameDecoder, _ selection: FrameSelection, _ records: [PlacedRecord] = []) {
+            (self.decoder, self.selection, self.records) = (Handed(frame), selection, records)
+        }
+
+        var frame: FrameDecoder { self.decoder.value }
     }
 
     private struct State {
@@ -125,7 +131,7 @@ private final class ScanAhead: Sendable {
                     self.wantsBodies.store(true, ordering: .relaxed)
                 }
                 let spare = self.state.withLock { state in
-                    state.spare.append(Item(frame: item.frame, selection: item.selection))
+                    state.spare.append(Item(item.frame, item.selection))
                     return state.spare.count
                 }
                 if spare >= Self.wakeCount { self.freed.wake() }
@@ -181,14 +187,14 @@ private final class ScanAhead: Sendable {
                         record: try frame.record(index)))
                 return true
             }
-            return Item(frame: frame, selection: selection, records: isWhole == true ? records : [])
+            return Item(frame, selection, isWhole == true ? records : [])
         }
         if self.wantsBodies.load(ordering: .relaxed) {
             _ = try? selection.forEach(backwards: false) { index throws(StorageError) in
                 try frame.withPayload(index) { _ in true }
             }
         }
-        return Item(frame: frame, selection: selection)
+        return Item(frame, selection)
     }
 
     /// Queues a frame; answers a decoder for the next one, or nil if no more are wanted.
@@ -204,7 +210,7 @@ private final class ScanAhead: Sendable {
                 if let spare = state.spare.popLast() { return (spare, false) }
                 guard state.made < Self.capacity else { return (nil, false) }
                 state.made += 1
-                return (Item(frame: FrameDecoder(), selection: item.selection), false)
+                return (Item(FrameDecoder(), item.selection), false)
             }
             if let next { return next.frame }
             if isStopped { return nil }
