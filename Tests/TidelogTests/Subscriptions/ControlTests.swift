@@ -173,6 +173,31 @@ struct ControlTests {
         }
     }
 
+    @Test(
+        "a delivery of a consumer that is no more is unknown to the log: settling it durably is a typed error"
+    )
+    func unknown() async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            try await log.append(ConsumerTests.events(0..<3))
+            let consumer = try await log.consumer("c")
+            let held = try await consumer.next(max: 3, wait: .seconds(10))
+            try #require(held.count == 3)
+            try await log.consumers.delete("c")
+            for delivery in held {
+                let error = await #expect(throws: EventLogError.self) {
+                    try await delivery.acknowledgeDurably()
+                }
+                #expect(error.map { [.notFound, .leaseLost].contains($0.code) } == true, "\(error as Any)")
+            }
+            // One of the same name knows nothing of them.
+            let again = try await log.consumer("c")
+            #expect(try await ConsumerTests.drain(again) == [0, 1, 2])
+            await refuses(.alreadySettled) { try held[0].acknowledge() }
+            await log.close()
+        }
+    }
+
     @Test("retention waits for the slowest consumer; told not to, the consumer learns of it or skips")
     func retention() async throws {
         var configuration = EventLogConfiguration()
