@@ -12,7 +12,7 @@ ARGS ?=
 STRICT := -Xswiftc -warnings-as-errors -Xswiftc -Wwarning -Xswiftc DeprecatedDeclaration
 TEST := $(SWIFT) test --disable-xctest $(TRAITS) $(if $(FILTER),--filter $(FILTER))
 # Tests in which leases and delays of fractions of a second run out: one after the other, beside nothing else.
-TIMED := TidelogTests.(Consumer|ConsumerTelemetry|Control|ExactlyOnce|.*Relay|Retry|ProcessManager|.*Bus.*)Tests
+TIMED := TidelogTests.(Consumer|ConsumerTelemetry|Control|ExactlyOnce|.*Relay|Retry|Succession|ProcessManager|.*Bus.*)Tests
 SOURCES := find Package.swift Sources Tests Tools Benchmarks Docs/Examples -name '*.swift' -not -path '*/.build*'
 
 .DEFAULT_GOAL := help

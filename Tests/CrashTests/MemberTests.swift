@@ -7,7 +7,7 @@ import torture
 @testable import Tidelog
 
 /// What members in other processes, other boots and other times do to a consumer.
-@Suite("Members in several processes", .serialized, .timeLimit(.minutes(5)))
+@Suite("Members in several processes", .serialized, .timeLimit(.minutes(30)))
 struct MemberTests {
     /// A log, and a function that starts the tool with it.
     private static func withLog(

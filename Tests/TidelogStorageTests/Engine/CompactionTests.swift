@@ -93,7 +93,7 @@ struct CompactionTests {
         engine.close()
     }
 
-    @Test("what is hidden stays hidden when it is sealed while a compaction runs", .timeLimit(.minutes(1)))
+    @Test("what is hidden stays hidden when it is sealed while a compaction runs", .timeLimit(.minutes(30)))
     func hiddenDuringCompaction() throws {
         var options = self.scratch.options
         options.sealsInBackground = true

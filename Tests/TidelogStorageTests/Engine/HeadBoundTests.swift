@@ -3,7 +3,7 @@ import Testing
 
 @testable import TidelogStorage
 
-@Suite("The bound of the head", .timeLimit(.minutes(2)))
+@Suite("The bound of the head", .timeLimit(.minutes(30)))
 struct HeadBoundTests {
     let scratch = EngineScratch()
 

@@ -285,7 +285,7 @@ struct SharedWorkTests {
         pool.shutdown()
     }
 
-    @Test("is done where every helper waits for work of the same kind", .timeLimit(.minutes(1)))
+    @Test("is done where every helper waits for work of the same kind", .timeLimit(.minutes(30)))
     func nested() async throws {
         let pool = WorkerPool(name: "test", size: 2)
         let total = Lock(0)

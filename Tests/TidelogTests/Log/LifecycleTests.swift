@@ -140,7 +140,7 @@ struct LifecycleTests {
         }
     }
 
-    @Test("a tail with a limit or an end ends there", .timeLimit(.minutes(1)))
+    @Test("a tail with a limit or an end ends there", .timeLimit(.minutes(30)))
     func boundedTails() async throws {
         try await withTemporaryLog { _, open in
             let log = try await open(.init())
