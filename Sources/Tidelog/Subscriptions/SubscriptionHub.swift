@@ -4,8 +4,8 @@ import TidelogStorage
 
 /// What an open log has to do with durable subscriptions: its session, its consumers, and their timers.
 ///
-/// A thread runs while there is a consumer, and sleeps until something is due. Every few milliseconds it
-/// compares a number in the mapped head, to notice what other processes did.
+/// A thread runs while there is a consumer, and sleeps until something is due. What other processes did is
+/// noticed by comparing a number in the head whenever the log's own thread has looked whether the log grew.
 package final class SubscriptionHub: Sendable {
     private struct State {
         var cores: [UInt64: ConsumerCore] = [:]
@@ -18,6 +18,8 @@ package final class SubscriptionHub: Sendable {
         /// The head's transaction and the control counter as they were last seen.
         var seenTransaction: UInt64 = 0
         var seenControl: UInt64 = 0
+        /// When they were looked at, in the boot's nanoseconds.
+        var polledAt: UInt64 = 0
         /// When scheduled events are looked at, in the boot's nanoseconds.
         var schedulesDue: UInt64?
         var isFiring = false
@@ -63,6 +65,7 @@ package final class SubscriptionHub: Sendable {
             try presence.announce(self.session)
             state.presence = presence
             state.thread = try WorkerThread(name: "tidelog-subs") { [self] in self.work() }
+            self.engine.notifier.onBeat { [self] in self.poll() }
             state.watcher = Task { [self] in
                 var seen = self.engine.knownEnd
                 while await self.engine.notifier.wait(beyond: seen) {
@@ -172,7 +175,7 @@ package final class SubscriptionHub: Sendable {
         _ name: String, settings: ConsumerSettings, number: UInt64, ledger: Ledger
     ) throws(EventLogError) -> ConsumerCore {
         try EventLogError.translating { () throws(StorageError) in try self.begin() }
-        let core = try self.state.withLock { state throws(EventLogError) -> ConsumerCore in
+        let (core, isFirst) = try self.state.withLock { state throws(EventLogError) in
             if let known = state.cores[number] {
                 let ordering = known.ordering
                 guard ordering.kind == settings.ordering.kind, ordering.name == settings.ordering.name else {
@@ -180,16 +183,17 @@ package final class SubscriptionHub: Sendable {
                         .invalidArgument,
                         "the consumer '\(name)' is open in this process with the ordering \(ordering)")
                 }
-                return known
+                return (known, false)
             }
+            let isFirst = state.cores.isEmpty
             let core = ConsumerCore(
                 hub: self, name: name, number: number, settings: settings,
                 snapshot: LedgerSnapshot(ledger, session: self.session, .now))
             state.cores[number] = core
             core.start()
-            return core
+            return (core, isFirst)
         }
-        self.signal.wake()
+        if isFirst { self.signal.wake() }
         return core
     }
 
@@ -223,21 +227,18 @@ package final class SubscriptionHub: Sendable {
 
     // MARK: The thread
 
+    /// How often processes that died are looked for, in nanoseconds.
+    private static let roundInterval: UInt64 = 250_000_000
+
     private func work() {
-        var nextPoll = BootClock.now
-        var nextRound = nextPoll
+        var nextRound = BootClock.now
         while !self.state.withLock({ $0.isClosed }) {
             let now = BootClock.now
-            if now >= nextPoll {
-                self.poll()
-                if now >= nextRound {
-                    self.lookForDeaths()
-                    nextRound = now + 250_000_000
-                }
-                nextPoll =
-                    now + (self.state.withLock { $0.cores.isEmpty } ? 1_000_000_000 : self.pollInterval)
+            if now >= nextRound {
+                self.lookForDeaths()
+                nextRound = now + Self.roundInterval
             }
-            let (due, next) = self.state.withLock { state in
+            let (due, next, isIdle) = self.state.withLock { state in
                 var due: [ConsumerCore] = []
                 var next = UInt64.max
                 for (number, deadline) in state.deadlines {
@@ -248,13 +249,13 @@ package final class SubscriptionHub: Sendable {
                         next = min(next, deadline)
                     }
                 }
-                return (due, next)
+                return (due, next, state.cores.isEmpty)
             }
             for core in due { core.signal() }
             let schedulesDue = self.fireIfDue(now)
-            let until = min(next, nextPoll, schedulesDue ?? .max)
+            let until = min(next, isIdle ? .max : nextRound, schedulesDue ?? .max)
             let left = Duration.nanoseconds(Int64(clamping: until - min(until, now)))
-            self.signal.wait(timeout: left)
+            self.signal.wait(timeout: until == .max ? nil : left)
         }
     }
 
@@ -285,9 +286,15 @@ package final class SubscriptionHub: Sendable {
         return nil
     }
 
-    /// Notices what other processes did.
+    /// Notices what other processes did; called on the log's own thread, and at most twice in an interval.
     private func poll() {
-        guard let newest = try? self.engine.newestTransaction() else { return }
+        let now = BootClock.now
+        let isDue = self.state.withLock { state in
+            guard !state.isClosed, now &- state.polledAt >= self.pollInterval / 2 else { return false }
+            state.polledAt = now
+            return true
+        }
+        guard isDue, let newest = try? self.engine.newestTransaction() else { return }
         let cores = self.state.withLock { state -> [ConsumerCore]? in
             defer { state.seenTransaction = newest }
             // Mostly nothing has happened: then this must cost next to nothing, with however many consumers.
@@ -326,6 +333,7 @@ package final class SubscriptionHub: Sendable {
         let endings = cores.map { $0.end() }
         for ending in endings { ending.wait() }
         watcher?.cancel()
+        self.engine.notifier.onBeat(nil)
         self.signal.wake()
         thread?.join()
         presence?.withdraw(self.session)

@@ -14,6 +14,7 @@ package final class ChangeNotifier: Sendable {
         var waiters: [UInt64: Waiter] = [:]
         var cancelled: Set<UInt64> = []
         var thread: WorkerThread?
+        var beat: (@Sendable () -> Void)?
         var isClosed = false
     }
 
@@ -28,17 +29,25 @@ package final class ChangeNotifier: Sendable {
     func start(_ engine: LogEngine) throws(StorageError) {
         let thread = try WorkerThread(name: "tidelog-tail") { [self] in
             while let mustLook = self.sleep() {
-                if mustLook { try? engine.refresh() }
+                guard mustLook else { continue }
+                try? engine.refresh()
+                self.state.withLock { $0.beat }?()
             }
         }
         self.state.withLock { $0.thread = thread }
+    }
+
+    /// Has `body` called on the notifier's thread at least once in an interval while somebody waits, so that
+    /// whoever else must look at what other processes did needs no timer of his own; nil: no more.
+    package func onBeat(_ body: (@Sendable () -> Void)?) {
+        self.state.withLock { $0.beat = body }
     }
 
     /// Ends the thread; everybody who waits is told that the log has closed.
     func stop() {
         let (thread, waiters) = self.state.withLock { state in
             state.isClosed = true
-            defer { (state.thread, state.waiters) = (nil, [:]) }
+            defer { (state.thread, state.beat, state.waiters) = (nil, nil, [:]) }
             return (state.thread, state.waiters.values.map(\.reply))
         }
         self.signal.wake()

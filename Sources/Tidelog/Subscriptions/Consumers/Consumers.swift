@@ -73,7 +73,10 @@ public struct Consumers: Sendable {
     public func create(
         _ name: String, settings: ConsumerSettings = .init()
     ) async throws(EventLogError) -> Bool {
-        try await self.write(name, settings, updates: false)
+        try Self.checkName(name)
+        try settings.validate()
+        if try await self.find(name, nil) != nil { return false }
+        return try await self.write(name, settings, updates: false)
     }
 
     /// Moves a consumer: it goes on from there. What is in flight or waits for a retry is forgotten, and cannot
@@ -227,17 +230,17 @@ public struct Consumers: Sendable {
         _ name: String, _ settings: ConsumerSettings?
     ) async throws(EventLogError) -> (UInt64, ConsumerSettings, Ledger) {
         try Self.checkName(name)
-        if settings != nil {
-            _ = try await self.write(name, settings ?? .init(), updates: true)
-        } else {
-            _ = try await self.write(name, .init(), updates: false)
+        try settings?.validate()
+        // What is there and as it should be needs no commit: ten thousand consumers open in a moment.
+        var found = try await self.find(name, settings)
+        if found == nil {
+            _ = try await self.write(name, settings ?? .init(), updates: settings != nil)
+            found = try await self.find(name, nil)
         }
-        var (number, actual, ledger) = try await self.hub.read { reader throws(StorageError) in
-            guard let (number, settings) = try LedgerStore.consumer(name, in: reader) else {
-                throw SubscriptionHub.missing(name)
-            }
-            return (number, settings, try LedgerStore.load(number, settings, in: reader))
+        guard let (number, known, kept) = found else {
+            throw EventLogError(SubscriptionHub.missing(name))
         }
+        var (actual, ledger) = (known, kept)
         if let settings {
             actual.ordering = settings.ordering
             actual.retry.isPermanent = settings.retry.isPermanent
@@ -252,18 +255,22 @@ public struct Consumers: Sendable {
         return (number, actual, ledger)
     }
 
+    /// The consumer of that name with its ledger, if it is there and, with `settings`, as they say.
+    private func find(
+        _ name: String, _ settings: ConsumerSettings?
+    ) async throws(EventLogError) -> (UInt64, ConsumerSettings, Ledger)? {
+        let wanted = settings.map { LedgerCoding.encode(number: 0, $0) }
+        return try await self.hub.read { reader throws(StorageError) in
+            guard let (number, known) = try LedgerStore.consumer(name, in: reader),
+                wanted == nil || wanted == LedgerCoding.encode(number: 0, known)
+            else { return nil }
+            return (number, known, try LedgerStore.load(number, known, in: reader))
+        }
+    }
+
     private func write(
         _ name: String, _ settings: ConsumerSettings, updates: Bool
     ) async throws(EventLogError) -> Bool {
-        try Self.checkName(name)
-        try settings.validate()
-        // What is there and as it should be needs no commit: ten thousand consumers open in a moment.
-        let wanted = LedgerCoding.encode(number: 0, settings)
-        let isThere = try await self.hub.read { reader throws(StorageError) in
-            guard let (_, known) = try LedgerStore.consumer(name, in: reader) else { return false }
-            return !updates || LedgerCoding.encode(number: 0, known) == wanted
-        }
-        if isThere { return false }
         let position = try await self.position(of: settings.start)
         let ledgers = self.hub.ledgers
         let (number, isNew) = try await self.change { transaction throws(StorageError) in
