@@ -31,75 +31,7 @@ final class EventQueue: Sendable {
     /// What became of an event that was offered.
     enum Offer { case accepted, dropped, full, closed }
 
-    /// A place for an event. It cannot be copied, so that the compiler lends the event from it instead of
-    /// counting its references.
-    struct Slot: ~Copyable {
-        var event: Event
-    }
-
-    /// Events that the consumer has taken; valid until it takes more.
-    struct Batch {
-        let slots: UnsafeMutablePointer<Slot>
-        let count: Int
-    }
-
-    private struct Buffer {
-        var slots: UnsafeMutablePointer<Slot>
-        var capacity: Int
-        /// The first event, and how many there are; they wrap around the end.
-        var head = 0
-        var count = 0
-        /// How many slots may keep something of an earlier event.
-        var used = 0
-
-        init(capacity: Int) {
-            self.slots = .allocate(capacity: capacity)
-            for index in 0..<capacity { (self.slots + index).initialize(to: Slot(event: EventQueue.nothing)) }
-            self.capacity = capacity
-        }
-
-        mutating func append(_ event: borrowing Event) {
-            var slot = self.head + self.count
-            if slot >= self.capacity { slot -= self.capacity }
-            self.fetch(slot + 4)
-            self.slots[slot].event = copy event
-            self.count += 1
-            if slot >= self.used { self.used = slot + 1 }
-        }
-
-        /// Has the lines of a slot fetched, which the consumer read last: writing would wait for each of them.
-        @inline(__always)
-        private func fetch(_ slot: Int) {
-            guard slot < self.capacity else { return }
-            let start = UnsafeRawPointer(self.slots + slot)
-            for offset in stride(from: 0, to: MemoryLayout<Slot>.stride, by: 64) {
-                tidelog_prefetch_for_writing(start + offset)
-            }
-        }
-
-        mutating func grow(to capacity: Int) {
-            var larger = Buffer(capacity: capacity)
-            for index in 0..<self.count {
-                swap(&larger.slots[index], &self.slots[(self.head + index) % self.capacity])
-            }
-            larger.count = self.count
-            larger.used = self.count
-            self.free()
-            self = larger
-        }
-
-        mutating func forget() {
-            for index in 0..<self.used { self.slots[index].event = EventQueue.nothing }
-            self.used = 0
-        }
-
-        func free() {
-            self.slots.deinitialize(count: self.capacity)
-            self.slots.deallocate()
-        }
-    }
-
-    private enum Waiter {
+    enum Waiter {
         case task(UnsafeContinuation<Void, Never>)
         case thread(WakeSignal)
 
@@ -111,7 +43,7 @@ final class EventQueue: Sendable {
         }
     }
 
-    private struct State {
+    struct State {
         var filling: Buffer
         var taken = 0
         var room: Int
@@ -120,32 +52,31 @@ final class EventQueue: Sendable {
         var waiters: [Waiter] = []
     }
 
-    static let nothing = Event(record: EventRecord(id: .uuid(0, 0), type: "", timestamp: 0))
     private static let firstCapacity = 16
     /// Two cache lines, since processors fetch them in pairs.
     private static let line = 128
     private static let stateOffset = 16
     private static let drainingOffset = 32
     /// How often a publisher, and at most a consumer, looks again before it sleeps: some 20 µs together.
-    private static let looks = 8
+    static let looks = 8
 
     let size: Int
     let whenFull: BusBuffer.Overflow
-    private let takesOne: Bool
+    let takesOne: Bool
     /// Where the following lie, lines apart; freed in `deinit`.
     private let memory: Unguarded<UnsafeMutableRawPointer>
     /// Reached under `spin` alone.
-    private let place: Unguarded<UnsafeMutablePointer<State>>
+    let place: Unguarded<UnsafeMutablePointer<State>>
     private let spin: Unguarded<UnsafeMutablePointer<Atomic<Bool>>>
     /// What the consumer has taken, and its alone.
-    private let draining: Unguarded<UnsafeMutablePointer<Buffer>>
+    let draining: Unguarded<UnsafeMutablePointer<Buffer>>
     /// How many events of the taken batch the consumer has begun with.
-    private let begun: Unguarded<UnsafeMutablePointer<Atomic<Int>>>
-    private let hasWaiters: Unguarded<UnsafeMutablePointer<Atomic<Bool>>>
+    let begun: Unguarded<UnsafeMutablePointer<Atomic<Int>>>
+    let hasWaiters: Unguarded<UnsafeMutablePointer<Atomic<Bool>>>
     /// Whether the consumer waits for `spin`: publishers let it go first, or it would seldom find a gap.
     private let isWanted: Unguarded<UnsafeMutablePointer<Atomic<Bool>>>
     /// The consumer looks for waiters when these bits of an event's index are set.
-    private let wakeMask: Int
+    let wakeMask: Int
     private let droppedCount = Atomic<UInt64>(0)
     private let cancelled = Atomic<Bool>(false)
 
@@ -302,16 +233,16 @@ final class EventQueue: Sendable {
 
     /// Wakes those who wait once there is room for more than a few: else they would sleep again at once.
     @inline(never)
-    private func wakeWaitersIfEmptier() {
+    func wakeWaitersIfEmptier() {
         let waiters = self.locked { self.hasHalfRoom($0) ? self.takeWaiters($0) : [] }
         for waiter in waiters { waiter.wake() }
     }
 
-    private func hasHalfRoom(_ state: UnsafeMutablePointer<State>) -> Bool {
+    func hasHalfRoom(_ state: UnsafeMutablePointer<State>) -> Bool {
         state.pointee.filling.count + self.takenAndWaiting(state) <= self.size / 2
     }
 
-    private func takeWaiters(_ state: UnsafeMutablePointer<State>) -> [Waiter] {
+    func takeWaiters(_ state: UnsafeMutablePointer<State>) -> [Waiter] {
         guard !state.pointee.waiters.isEmpty else { return [] }
         defer { state.pointee.waiters = [] }
         self.hasWaiters.value.pointee.store(false, ordering: .relaxed)
@@ -335,116 +266,17 @@ final class EventQueue: Sendable {
         self.close()
     }
 
-    // MARK: The consumer
-
-    /// Suspends until there are events; a batch without any says that the queue is closed and empty.
-    ///
-    /// - Parameter previous: how many events the last batch had; the more they were, the longer it watches
-    ///   for others before it suspends. Few get time to become more: taking each one as it comes would cost
-    ///   both sides the lines of the state for every event.
-    func next(after previous: Int) async -> Batch {
-        if previous > 0, previous < 128 { Self.pause() }
-        while true {
-            if let batch = self.take() { return batch }
-            if previous > 0 {
-                for _ in 0..<min(1 + previous / 16, Self.looks) {
-                    Self.pause()
-                    if let batch = self.take() { return batch }
-                }
-            }
-            self.forget()
-            let isOver = await self.sleep()
-            if isOver {
-                return self.take() ?? Batch(slots: self.draining.value.pointee.slots, count: 0)
-            }
-        }
-    }
-
-    /// Says that the consumer begins with an event of its batch.
-    @inline(__always)
-    func begin(_ index: Int) {
-        self.begun.value.pointee.store(index + 1, ordering: .releasing)
-        if index & self.wakeMask == self.wakeMask, self.hasWaiters.value.pointee.load(ordering: .relaxed) {
-            self.wakeWaitersIfEmptier()
-        }
-    }
-
-    /// Resumes a consumer that sleeps, as if there were events.
-    func wakeConsumer() {
-        let consumer = self.locked { state in
-            defer { state.pointee.consumer = nil }
-            return state.pointee.consumer
-        }
-        consumer?.resume()
-    }
-
-    /// What is there, or nil.
-    func take() -> Batch? {
-        if self.isCancelled { return nil }
-        let draining = self.draining.value
-        let (batch, waiters) = self.lockedByConsumer { state -> (Batch?, [Waiter]) in
-            self.begun.value.pointee.store(0, ordering: .relaxed)
-            if self.takesOne {
-                state.pointee.taken = min(1, state.pointee.filling.count)
-                if state.pointee.taken == 1 {
-                    let head = state.pointee.filling.head
-                    swap(&draining.pointee.slots[0], &state.pointee.filling.slots[head])
-                    draining.pointee.used = 1
-                    state.pointee.filling.head = head + 1 == state.pointee.filling.capacity ? 0 : head + 1
-                    state.pointee.filling.count -= 1
-                }
-            } else {
-                state.pointee.taken = state.pointee.filling.count
-                if state.pointee.taken > 0 {
-                    let drained = draining.pointee
-                    draining.pointee = state.pointee.filling
-                    state.pointee.filling = drained
-                    state.pointee.filling.head = 0
-                    state.pointee.filling.count = 0
-                }
-            }
-            let waiters = self.hasHalfRoom(state) ? self.takeWaiters(state) : []
-            guard state.pointee.taken > 0 else { return (nil, waiters) }
-            return (Batch(slots: draining.pointee.slots, count: state.pointee.taken), waiters)
-        }
-        for waiter in waiters { waiter.wake() }
-        return batch
-    }
-
-    /// Releases what the slots keep of events that are done.
-    private func forget() {
-        self.draining.value.pointee.forget()
-        self.locked { state in
-            if state.pointee.filling.count == 0 { state.pointee.filling.forget() }
-        }
-    }
-
-    /// Suspends until something happens; whether the queue is closed.
-    private func sleep() async -> Bool {
-        await withUnsafeContinuation { (reply: UnsafeContinuation<Void, Never>) in
-            let mustWait = self.locked { state in
-                if state.pointee.isClosed || state.pointee.filling.count > 0 || Task.isCancelled {
-                    return false
-                }
-                state.pointee.consumer = reply
-                return true
-            }
-            if !mustWait { reply.resume() }
-        }
-        return Task.isCancelled || self.locked { $0.pointee.isClosed }
-    }
-
     // MARK: The lock
 
     @inline(__always)
-    private func locked<Result>(_ body: (UnsafeMutablePointer<State>) -> Result) -> Result {
+    func locked<Result>(_ body: (UnsafeMutablePointer<State>) -> Result) -> Result {
         self.lock()
         defer { self.unlock() }
         return body(self.place.value)
     }
 
     @inline(__always)
-    private func lockedByConsumer<Result>(_ body: (UnsafeMutablePointer<State>) -> Result) -> Result {
+    func lockedByConsumer<Result>(_ body: (UnsafeMutablePointer<State>) -> Result) -> Result {
         if self.spin.value.pointee.exchange(true, ordering: .acquiring) {
             self.isWanted.value.pointee.store(true, ordering: .relaxed)
             self.lockPatiently(firstPauses: 1)
@@ -490,7 +322,7 @@ final class EventQueue: Sendable {
 
     /// Passes one to four microseconds, by processor. It does not yield: on a busy machine that costs a whole
     /// turn of the others, where a sleeper is woken at once.
-    private static func pause() {
+    static func pause() {
         for _ in 0..<100 { tidelog_pause() }
     }
 }

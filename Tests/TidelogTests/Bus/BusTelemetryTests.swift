@@ -101,6 +101,60 @@ struct BusTelemetryTests {
         #expect(process.attributes.get("messaging.message.conversation_id") == .string("c-1"))
     }
 
+    /// A tracer whose context travels as the header of W3C Trace Context.
+    struct W3CTracer: Tracer {
+        static let sent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        let spans = InMemoryTracer()
+        let received = Seen<String>()
+
+        func startSpan<Instant: TracerInstant>(
+            _ operationName: String, context: @autoclosure () -> ServiceContext, ofKind kind: SpanKind,
+            at instant: @autoclosure () -> Instant, function: String, file fileID: String, line: UInt
+        ) -> InMemorySpan {
+            self.spans.startSpan(
+                operationName, context: context(), ofKind: kind, at: instant(), function: function,
+                file: fileID, line: line)
+        }
+
+        func forceFlush() {}
+
+        func inject<Carrier, Inject: Injector>(
+            _ context: ServiceContext, into carrier: inout Carrier, using injector: Inject
+        ) where Inject.Carrier == Carrier {
+            injector.inject(Self.sent, forKey: "traceparent", into: &carrier)
+        }
+
+        func extract<Carrier, Extract: Extractor>(
+            _ carrier: Carrier, into context: inout ServiceContext, using extractor: Extract
+        ) where Extract.Carrier == Carrier {
+            if let value = extractor.extract(key: "traceparent", from: carrier) { self.received.add(value) }
+        }
+    }
+
+    @Test("the header `traceparent` of W3C Trace Context travels as it is", arguments: [false, true])
+    func traceparent(isOnLog: Bool) async throws {
+        let tracer = W3CTracer()
+        var telemetry = BusTelemetry()
+        telemetry.tracer = tracer
+        let settings = telemetry
+        let seen = Seen<Event>()
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            let bus: any EventBus =
+                isOnLog
+                ? LogBus(log, telemetry: settings)
+                : try InMemoryBus(dispatch: .asynchronous(), telemetry: settings)
+            try await bus.subscribe("order.placed") { seen.add($0) }
+            try await bus.publish(Event(type: "order.placed"))
+            await bus.close()
+            await log.close()
+        }
+        let header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        #expect(seen.values.map(\.metadata.traceparent) == [header])
+        #expect(seen.values.first?.metadata["traceparent"] == .string(header))
+        #expect(tracer.received.values == [header])
+    }
+
     @Test("failures are logged with what tells the event, and not each one of many")
     func logging() async throws {
         let lines = Seen<Logger.Metadata>()

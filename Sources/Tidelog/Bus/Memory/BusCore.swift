@@ -8,6 +8,8 @@
 // kernel lacks the call, and under Thread Sanitizer, readers pay for a barrier of their own.
 //
 // At most `Lane.nesting` old tables a lane are kept, however long a handler runs.
+//
+// Nobody subscribed: the address says so itself, in its lowest bit, and there is no table to protect then.
 import CTidelogThread
 import Synchronization
 import TidelogStorage
@@ -43,7 +45,7 @@ final class BusCore: Sendable {
         self.failures = failures
         self.instruments = instruments
         self.needsFence = !Self.hasBarrier
-        self.table = Atomic(Self.address(of: HandlerTable([])))
+        self.table = Atomic(Self.address(of: HandlerTable([]), marks: instruments == nil))
     }
 
     deinit {
@@ -54,14 +56,18 @@ final class BusCore: Sendable {
         }
     }
 
-    private static func address(of table: HandlerTable) -> UInt {
-        UInt(bitPattern: Unmanaged.passRetained(table).toOpaque())
+    /// Set in the address of a table that is open and without handlers. Objects lie at multiples of 16.
+    private static let emptyMark: UInt = 1
+
+    private static func address(of table: HandlerTable, marks: Bool) -> UInt {
+        let address = UInt(bitPattern: Unmanaged.passRetained(table).toOpaque())
+        return marks && table.isEmpty && !table.isClosed ? address | self.emptyMark : address
     }
 
     @inline(__always)
     private static func table(at address: UInt) -> Unmanaged<HandlerTable> {
-        // SAFETY: the address is never 0, and was made by `address(of:)`.
-        .fromOpaque(UnsafeRawPointer(bitPattern: address).unsafelyUnwrapped)
+        // SAFETY: the address is never 0, and was made by `address(of:marks:)`.
+        .fromOpaque(UnsafeRawPointer(bitPattern: address & ~Self.emptyMark).unsafelyUnwrapped)
     }
 
     // MARK: Reading
@@ -81,7 +87,7 @@ final class BusCore: Sendable {
         guard depth < Lane.nesting else { return body(self.retainedTable()) }
         var address = self.table.load(ordering: .relaxed)
         while true {
-            lane.protect(address, at: depth)
+            lane.protect(address & ~Self.emptyMark, at: depth)
             if self.needsFence {
                 atomicMemoryFence(ordering: .sequentiallyConsistent)
             } else {
@@ -104,6 +110,17 @@ final class BusCore: Sendable {
         self.writer.withLock { _ in
             Self.table(at: self.table.load(ordering: .acquiring)).takeUnretainedValue()
         }
+    }
+
+    /// Counts an event that nobody is subscribed to; false if somebody may be, or the bus is closed.
+    ///
+    /// Not on a bus with metrics: closing reports what was counted, and does not see this one under way.
+    @inline(__always)
+    func countUnheard() -> Bool {
+        guard self.table.load(ordering: .acquiring) & Self.emptyMark != 0 else { return false }
+        guard let memory = tidelog_lane(self.number) else { return false }
+        Lane(memory).add(1, to: .published)
+        return true
     }
 
     /// Calls the handlers of the event's type on this thread, in order of subscription.
@@ -200,7 +217,8 @@ final class BusCore: Sendable {
         let (isDone, freed) = self.writer.withLock { writer -> (Bool, [Unmanaged<HandlerTable>]) in
             let old = Self.table(at: self.table.load(ordering: .acquiring))
             guard let new = change(old.takeUnretainedValue()) else { return (false, []) }
-            self.table.store(Self.address(of: new), ordering: .sequentiallyConsistent)
+            self.table.store(
+                Self.address(of: new, marks: self.instruments == nil), ordering: .sequentiallyConsistent)
             writer.retired.append(old)
             let freed = self.takeUnread(&writer)
             return (true, freed)

@@ -74,6 +74,13 @@ public final class InMemoryBus: EventBus {
     /// - Complexity: O(*n*) in the handlers of the event's type.
     public func publish(_ event: Event) throws(EventLogError) {
         try event.requireType()
+        if self.isSimple, self.hot._withUnsafeGuaranteedRef({ $0.countUnheard() }) { return }
+        try self.publishToSomebody(event)
+    }
+
+    /// Apart from the above, which needs no room on the stack.
+    @inline(never)
+    private func publishToSomebody(_ event: Event) throws(EventLogError) {
         if self.isSimple {
             switch self.hot._withUnsafeGuaranteedRef({ core in
                 core.dispatch(event, core.lane, counts: true, exceeding: false)
