@@ -32,6 +32,17 @@ struct GRDBSide {
         static let columns = "position, revision, id, type, stream, timestamp, correlation, metadata, payload"
     }
 
+    /// A number of the state, and whether the batch has changed it.
+    struct Sum: Sendable {
+        var value: Int64 = 0
+        var isChanged = false
+
+        mutating func add(_ number: Int64) {
+            self.value += number
+            self.isChanged = true
+        }
+    }
+
     func run(_ scenario: String) async throws {
         let queue = try self.open()
         try await self.fill(queue)
@@ -115,11 +126,10 @@ struct GRDBSide {
         let (start, used) = (ContinuousClock.now, processorSeconds())
         var next: Int64 = 0
         var applied = 0
-        var state: [String: Int64] = [:]
+        var state: [String: Sum] = [:]
         while true {
             let (last, count, values) = try await queue.write { [next, state] database in
                 var state = state
-                var changed: Set<String> = []
                 var last = next
                 var count = 0
                 let select = try database.cachedStatement(
@@ -129,11 +139,8 @@ struct GRDBSide {
                         """)
                 let rows = try StoredRow.fetchCursor(select, arguments: [next])
                 while let event = try rows.next() {
-                    let (events, bytes) = ("events/" + event.stream, "bytes/" + event.type)
-                    state[events, default: 0] += 1
-                    state[bytes, default: 0] += Int64(event.payload.count)
-                    changed.insert(events)
-                    changed.insert(bytes)
+                    state["events/" + event.stream, default: Sum()].add(1)
+                    state["bytes/" + event.type, default: Sum()].add(Int64(event.payload.count))
                     last = event.position
                     count += 1
                 }
@@ -142,7 +149,10 @@ struct GRDBSide {
                         INSERT INTO state(key, value) VALUES (?, ?)
                         ON CONFLICT(key) DO UPDATE SET value = excluded.value
                         """)
-                for key in changed { try upsert.execute(arguments: [key, state[key]]) }
+                for (key, sum) in state where sum.isChanged {
+                    try upsert.execute(arguments: [key, sum.value])
+                    state[key]?.isChanged = false
+                }
                 try database.execute(
                     sql: "INSERT OR REPLACE INTO offsets(name, next) VALUES ('sums', ?)", arguments: [last])
                 return (last, count, state)
@@ -152,7 +162,7 @@ struct GRDBSide {
             applied += count
         }
         let seconds = (ContinuousClock.now - start) / .seconds(1)
-        guard applied == self.settings.events, state["events/" + Made.stream(7)] == 100 else {
+        guard applied == self.settings.events, state["events/" + Made.stream(7)]?.value == 100 else {
             fail("\(applied) events were applied")
         }
         self.settings.report(

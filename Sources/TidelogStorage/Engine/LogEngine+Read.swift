@@ -77,7 +77,10 @@ extension LogEngine {
             else { return nil }
             if !filter.streams.isEmpty {
                 var found: [UInt64] = []
-                for stream in filter.streams { found += shared.active.positions(ofStream: stream, in: range) }
+                let revisions = filter.revisions ?? 0..<UInt64.max
+                for stream in filter.streams {
+                    found += shared.active.positions(ofStream: stream, in: range, revisions: revisions)
+                }
                 return filter.streams.count > 1 ? found.sorted() : found
             }
             if let correlation = filter.correlation {

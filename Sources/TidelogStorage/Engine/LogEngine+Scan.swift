@@ -193,7 +193,10 @@ struct Scan {
     private mutating func scanSegment(
         _ segment: Segment, _ part: Range<UInt64>, _ visit: Visit
     ) throws(StorageError) -> Bool {
-        if let blocks = try BlockPlan(self.query.filter).blocks(in: segment, part) {
+        if var blocks = try BlockPlan(self.query.filter).blocks(in: segment, part) {
+            if let search = RevisionSearch(self.query.filter, segment, self.engine.frames) {
+                blocks = try search.narrowed(blocks)
+            }
             return try self.visitBlocks(blocks, segment, part, visit)
         }
         let backwards = self.query.isBackwards

@@ -138,6 +138,7 @@ extension LogEngine {
             start += part.count
             slice.adapt(to: elapsed)
             self.maintenance.noteStep()
+            self.giveWay(after: elapsed)
         }
     }
 

@@ -226,6 +226,7 @@ extension LogEngine {
             }
             slice.adapt(to: elapsed)
             self.maintenance.noteStep()
+            self.giveWay(after: elapsed)
         }
     }
 }

@@ -1,3 +1,5 @@
+import Glibc
+
 /// How much of a long change to the head goes into one transaction: as much as takes some milliseconds, for
 /// the writer commits nothing else meanwhile, and nobody is to wait for more than 20 ms.
 struct SliceSize {
@@ -30,5 +32,19 @@ extension LogWriter {
             try body(transaction)
         }
         return ContinuousClock.now - start.withLock { $0 }
+    }
+}
+
+extension LogEngine {
+    /// Lets appends that came while a slice was written go first, three times as long as the slice took: many
+    /// slices in a row would leave them every other turn of the writer at the most.
+    ///
+    /// Not where so many segments wait to be sealed that appends are about to be held up by that.
+    func giveWay(after elapsed: Duration) {
+        guard let writer = self.writer, writer.waitingRequests > 0,
+            self.fullChunks < self.options.maximumUnsealedSegments, !self.maintenance.isStopping
+        else { return }
+        let pause = min(elapsed * 3, .milliseconds(30))
+        usleep(UInt32(pause / .microseconds(1)))
     }
 }

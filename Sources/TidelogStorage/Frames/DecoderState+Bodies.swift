@@ -194,8 +194,21 @@ extension DecoderState {
         guard reader.isComplete else { throw self.damaged("its chunk of groups is too long") }
     }
 
-    /// Unpacks a group: checks its checksum, and decompresses it into its place.
+    /// Unpacks a group into its place among the bodies.
     mutating func unpackGroup(_ index: Int) throws(StorageError) {
+        let group = self.groups[index]
+        try self.unpackGroup(
+            index,
+            into: UnsafeMutableRawBufferPointer(
+                start: self.body.base + group.plainStart, count: group.plainCount))
+        self.unpackedGroups += 1
+        self.groups.base[index].isUnpacked = true
+    }
+
+    /// Checks a group's checksum, and decompresses it into `target`, which is as large as its plain bytes.
+    mutating func unpackGroup(
+        _ index: Int, into target: UnsafeMutableRawBufferPointer
+    ) throws(StorageError) {
         let group = self.groups[index]
         guard self.hasBodies else {
             throw StorageError(
@@ -204,8 +217,6 @@ extension DecoderState {
         try self.verify(index)
         let stored = UnsafeRawBufferPointer(
             start: self.source + group.storedStart, count: group.storedCount)
-        let target = UnsafeMutableRawBufferPointer(
-            start: self.body.base + group.plainStart, count: group.plainCount)
         if group.codec == FrameFormat.GroupCodec.plain {
             target.copyMemory(from: stored)
         } else {
@@ -217,7 +228,5 @@ extension DecoderState {
                 throw self.damaged("group \(index) cannot be decompressed (\(error.message))")
             }
         }
-        self.unpackedGroups += 1
-        self.groups.base[index].isUnpacked = true
     }
 }

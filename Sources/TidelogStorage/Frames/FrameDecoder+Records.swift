@@ -101,11 +101,24 @@ extension DecoderState {
     /// Puts a group's bytes into an array that records share.
     @inline(never)
     mutating func share(_ group: Int) throws(StorageError) {
-        if !self.groups[group].isUnpacked { try self.unpackGroup(group) }
         while self.sharedGroups.count < self.groups.count { self.sharedGroups.append([]) }
         let entry = self.groups[group]
-        self.sharedGroups[group] = Array(
-            UnsafeBufferPointer(start: self.body.base + entry.plainStart, count: entry.plainCount))
+        if entry.isUnpacked || entry.plainCount == 0 {
+            if !entry.isUnpacked { try self.unpackGroup(group) }
+            self.sharedGroups[group] = Array(
+                UnsafeBufferPointer(start: self.body.base + entry.plainStart, count: entry.plainCount))
+        } else {
+            // Straight to where it is going to stay.
+            var failure: StorageError?
+            let bytes = [UInt8](unsafeUninitializedCapacity: entry.plainCount) { buffer, count in
+                do throws(StorageError) {
+                    try self.unpackGroup(group, into: UnsafeMutableRawBufferPointer(buffer))
+                    count = entry.plainCount
+                } catch { failure = error }
+            }
+            if let failure { throw failure }
+            self.sharedGroups[group] = bytes
+        }
         self.groups.base[group].isShared = true
     }
 

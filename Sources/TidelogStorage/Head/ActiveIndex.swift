@@ -92,11 +92,13 @@ package struct ActiveIndex {
         self.chunks.first { $0.first <= position && position < $0.end }?.firstOfFrame(containing: position)
     }
 
-    /// Positions of the stream's events in `range`, ascending.
-    package func positions(ofStream stream: String, in range: Range<UInt64>) -> [UInt64] {
+    /// Positions of the stream's events in `range`, ascending; of those alone that have `revisions`.
+    package func positions(
+        ofStream stream: String, in range: Range<UInt64>, revisions: Range<UInt64> = 0..<UInt64.max
+    ) -> [UInt64] {
         var result: [UInt64] = []
         for chunk in self.chunks where chunk.first < range.upperBound && chunk.end > range.lowerBound {
-            result.append(contentsOf: chunk.positions(ofStream: stream, in: range))
+            result.append(contentsOf: chunk.positions(ofStream: stream, in: range, revisions: revisions))
         }
         return result
     }
@@ -238,15 +240,20 @@ package final class ActiveChunk: @unchecked Sendable {
         return (self.first + UInt64(link - 1), after)
     }
 
-    func positions(ofStream stream: String, in range: Range<UInt64>) -> [UInt64] {
+    func positions(
+        ofStream stream: String, in range: Range<UInt64>, revisions: Range<UInt64>
+    ) -> [UInt64] {
         guard let entry = self.streams.find(stream) else { return [] }
         var result: [UInt64] = []
         var link = self.streams.entries[entry].lastOffset &+ 1
-        while link != 0 {
+        // Within a chunk a stream's revisions have no gap.
+        var next = self.streams.entries[entry].nextRevision
+        while link != 0, next > revisions.lowerBound {
             let position = self.first + UInt64(link - 1)
             if position < range.lowerBound { break }
-            if position < range.upperBound { result.append(position) }
+            if position < range.upperBound, next <= revisions.upperBound { result.append(position) }
             link = self.previousInStream[Int(link - 1)]
+            next -= 1
         }
         result.reverse()
         return result

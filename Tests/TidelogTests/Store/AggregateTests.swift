@@ -33,6 +33,38 @@ struct AggregateTests {
         #expect(try await self.store.count(.all) == 1)
     }
 
+    private static func deposit(_ payload: String) -> Event {
+        Event(type: "account.deposited", stream: "account-7", payload: EventPayload(json: payload))
+    }
+
+    @Test("many events are read as each by itself, and those of other kinds among them passed over")
+    func manyAtOnce() async throws {
+        let amounts = Array(1...2500)
+        for start in stride(from: 0, to: amounts.count, by: 500) {
+            var events = amounts[start..<start + 500].map { Self.deposit(#" {"amount": \#($0)} "#) }
+            events.insert(Event(type: "other.kind", stream: "account-7", payload: .init(text: "]")), at: 7)
+            try await self.store.append(events, if: .always)
+        }
+        let loaded = try await self.accounts.load("7")
+        #expect(loaded.state == Account.State(balance: amounts.reduce(0, +), bookings: 2500))
+        #expect(loaded.eventsRead == 2505)
+        #expect(loaded.revision == 2504)
+    }
+
+    @Test(
+        "payloads that are JSON only together with their neighbours are refused, each at its place",
+        arguments: [
+            [#"{"amount":1}"#, #"{"amount":2,"a":""#, #"","b":3}"#, #"{"amount":4}},{"opened":{}"#],
+            [#"{"amount":1}"#, #"{"amount":2}},{"opened":{}"#, #"{"amount":3}"#],
+            [#"{"amount":1}"#, #"{"amount":"two"}"#, #"{"amount":3}"#],
+        ])
+    func halves(payloads: [String]) async throws {
+        try await self.store.append(payloads.map { Self.deposit($0) }, if: .always)
+        let error = await #expect(throws: EventLogError.self) { try await self.accounts.load("7") }
+        #expect(error?.code == .decodingFailed)
+        #expect(error?.positions == 1..<2)
+    }
+
     @Test("commands at once are decided one after the other: no withdrawal overdraws, none is lost")
     func concurrency() async throws {
         try await withTemporaryLog { _, open in

@@ -4,6 +4,9 @@ public struct EventCodec<Change: Sendable>: Sendable {
     public let encode: @Sendable (Change) throws -> Event
     /// The change that a stored event tells; nil for events that are none of this domain's.
     public let decode: @Sendable (StoredEvent) throws -> Change?
+    /// The changes of many events, those left out that are none of this domain's: starting a decoder costs more
+    /// than a small event. Nil where they are to be decoded one by one, which finds the one that is wrong.
+    var decodeAll: (@Sendable ([StoredEvent]) -> [Change]?)?
 
     /// A codec of the caller's own.
     public init(
@@ -27,7 +30,7 @@ extension EventCodec where Change: Codable {
     /// - Parameter version: the schema version of what is written.
     public static func cases(prefix: String, version: UInt32 = 1) -> Self {
         let start = prefix + "."
-        return Self(
+        var codec = Self(
             encode: { change in
                 let whole = try EventPayload(encoding: change)
                 let (name, payload) = try Self.onlyMember(of: whole.bytes, Change.self)
@@ -40,15 +43,47 @@ extension EventCodec where Change: Codable {
             decode: { stored in
                 let type = stored.type
                 guard type.utf8.starts(with: start.utf8) else { return nil }
-                var bytes: [UInt8] = [UInt8(ascii: "{")]
-                bytes.appendJSONString(String(type.dropFirst(start.count)))
-                bytes.append(UInt8(ascii: ":"))
-                bytes.append(
-                    contentsOf: stored.payload.isEmpty ? Array("{}".utf8)[...] : stored.payload.bytes)
-                bytes.append(UInt8(ascii: "}"))
+                var bytes: [UInt8] = []
+                Self.append(stored, prefix: start, to: &bytes)
                 return try EventPayload(bytes: bytes).decode(as: Change.self)
             })
+        codec.decodeAll = { Self.changes(of: $0, prefix: start) }
+        return codec
     }
+
+    /// Appends an event as Swift writes a case of an enum.
+    private static func append(_ stored: StoredEvent, prefix: String, to bytes: inout [UInt8]) {
+        let payload = stored.placed.record.payload
+        bytes.append(UInt8(ascii: "{"))
+        bytes.appendJSONString(String(stored.type.dropFirst(prefix.count)))
+        bytes.append(UInt8(ascii: ":"))
+        bytes.append(contentsOf: payload.isEmpty ? Array("{}".utf8)[...] : payload)
+        bytes.append(UInt8(ascii: "}"))
+    }
+
+    /// Decodes the events of a prefix as one JSON array.
+    private static func changes(of events: [StoredEvent], prefix: String) -> [Change]? {
+        var bytes: [UInt8] = [UInt8(ascii: "[")]
+        var count = 0
+        for stored in events where stored.type.utf8.starts(with: prefix.utf8) {
+            // Each must be JSON by itself: two halves could make a whole.
+            let isWhole = stored.placed.record.payload.withUnsafeBytes { payload in
+                var scanner = JSONScanner(payload)
+                return payload.isEmpty || (try? scanner.skipDocument()) != nil
+            }
+            guard isWhole, bytes.count < Self.joinedBytes else { return nil }
+            if count > 0 { bytes.append(UInt8(ascii: ",")) }
+            Self.append(stored, prefix: prefix, to: &bytes)
+            count += 1
+        }
+        bytes.append(UInt8(ascii: "]"))
+        guard let changes = try? EventPayload(bytes: bytes).decode(as: [Change].self), changes.count == count
+        else { return nil }
+        return changes
+    }
+
+    /// More is not put together for one decoder.
+    private static var joinedBytes: Int { 1 << 20 }
 
     /// Takes `{"name":value}` apart, which is how Swift writes a case of an enum.
     private static func onlyMember(

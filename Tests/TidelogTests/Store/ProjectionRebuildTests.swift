@@ -1,0 +1,76 @@
+import Testing
+import Tidelog
+import TidelogStorage
+import TidelogTesting
+
+@Suite("Rebuilding a projection")
+struct ProjectionRebuildTests {
+    @Test("a rebuild leaves the live state to be asked until it is done, and then takes its place")
+    func rebuild() async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            try await log.append(ProjectionSample.numbers(10..<30))
+            try await log.catchUp(ProjectionSample.sums())
+            let before = try await ProjectionSample.entries(log)
+            // The function of the rebuild looks at the live state at each event: it must be the old one.
+            let seen = Counter()
+            let slow = Projection("sums", version: 2, of: .types("n.*")) { stored, state in
+                try state.add(10, to: "tens")
+                seen.add(1)
+            }
+            var small = slow
+            small.batchEvents = 3
+            async let rebuilt = log.rebuild(small)
+            while seen.value < 20 {
+                let now = try await ProjectionSample.entries(log)
+                #expect(now == before || now == ["tens=200"])
+                await Task.yield()
+            }
+            let status = try await rebuilt
+            #expect(status.version == 2)
+            #expect(status.building == nil)
+            #expect(try await ProjectionSample.entries(log) == ["tens=200"])
+            // Nothing of the old generation is left in the head.
+            let left = try log.engine.readingRecords { view throws(StorageError) in
+                var count = 0
+                try view.forEach(.projections, prefix: [2]) { _, _ in
+                    count += 1
+                    return true
+                }
+                return count
+            }
+            #expect(left == 1)
+            await log.close()
+        }
+    }
+
+    @Test(
+        "a running one of the version that a rebuild made live goes on with its state; an older version gives way"
+    )
+    func rebuildWhileRunning() async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            try await log.append(ProjectionSample.numbers(10..<20))
+            let running = try await log.start(ProjectionSample.sums())
+            await running.waitUntil(9)
+            try await log.rebuild(ProjectionSample.sums())
+            let result = try await log.append(ProjectionSample.numbers(20..<30))
+            await running.waitUntil(result.positions.upperBound.advanced(by: -1))
+            #expect(try await log.projection("sums").integer("count") == 20)
+            await running.stop()
+            // Starting a new version builds it and switches by itself.
+            let newer = try await log.start(ProjectionSample.sums(version: 2, factor: 2))
+            await newer.waitUntil(19)
+            #expect(try await log.projection("sums").integer("sum/s0") == 2 * 117)
+            await newer.stop()
+            await expectCode(.conflict) { try await log.catchUp(ProjectionSample.sums()) }
+            let older = try await log.start(ProjectionSample.sums())
+            await expectCode(.conflict) { try await older.waitUntilStopped() }
+            #expect(try await log.projection("sums").status()?.version == 2)
+            // Going back is a rebuild.
+            try await log.rebuild(ProjectionSample.sums())
+            #expect(try await log.projection("sums").integer("sum/s0") == 117)
+            await log.close()
+        }
+    }
+}
