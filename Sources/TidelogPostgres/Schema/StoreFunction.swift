@@ -68,8 +68,8 @@
         static func definition(_ names: PostgresNames) -> String {
             let list = Self.parameters.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
             return """
-                CREATE OR REPLACE FUNCTION \(names.quoted("_append")) (\(list), OUT o_status bigint, OUT o_first bigint, \
-                OUT o_last bigint, OUT o_revisions bigint[]) LANGUAGE plpgsql \
+                CREATE OR REPLACE FUNCTION \(names.quoted("_append")) (\(list), OUT o_status bigint, \
+                OUT o_first bigint, OUT o_last bigint, OUT o_revisions bigint[]) LANGUAGE plpgsql \
                 AS \(Schema.literal(Self.body(names)))
                 """
         }
