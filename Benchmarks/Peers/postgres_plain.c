@@ -6,6 +6,9 @@
 //     postgres_plain TABLE insert-prepared …          the same by a prepared statement
 //     postgres_plain TABLE select                     reads the whole table in order
 //     postgres_plain TABLE streams COUNT              reads so many streams, one after the other
+//     postgres_plain TABLE type|prefix|correlation FILE   reads what each line of the file selects, by the WHERE that
+//                                                     Tidelog's query has: events of a type, of streams with a prefix,
+//                                                     of a correlation
 //
 // Prints the seconds that it took and how many events that were. libpq finds the server by PGHOST and its like.
 #include <postgresql/libpq-fe.h>
@@ -136,6 +139,31 @@ static void select_streams(PGconn *connection, const char *table, int count) {
     PQclear(log);
 }
 
+static void select_by(PGconn *connection, const char *table, const char *what, const char *path) {
+    const char *where = strcmp(what, "type") == 0     ? "type = $2::text"
+                        : strcmp(what, "prefix") == 0 ? "stream >= $2::text AND starts_with(stream, $2::text)"
+                                                      : "correlation_id = $2::text";
+    char sql[1024], value[512];
+    snprintf(sql, sizeof sql, "SELECT log_id::text FROM %s LIMIT 1", table);
+    PGresult *log = checked(connection, PQexec(connection, sql));
+    snprintf(sql, sizeof sql, "SELECT %s FROM %s WHERE log_id = $1::uuid AND %s ORDER BY position", names, table, where);
+    PQclear(checked(connection, PQprepare(connection, "by", sql, 0, NULL)));
+    FILE *file = fopen(path, "r");
+    if (!file) fail(path, "cannot be opened");
+    int events = 0;
+    double start = now();
+    while (fgets(value, sizeof value, file)) {
+        value[strcspn(value, "\n")] = 0;
+        const char *values[] = {PQgetvalue(log, 0, 0), value};
+        PGresult *result = checked(connection, PQexecPrepared(connection, "by", 2, values, NULL, NULL, 0));
+        if (touch(result) > 0) events += PQntuples(result);
+        PQclear(result);
+    }
+    printf("%.6f %d\n", now() - start, events);
+    fclose(file);
+    PQclear(log);
+}
+
 int main(int argc, char **argv) {
     PGconn *connection = PQconnectdb("");
     if (PQstatus(connection) != CONNECTION_OK) fail("connecting", PQerrorMessage(connection));
@@ -146,8 +174,10 @@ int main(int argc, char **argv) {
         select_all(connection, argv[1]);
     else if (argc == 4 && strcmp(argv[2], "streams") == 0)
         select_streams(connection, argv[1], atoi(argv[3]));
+    else if (argc == 4)
+        select_by(connection, argv[1], argv[2], argv[3]);
     else
-        fail("usage", "postgres_plain TABLE insert|insert-prepared ROWS FROM COUNT | select | streams COUNT");
+        fail("usage", "postgres_plain TABLE insert|insert-prepared ROWS FROM COUNT | select | streams COUNT | type|prefix|correlation FILE");
     PQfinish(connection);
     return 0;
 }

@@ -36,6 +36,23 @@
             #expect(machine.step(now: .seconds(2), end: 115) == .export(from: 15))
         }
 
+        @Test("it rests between batches when it is told to, unless it is stopping")
+        func resting() {
+            var machine = machine()
+            machine.connected(next: 0, now: .zero)
+            machine.exported(next: 100, now: .zero)
+            machine.rest(until: .seconds(2))
+            #expect(machine.step(now: .seconds(1), end: 500) == .wait(.seconds(1)))
+            #expect(machine.step(now: .seconds(2), end: 500) == .export(from: 100))
+            machine.rest(until: .seconds(9))
+            machine.stop(target: 500, deadline: .seconds(8))
+            #expect(machine.step(now: .seconds(3), end: 500) == .export(from: 100))
+            var single = self.machine(continuous: false)
+            single.connected(next: 0, now: .zero)
+            single.rest(until: .seconds(2))
+            #expect(single.step(now: .seconds(1), end: 500) == .export(from: 0))
+        }
+
         @Test("an idle connection is probed, and believed in again after that")
         func probing() {
             var machine = machine()

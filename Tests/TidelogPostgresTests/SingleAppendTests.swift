@@ -91,6 +91,38 @@
             #expect(events.isEmpty && next == Position(1))
         }
 
+        @Test(
+            "a stream that is truncated meanwhile, and whose events are gone, goes on after its last revision"
+        )
+        func truncated() async throws {
+            let (result, events, next) = try await self.race(
+                change: """
+                    UPDATE tidelog.events_logs SET next_position = next_position; DELETE FROM tidelog.events; \
+                    INSERT INTO tidelog.events_streams SELECT log_id, 's', 8, 7, 0, 0, false FROM tidelog.events_logs
+                    """
+            ) { try await $0.append([Event(id: "second", type: "t", stream: "s")], if: .always) }
+            #expect(try result.get().streams.map(\.lastRevision) == [Revision(8)])
+            #expect(events.map(\.revision) == [Revision(8)] && next == Position(2))
+        }
+
+        @Test("a plan that was made while the table was empty finds ids by their index")
+        func plan() async throws {
+            try await withDatabase { server, database in
+                let store = try await server.openStore(database)
+                store.close()
+                let connection = try server.connect(database)
+                try connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+                var plan = ""
+                let lookup = StoreFunction.lookup(
+                    PostgresNames(), log: "'00000000-0000-0000-0000-000000000001'", id: "'a'")
+                try connection.query("EXPLAIN SELECT \(lookup)") { row throws(PostgresError) in
+                    plan += (row.text(0) ?? "") + "\n"
+                }
+                #expect(plan.contains("using events_log_id_id_idx"), "\(plan)")
+                #expect(plan.contains("id >= 'a'"), "\(plan)")
+            }
+        }
+
         @Test("deleting and truncating a stream write the log's row, which is what appends notice them by")
         func noticed() async throws {
             try await withDatabase { server, database in

@@ -29,6 +29,8 @@
     final class BatchSource: Sendable {
         private struct State {
             var wanted: UInt64?
+            /// Bytes of the batches to be read.
+            var bytes = 0
             var ready: (from: UInt64, result: Result<ExportBatch, PostgresError>)?
             var isOver = false
         }
@@ -53,7 +55,10 @@
         }
 
         /// The batch that begins at a position; blocks. The next one is prepared meanwhile.
-        func batch(from position: UInt64) throws(PostgresError) -> ExportBatch {
+        ///
+        /// - Parameter bytes: how large batches are to be that are read from now on.
+        func batch(from position: UInt64, bytes: Int) throws(PostgresError) -> ExportBatch {
+            self.state.withLock { $0.bytes = bytes }
             while true {
                 let (found, mustAsk) = self.state.withLock {
                     state -> (Result<ExportBatch, PostgresError>?, Bool) in
@@ -90,12 +95,12 @@
         private func run() {
             while true {
                 self.work.wait()
-                let (wanted, isOver) = self.state.withLock { ($0.wanted, $0.isOver) }
+                let (wanted, bytes, isOver) = self.state.withLock { ($0.wanted, $0.bytes, $0.isOver) }
                 if isOver { return }
                 guard let wanted else { continue }
                 let result: Result<ExportBatch, PostgresError>
                 do throws(PostgresError) {
-                    result = .success(try self.read(from: wanted, to: .max))
+                    result = .success(try self.read(from: wanted, to: .max, bytes: bytes))
                 } catch {
                     result = .failure(error)
                 }
@@ -108,8 +113,13 @@
         }
 
         /// Reads a batch of the events from one position to before another; blocks.
-        func read(from position: UInt64, to limit: UInt64) throws(PostgresError) -> ExportBatch {
-            var encoder = RowEncoder(logID: self.logID, reserving: self.configuration.batchBytes + (64 << 10))
+        ///
+        /// - Parameter bytes: how large it is to be; nil: as configured.
+        func read(
+            from position: UInt64, to limit: UInt64, bytes: Int? = nil
+        ) throws(PostgresError) -> ExportBatch {
+            let most = bytes ?? self.configuration.batchBytes
+            var encoder = RowEncoder(logID: self.logID, reserving: most + (64 << 10))
             var last: StoredEvent?
             var months: Set<Int> = []
             var failure: PostgresError?
@@ -133,7 +143,7 @@
                         if self.countsMonths { months.insert(Partitions.month(of: stored.timestamp)) }
                         last = stored
                         isFull =
-                            encoder.bytes.count >= self.configuration.batchBytes
+                            encoder.bytes.count >= most
                             || encoder.count >= self.configuration.batchEvents
                         return !isFull
                     }

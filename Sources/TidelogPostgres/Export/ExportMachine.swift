@@ -58,6 +58,7 @@
         private(set) var failures = 0
         private var retryAt: Duration?
         private var waitingSince: Duration?
+        private var restUntil = Duration.zero
         private var lastContact = Duration.zero
         /// The last failure, until an export or a comparison succeeds.
         private(set) var lastError: PostgresError?
@@ -106,6 +107,9 @@
                 self.phase = .ended
                 return .end
             }
+            if self.isContinuous, self.stop == nil, now < self.restUntil {
+                return .wait(self.restUntil - now)
+            }
             guard self.isContinuous, self.stop == nil, end - next < self.fullBatch else {
                 return .export(from: next)
             }
@@ -138,6 +142,9 @@
             self.lastError = nil
             self.waitingSince = nil
         }
+
+        /// Exports nothing before this time, unless it is stopping.
+        mutating func rest(until time: Duration) { self.restUntil = time }
 
         /// The idle connection stands.
         mutating func probed(now: Duration) { self.lastContact = now }

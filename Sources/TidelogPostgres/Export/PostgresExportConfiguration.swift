@@ -20,6 +20,20 @@
             public static var missingEvents: Self { .init(rawValue: 4) }
         }
 
+        /// How a continuous export shares processors and disk with the app's appends.
+        public struct Pace: Sendable, Hashable {
+            private enum Kind { case yieldToAppends, full }
+            private let kind: Kind
+            private init(_ kind: Kind) { self.kind = kind }
+
+            /// Works a tenth of the time while events are appended, in small batches, and all the time while none
+            /// are. If less is exported than is appended for ten seconds, the share is doubled, again and again if
+            /// need be, so that the lag stops growing where the database can keep up at all.
+            public static var yieldToAppends: Self { .init(.yieldToAppends) }
+            /// Works all the time as long as something is not exported.
+            public static var full: Self { .init(.full) }
+        }
+
         /// The name of this export: it has a checkpoint of its own for each log. Default: `default`.
         public var name = "default"
         /// Which events; its order, limit and range of positions must be left alone. Default: all.
@@ -37,6 +51,9 @@
         public var batchBytes = 4 << 20
         /// Events of a batch. Default: 20,000.
         public var batchEvents = 20_000
+        /// How a continuous export shares processors and disk with the app's appends; an export that ends by itself
+        /// (``PostgresExporter/exportOnce()``) never waits. Default: `.yieldToAppends`.
+        public var pace: Pace = .yieldToAppends
         /// How long new events wait for others, once everything before them is exported. Default: 50 ms.
         public var gathering: Duration = .milliseconds(50)
         /// The delay before the first new try after a failure; it doubles. Default: 0.5 s.

@@ -20,6 +20,7 @@
     public final class PostgresExporter: Sendable {
         struct State {
             var machine: ExportMachine
+            var pace: ExportPace
             var isRunning = false
             var isOver = false
             var waiters: [CheckedContinuation<Void, Never>] = []
@@ -54,7 +55,10 @@
             self.log = log
             self.settings = settings
             self.configuration = configuration
-            self.state = Mutex(State(machine: Self.machine(configuration, isContinuous: true)))
+            self.state = Mutex(
+                State(
+                    machine: Self.machine(configuration, isContinuous: true),
+                    pace: ExportPace(configuration.pace)))
             self.reporter = ExportReporter(log: log, configuration: configuration)
         }
 
@@ -128,18 +132,21 @@
                 state.isOver = false
                 let wasPaused = state.machine.isPaused
                 state.machine = Self.machine(self.configuration, isContinuous: isContinuous)
+                state.pace = ExportPace(isContinuous ? self.configuration.pace : .full)
                 if wasPaused { state.machine.pause() }
                 return true
             }
             guard mustStart else { return false }
             if isContinuous {
-                // Woken by the log's own notice of appends, whoever made them; the loop itself never polls.
+                // Woken by the log's own notice of appends, whoever made them; the loop itself never polls. While
+                // events gather anyway, an app that appends all the time is not to be asked more often.
+                let pause = max(.milliseconds(5), min(self.configuration.gathering, .milliseconds(50)))
                 let watcher = Task { [log, wake] in
                     var seen = Position.zero
                     while await log.waitForEvents(beyond: seen) {
                         seen = (try? await log.statistics().nextPosition) ?? seen
                         wake.signal()
-                        try? await Task.sleep(for: .milliseconds(5))
+                        try? await Task.sleep(for: pause)
                     }
                     wake.signal()
                 }
@@ -205,7 +212,15 @@
                     } catch {
                         throw PostgresError(error)
                     }
-                    step = self.state.withLock { [now] in $0.machine.step(now: now, end: end) }
+                    let began = self.now
+                    let bytes: Int
+                    (step, bytes) = self.state.withLock { state in
+                        state.pace.note(end: end, now: began)
+                        return (
+                            state.machine.step(now: began, end: end),
+                            state.pace.batchBytes(self.configuration.batchBytes)
+                        )
+                    }
                     switch step {
                     case .connect:
                         session = nil
@@ -221,9 +236,9 @@
                                 configuration: self.configuration, countsMonths: new.layout == .byMonth)
                     case .export(let from):
                         guard let session, let source else { break }
-                        let batch = try source.batch(from: from)
+                        let batch = try source.batch(from: from, bytes: bytes)
                         if batch.next > from { try session.export(batch) }
-                        self.count(batch)
+                        self.count(batch, since: began, end: end)
                     case .rest(let limit):
                         session = nil
                         self.sleep(limit)
@@ -256,12 +271,14 @@
             }
         }
 
-        private func count(_ batch: ExportBatch) {
+        private func count(_ batch: ExportBatch, since began: Duration, end: UInt64) {
             let now = self.now
             self.state.withLock { state in
                 state.known = batch.next
                 state.machine.exported(next: batch.next, now: now)
                 state.counted.add(batch, now: now)
+                let rest = state.pace.rest(after: now - began, next: batch.next, end: end, now: now)
+                state.machine.rest(until: now + rest)
             }
         }
 

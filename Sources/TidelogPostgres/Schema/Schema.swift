@@ -2,7 +2,7 @@
     /// The tables: made and brought up to date in versioned steps under an advisory lock.
     struct Schema {
         /// The version that this build makes and needs.
-        static let version: Int64 = 3
+        static let version: Int64 = 4
 
         let names: PostgresNames
         var layout: PostgresLayout = .single
@@ -86,7 +86,11 @@
 
         /// The statements of each step, from nothing to version 1, from 1 to 2, ….
         private func steps(_ state: State) -> [[String]] {
-            [self.makeExportTables(state.layout), self.makeStoreTables(), self.makeStoreFunction()]
+            [
+                self.makeExportTables(state.layout), self.makeStoreTables(), self.makeStoreFunction(),
+                // Since version 4 the function finds ids by their index, whatever was known of the table.
+                [StoreFunction.definition(self.names)],
+            ]
         }
 
         private func makeExportTables(_ layout: PostgresLayout) -> [String] {

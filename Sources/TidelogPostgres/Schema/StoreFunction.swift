@@ -68,10 +68,21 @@
         static func definition(_ names: PostgresNames) -> String {
             let list = Self.parameters.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
             return """
-                CREATE FUNCTION \(names.quoted("_append")) (\(list), OUT o_status bigint, OUT o_first bigint, \
-                OUT o_last bigint, OUT o_revisions bigint[]) LANGUAGE plpgsql \
+                CREATE OR REPLACE FUNCTION \(names.quoted("_append")) (\(list), OUT o_status bigint, \
+                OUT o_first bigint, OUT o_last bigint, OUT o_revisions bigint[]) LANGUAGE plpgsql \
                 AS \(Schema.literal(Self.body(names)))
                 """
+        }
+
+        /// The position of the event with an id; null if there is none.
+        ///
+        /// A plan that was made while the table was empty finds every index alike, and may walk through the whole
+        /// log to find an id. In the order of ids there is one index only.
+        static func lookup(_ names: PostgresNames, log: String, id: String) -> String {
+            """
+            (SELECT e.position FROM (SELECT f.id, f.position FROM \(names.quoted()) f \
+            WHERE f.log_id = \(log) AND f.id >= \(id) ORDER BY f.id LIMIT 1) e WHERE e.id = \(id))
+            """
         }
 
         private static func body(_ names: PostgresNames) -> String {
@@ -90,7 +101,7 @@
                   o_status := 0;
                   IF v_count <= 1 AND cardinality(p_streams) <= 1 THEN
                     -- The usual append, of one event to one stream, looks everything up in one statement.
-                    SELECT (SELECT e.position FROM \(events) e WHERE e.log_id = p_log AND e.id = p_ids[1] LIMIT 1),
+                    SELECT \(self.lookup(names, log: "p_log", id: "p_ids[1]")) AS position,
                       (SELECT l.revision FROM \(events) l WHERE l.log_id = p_log AND l.stream = p_streams[1]
                         ORDER BY l.revision DESC LIMIT 1) AS revision,
                       (SELECT ARRAY[s.last_revision, s.is_deleted::integer] FROM \(streams) s
@@ -100,9 +111,9 @@
                     o_revisions := ARRAY[greatest(v_found.revision, v_found.hidden[1])];
                     v_deleted := ARRAY[coalesce(v_found.hidden[2] = 1, false)];
                   ELSE
-                    -- OFFSET keeps the planner from walking along the positions instead of looking for the ids.
-                    SELECT min(k.position), max(k.position) INTO o_first, o_last FROM (SELECT e.position
-                      FROM \(events) e WHERE e.log_id = p_log AND e.id = ANY (p_ids) OFFSET 0) k;
+                    SELECT min(k.position), max(k.position) INTO o_first, o_last
+                      FROM (SELECT \(self.lookup(names, log: "p_log", id: "u.id")) AS position
+                        FROM unnest(p_ids) u (id)) k;
                     SELECT array_agg(greatest(e.revision, s.last_revision) ORDER BY u.number),
                         array_agg(coalesce(s.is_deleted, false) ORDER BY u.number)
                       INTO o_revisions, v_deleted

@@ -71,28 +71,29 @@
 
         static func text(_ names: PostgresNames) -> String {
             let (events, logs, streams) = (names.quoted(), names.quoted("_logs"), names.quoted("_streams"))
+            // Each is looked up when it is needed, once, in the statement's snapshot.
+            let last = """
+                (SELECT r.revision FROM \(events) r WHERE r.log_id = $1 AND r.stream = $3 \
+                ORDER BY r.revision DESC LIMIT 1)
+                """
             return """
-                WITH look AS MATERIALIZED (
-                  SELECT l.xmin AS writer, l.next_position,
-                    (SELECT e.position FROM \(events) e WHERE e.log_id = $1 AND e.id = $2 LIMIT 1) AS known,
-                    greatest((SELECT r.revision FROM \(events) r WHERE r.log_id = $1 AND r.stream = $3
-                      ORDER BY r.revision DESC LIMIT 1), s.last_revision) AS revision,
-                    coalesce(s.is_deleted, false) AS is_deleted
-                  FROM \(logs) l LEFT JOIN \(streams) s ON s.log_id = l.log_id AND s.stream = $3
-                  WHERE l.log_id = $1),
-                moved AS (
-                  UPDATE \(logs) l SET next_position = l.next_position + 1 FROM look
-                  WHERE l.log_id = $1 AND l.next_position = look.next_position AND l.xmin = look.writer
-                    AND look.known IS NULL AND NOT look.is_deleted
+                WITH moved AS (
+                  UPDATE \(logs) l SET next_position = l.next_position + 1 WHERE l.log_id = $1
+                    AND l.xmin = (SELECT o.xmin FROM \(logs) o WHERE o.log_id = $1)
+                    AND l.next_position = (SELECT o.next_position FROM \(logs) o WHERE o.log_id = $1)
+                    AND \(StoreFunction.lookup(names, log: "$1", id: "$2")) IS NULL
+                    AND NOT EXISTS (SELECT 1 FROM \(streams) s WHERE s.log_id = $1 AND s.stream = $3
+                      AND (s.is_deleted OR s.last_revision > coalesce(\(last), -1)))
                     AND CASE $4 WHEN \(StoreFunction.Expectation.any) THEN true
-                      WHEN \(StoreFunction.Expectation.exists) THEN look.revision IS NOT NULL
-                      WHEN \(StoreFunction.Expectation.noStream) THEN look.revision IS NULL
-                      ELSE look.revision IS NOT DISTINCT FROM $4 END
-                  RETURNING look.next_position, look.revision)
+                      WHEN \(StoreFunction.Expectation.exists) THEN \(last) IS NOT NULL
+                      WHEN \(StoreFunction.Expectation.noStream) THEN \(last) IS NULL
+                      ELSE \(last) IS NOT DISTINCT FROM $4 END
+                  RETURNING l.next_position - 1 AS next_position)
                 INSERT INTO \(events) (log_id, position, revision, occurred_at, nanoseconds, schema_version,
                     id, type, stream, source, content_type, tenant_id, correlation_id, causation_id,
                     metadata, metadata_raw, payload, payload_raw)
-                  SELECT $1, m.next_position, CASE WHEN $3 IS NOT NULL THEN coalesce(m.revision, -1) + 1 END,
+                  SELECT $1, m.next_position, CASE WHEN $3 IS NULL THEN NULL
+                      WHEN $4 >= \(StoreFunction.Expectation.noStream) THEN $4 + 1 ELSE coalesce(\(last), -1) + 1 END,
                     $5, $6, $7, $2, $8, $3, $9, $10, $11, $12, $13, $14, $15, $16, $17 FROM moved m
                 RETURNING position, revision
                 """

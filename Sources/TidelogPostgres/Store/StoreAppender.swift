@@ -1,5 +1,6 @@
 #if Postgres
     import Dispatch
+    import Glibc
     import Logging
     import Synchronization
     import Tidelog
@@ -34,6 +35,8 @@
             var waitingBytes = 0
             var isOver = false
             var isRunning = false
+            /// Whether the thread waits to be signalled.
+            var isAsleep = false
             var parked: [CheckedContinuation<Void, Never>] = []
         }
 
@@ -41,12 +44,19 @@
         private let tail: StoreTail
         private let state = Mutex(State())
         private let work = DispatchSemaphore(value: 0)
+        /// Whether something was accepted since the thread looked last.
+        private let hasWork = Atomic(false)
 
         /// How many appends go together, and how many bytes.
         private static let groupCount = 128
         private static let groupBytes = 4 << 20
-        /// How long others' subscriptions may wait to be told of an append, so that several are told at once.
-        private static let notifyWithin: Duration = .milliseconds(5)
+        /// How long others' subscriptions may wait to be told of an append, so that several are told at once: when
+        /// no other follows, and while others follow.
+        private static let notifyAfter: Duration = .milliseconds(5)
+        private static let notifyWithin: Duration = .milliseconds(25)
+        /// How long the thread stays awake after an append: a caller often comes back at once, and waking a thread
+        /// takes long beside what an append does.
+        private static let lingering: Duration = .microseconds(100)
 
         init(_ context: StoreContext, tail: StoreTail) {
             self.context = context
@@ -82,27 +92,29 @@
         }
 
         private func accept(_ job: Job) {
-            let mustStart = self.state.withLock { state -> Bool? in
+            let accepted = self.state.withLock { state -> (mustStart: Bool, mustWake: Bool)? in
                 if state.isOver { return nil }
                 state.jobs.append(job)
                 state.waitingBytes += job.request.byteCount
-                defer { state.isRunning = true }
-                return !state.isRunning
+                defer { (state.isRunning, state.isAsleep) = (true, false) }
+                return (!state.isRunning, state.isAsleep)
             }
-            guard let mustStart else { return job.answer(.failure(EventLogError(StoreContext.closed))) }
-            if mustStart { PlainThread.start("tidelog-pgappend") { [self] in self.loop() } }
-            self.work.signal()
+            guard let accepted else { return job.answer(.failure(EventLogError(StoreContext.closed))) }
+            self.hasWork.store(true, ordering: .releasing)
+            if accepted.mustStart { PlainThread.start("tidelog-pgappend") { [self] in self.loop() } }
+            if accepted.mustWake { self.work.signal() }
         }
 
         /// Refuses new appends, and ends the thread once those that were accepted are done.
         func close() {
-            let parked = self.state.withLock { state in
+            let (parked, mustWake) = self.state.withLock { state in
                 state.isOver = true
-                defer { state.parked = [] }
-                return state.parked
+                defer { (state.parked, state.isAsleep) = ([], false) }
+                return (state.parked, state.isAsleep)
             }
             for reply in parked { reply.resume() }
-            self.work.signal()
+            self.hasWork.store(true, ordering: .releasing)
+            if mustWake { self.work.signal() }
         }
 
         // MARK: The thread
@@ -115,23 +127,28 @@
                     + "SET plan_cache_mode = force_generic_plan; SET idle_in_transaction_session_timeout = '60s'; "
                     + "SET lock_timeout = '\(self.lockMilliseconds)ms'",
                 switchOff: ConnectionSwitch())
-            var notifyAt: ContinuousClock.Instant?
+            // When to notify others: at the latest, and if nothing follows.
+            var due: (latest: ContinuousClock.Instant, quiet: ContinuousClock.Instant)?
             while true {
-                if let due = notifyAt, ContinuousClock.now >= due {
-                    self.notify(connection)
-                    notifyAt = nil
-                }
+                self.hasWork.store(false, ordering: .relaxed)
                 let group = self.take()
+                let now = ContinuousClock.now
+                if let at = due, now >= at.latest || group.isEmpty && now >= at.quiet {
+                    self.notify(connection)
+                    due = nil
+                }
                 if group.isEmpty {
-                    if self.state.withLock({ $0.isOver }) { break }
-                    self.rest(until: notifyAt)
+                    if self.state.withLock({ $0.isOver && $0.jobs.isEmpty }) { break }
+                    self.rest(until: due?.quiet)
                     continue
                 }
                 if self.commit(group, connection) {
-                    notifyAt = notifyAt ?? ContinuousClock.now + Self.notifyWithin
+                    let now = ContinuousClock.now
+                    due = (due?.latest ?? now + Self.notifyWithin, now + Self.notifyAfter)
+                    self.linger()
                 }
             }
-            if notifyAt != nil { self.notify(connection) }
+            if due != nil { self.notify(connection) }
         }
 
         private var lockMilliseconds: Int64 {
@@ -139,12 +156,32 @@
             return max(100, min(seconds, 1_000_000) * 1000 + attoseconds / 1_000_000_000_000_000)
         }
 
+        /// Waits a moment for the next append, giving way to whoever wants the processor.
+        private func linger() {
+            let end = ContinuousClock.now + Self.lingering
+            while !self.hasWork.load(ordering: .acquiring), ContinuousClock.now < end { sched_yield() }
+        }
+
+        /// Sleeps until there is something to do, or until `due`.
         private func rest(until due: ContinuousClock.Instant?) {
+            let mustSleep = self.state.withLock { state in
+                state.isAsleep = state.jobs.isEmpty && !state.isOver
+                return state.isAsleep
+            }
+            guard mustSleep else { return }
             guard let due else { return self.work.wait() }
             let left = due - ContinuousClock.now
             let nanoseconds =
                 left.components.seconds * 1_000_000_000 + left.components.attoseconds / 1_000_000_000
-            _ = self.work.wait(timeout: .now() + .nanoseconds(Int(max(nanoseconds, 0))))
+            guard self.work.wait(timeout: .now() + .nanoseconds(Int(max(nanoseconds, 0)))) == .timedOut else {
+                return
+            }
+            let isSignalled = self.state.withLock { state in
+                defer { state.isAsleep = false }
+                return !state.isAsleep
+            }
+            // Whoever woke it has signalled, or is about to: that signal is not to wake it a second time.
+            if isSignalled { self.work.wait() }
         }
 
         /// What goes together next: one append with a condition on events, or any number without.

@@ -1,5 +1,6 @@
 #if Postgres
     import ArgumentParser
+    import Foundation
     import SystemPackage
     import Tidelog
     import TidelogPostgres
@@ -13,7 +14,7 @@
 
         @OptionGroup var postgres: PostgresOptions
 
-        @Option(help: "append, all, streams or catching-up.")
+        @Option(help: "append, all, streams, type, prefix, correlation or catching-up.")
         var scenario: String
 
         @Option(help: "How many events to append, or streams to read.", transform: Parse.atLeast(1))
@@ -30,6 +31,9 @@
 
         @Option(help: "Streams that events are spread over.", transform: Parse.atLeast(1))
         var streams = 10_000
+
+        @Option(help: "type, prefix, correlation: a file with a value a line, each to be read by.")
+        var values = ""
 
         @Option(help: "catching-up: where to make the log.")
         var directory = "."
@@ -52,7 +56,15 @@
                 case "append": try await self.append(store)
                 case "all": try await self.readAll(store)
                 case "streams": try await self.readStreams(store)
-                default: throw ValidationError("--scenario is append, all, streams or catching-up")
+                case "type": try await self.read(store) { .types(try TypePattern($0)) }
+                case "prefix":
+                    try await self.read(store) { prefix in
+                        var query = EventQuery.all
+                        query.streamPrefix = prefix
+                        return query
+                    }
+                case "correlation": try await self.read(store) { .correlation(EventID($0)) }
+                default: throw ValidationError("there is no scenario '\(self.scenario)'; see --help")
                 }
             print("\(seconds) \(events)")
         }
@@ -89,6 +101,18 @@
                 bytes += stored.payload.count
             }
             return (bytes > 0 ? watch.seconds : 0, count)
+        }
+
+        /// Reads what each of the values selects, one after the other.
+        private func read(
+            _ store: PostgresEventStore, by query: (String) throws -> EventQuery
+        ) async throws -> (Double, Int) {
+            let values = try String(contentsOfFile: self.values, encoding: .utf8).split(separator: "\n")
+            _ = try await store.end()
+            let watch = Stopwatch()
+            var count = 0
+            for value in values { for try await _ in store.load(try query(String(value))) { count += 1 } }
+            return (watch.seconds, count)
         }
 
         private func readStreams(_ store: PostgresEventStore) async throws -> (Double, Int) {
