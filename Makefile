@@ -10,7 +10,9 @@ ARGS ?=
 
 # Warnings in this package are errors, save that a dependency may deprecate what we call.
 STRICT := -Xswiftc -warnings-as-errors -Xswiftc -Wwarning -Xswiftc DeprecatedDeclaration
-TEST := $(SWIFT) test --disable-xctest $(TRAITS) $(if $(FILTER),--filter $(FILTER))
+# All at once, a test's turn can be minutes away on two cores, and leases of half a minute run out meanwhile.
+WIDTH ?= 8
+TEST := SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=$(WIDTH) $(SWIFT) test --disable-xctest $(TRAITS) $(if $(FILTER),--filter $(FILTER))
 # Tests in which leases and delays of fractions of a second run out: one after the other, beside nothing else.
 TIMED := TidelogTests.(Consumer|ConsumerTelemetry|Control|ExactlyOnce|.*Relay|Retry|Succession|ProcessManager|.*Bus.*)Tests
 SOURCES := find Package.swift Sources Tests Tools Benchmarks Docs/Examples -name '*.swift' -not -path '*/.build*'

@@ -67,7 +67,8 @@
         @Test("what is not committed yet holds up what comes after it, so that a subscription misses nothing")
         func commitsInOrder() async throws {
             try await withDatabase { server, database in
-                let store = try await server.openStore(database)
+                // Among hundreds of tests the turn to commit can be far away.
+                let store = try await server.openStore(database) { $0.patience = .seconds(1800) }
                 let subscriber = try Subscriber(store)
                 try await store.append([Event(type: "first")], if: .always)
                 #expect(try await subscriber.waitForCount(1))

@@ -152,7 +152,8 @@ struct FileLengthTests {
         // While a child holds the environment open, LMDB takes the newest commit's number from the lock file.
         async let child = #expect(processExitsWith: .exitCode(0)) {
             [path = path as String, ready = ready as String] in
-            alarm(60)
+            // Against hanging alone: among hundreds of tests the parent's turn can be minutes away.
+            alarm(1800)
             let environment = try Environment(path: path)
             try Files.writeAtomically([], to: ready)
             while try Files.exists(ready) { usleep(1000) }

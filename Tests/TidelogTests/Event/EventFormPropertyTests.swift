@@ -105,7 +105,7 @@ struct RandomEvents {
             case 2: Array("Grüße\r\n\t<a>\"\\".utf8)
             case 3: [0, 0x1B, 0x7F]
             case 4: Array("\"a string\"".utf8)
-            default: self.trimmedJSON()
+            default: self.json()
             }
         return EventPayload(bytes: bytes, contentType: self.pick(types))
     }

@@ -21,7 +21,7 @@ public struct EventForm: Hashable, Sendable {
     /// | any other attribute, as `traceparent` | the metadata of that name, with its JSON type |
     /// | `tidelogmetadata` | metadata that no attribute can carry: JSON text in a string |
     /// | `data` | payload |
-    /// | `data_base64` | payload that is neither JSON nor text |
+    /// | `data_base64` | payload that is neither JSON nor text, or has white space around its JSON |
     ///
     /// **What is read comes back when written.** If the content type is missing or declares JSON, the
     /// payload is the JSON text of `data`, byte for byte (but see ``EventJSONEncoder/keepsLineBreaks``). If
@@ -33,8 +33,8 @@ public struct EventForm: Hashable, Sendable {
     /// extensions are kept. The order of attributes is Tidelog's own.
     ///
     /// **What is written comes back when read**: every field, metadata in their order, payload byte for
-    /// byte; white space around a JSON payload aside. Line breaks between the values of a JSON payload
-    /// become spaces, so that each event is one line, unless the encoder is told to keep them.
+    /// byte. Line breaks between the values of a JSON payload become spaces, so that each event is one
+    /// line, unless the encoder is told to keep them.
     public static var cloudEvents: Self { .init(.cloudEvents) }
 
     /// Tidelog's plain form: `{"id","type","stream","payload","metadata","timestamp","source",
@@ -42,7 +42,7 @@ public struct EventForm: Hashable, Sendable {
     ///
     /// Only `type` must be there; what has no value is left out. The payload is JSON, byte for byte, unless
     /// `content_type` says otherwise: then a text payload is a string, and any other stands in
-    /// `payload_base64`. A JSON payload that was not declared as such has a `content_type` of null. Members
+    /// `payload_base64`, as does JSON with white space around it. A JSON payload that was not declared as such has a `content_type` of null. Members
     /// with other names are refused rather than lost; `position` and `revision` are not read.
     public static var plain: Self { .init(.plain) }
 }
@@ -56,8 +56,8 @@ extension EventForm: CustomStringConvertible {
 enum PayloadShape {
     /// There is none.
     case none
-    /// As the JSON that stands in this range of it.
-    case json(Range<Int>)
+    /// As the JSON that it is.
+    case json
     /// As a string.
     case text
     /// As Base64 in a string.
@@ -72,8 +72,9 @@ enum PayloadShape {
             self = .none
         } else if contentType.map({ MediaType.isJSON($0) }) ?? true {
             var scanner = JSONScanner(payload)
-            let range = Result { () throws(JSONFault) in try scanner.skipDocument(depth: Self.depth) }
-            if case .success(let range) = range { self = .json(range) } else { self = .base64 }
+            let range = try? scanner.skipDocument(depth: Self.depth)
+            // White space around a value belongs to the text that it stands in, and would be lost.
+            self = range == 0..<payload.count ? .json : .base64
         } else {
             self = Self.isText(payload) ? .text : .base64
         }

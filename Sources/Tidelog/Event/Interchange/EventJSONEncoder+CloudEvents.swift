@@ -79,9 +79,9 @@ extension EventJSONEncoder {
         }
         switch extras?.isBase64 == true ? .base64 : shape {
         case .none: break
-        case .json(let range):
+        case .json:
             text.appendLiteral(",\"data\":")
-            self.appendChecked(UnsafeRawBufferPointer(rebasing: payload[range]), to: &text)
+            self.appendChecked(payload, to: &text)
         case .text:
             text.appendLiteral(",\"data\":")
             text.appendJSONString(payload)

@@ -146,9 +146,9 @@ extension EventJSONEncoder {
         var isSaid = contentType != nil
         switch PayloadShape(payload, contentType: contentType) {
         case .none: break
-        case .json(let range):
+        case .json:
             text.appendLiteral(",\"payload\":")
-            self.appendChecked(UnsafeRawBufferPointer(rebasing: payload[range]), to: &text)
+            self.appendChecked(payload, to: &text)
             // Without a content type, a payload is taken for JSON: say so where it is any other.
             isSaid = contentType != EventPayload.jsonContentType
         case .text:
