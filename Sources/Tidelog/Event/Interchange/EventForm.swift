@@ -42,8 +42,9 @@ public struct EventForm: Hashable, Sendable {
     ///
     /// Only `type` must be there; what has no value is left out. The payload is JSON, byte for byte, unless
     /// `content_type` says otherwise: then a text payload is a string, and any other stands in
-    /// `payload_base64`, as does JSON with white space around it. A JSON payload that was not declared as such has a `content_type` of null. Members
-    /// with other names are refused rather than lost; `position` and `revision` are not read.
+    /// `payload_base64`, as does JSON with white space around it. A JSON payload that was not declared as such
+    /// has a `content_type` of null. Members with other names are refused rather than lost; `position` and
+    /// `revision` are not read.
     public static var plain: Self { .init(.plain) }
 }
 
