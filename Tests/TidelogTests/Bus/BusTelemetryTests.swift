@@ -79,10 +79,7 @@ struct BusTelemetryTests {
         let settings = telemetry
         try await withTemporaryLog { _, open in
             let log = try await open(.init())
-            let bus: any EventBus =
-                isOnLog
-                ? LogBus(log, telemetry: settings)
-                : try InMemoryBus(dispatch: .asynchronous(), telemetry: settings)
+            let bus = try Self.bus(isOnLog ? log : nil, settings)
             let seen = Seen<Event>()
             try await bus.subscribe("order.placed") { seen.add($0) }
             try await bus.publish(Event(type: "order.placed", json: "{}").withCorrelation("c-1"))
@@ -99,6 +96,12 @@ struct BusTelemetryTests {
         #expect(publish.attributes.get("messaging.destination.name") == .string("order.placed"))
         #expect(publish.attributes.get("messaging.system") == .string("tidelog"))
         #expect(process.attributes.get("messaging.message.conversation_id") == .string("c-1"))
+    }
+
+    /// A bus on a log, or in memory and asynchronous.
+    private static func bus(_ log: EventLog?, _ telemetry: BusTelemetry) throws -> any EventBus {
+        if let log { return LogBus(log, telemetry: telemetry) }
+        return try InMemoryBus(dispatch: .asynchronous(), telemetry: telemetry)
     }
 
     /// A tracer whose context travels as the header of W3C Trace Context.
@@ -140,10 +143,7 @@ struct BusTelemetryTests {
         let seen = Seen<Event>()
         try await withTemporaryLog { _, open in
             let log = try await open(.init())
-            let bus: any EventBus =
-                isOnLog
-                ? LogBus(log, telemetry: settings)
-                : try InMemoryBus(dispatch: .asynchronous(), telemetry: settings)
+            let bus = try Self.bus(isOnLog ? log : nil, settings)
             try await bus.subscribe("order.placed") { seen.add($0) }
             try await bus.publish(Event(type: "order.placed"))
             await bus.close()
