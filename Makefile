@@ -10,11 +10,8 @@ ARGS ?=
 
 # Warnings in this package are errors, save that a dependency may deprecate what we call.
 STRICT := -Xswiftc -warnings-as-errors -Xswiftc -Wwarning -Xswiftc DeprecatedDeclaration
-# All at once, a test's turn can be minutes away on two cores, and leases of half a minute run out meanwhile.
-WIDTH ?= 8
-TEST := SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=$(WIDTH) $(SWIFT) test --disable-xctest $(TRAITS) $(if $(FILTER),--filter $(FILTER))
-# Tests in which leases and delays of fractions of a second run out: one after the other, beside nothing else.
-TIMED := TidelogTests.(Consumer|ConsumerTelemetry|Control|ExactlyOnce|.*Relay|Retry|Succession|ProcessManager|.*Bus.*)Tests
+# One after the other: all at once, a test's turn can be minutes away on two cores, and leases run out meanwhile.
+TEST := $(SWIFT) test --disable-xctest --no-parallel $(TRAITS) $(if $(FILTER),--filter $(FILTER))
 SOURCES := find Package.swift Sources Tests Tools Benchmarks Docs/Examples -name '*.swift' -not -path '*/.build*'
 
 .DEFAULT_GOAL := help
@@ -31,12 +28,7 @@ test: ## set up, lint, build without a warning, and run every test (FILTER=regex
 	@Tools/scripts/setup
 	@$(MAKE) lint
 	$(SWIFT) build --build-tests $(TRAITS) $(STRICT)
-ifeq ($(FILTER),)
-	$(TEST) --skip-build --no-parallel --filter '$(TIMED)'
-	$(TEST) --skip-build --skip '$(TIMED)'
-else
 	$(TEST) --skip-build
-endif
 
 demo: ## set up, build, and show the log at work on a year of flights (ARGS="--help" for its options)
 	@Tools/scripts/setup demo
@@ -63,7 +55,7 @@ peers: ## measure beside other stores and logs, in the same run (ARGS="--help" f
 tsan: ## run the tests under Thread Sanitizer; the first report ends the run
 	@Tools/scripts/setup
 	TSAN_OPTIONS=halt_on_error=1:atexit_sleep_ms=0:suppressions=$(CURDIR)/Tools/scripts/thread-sanitizer.txt \
-	    $(TEST) --no-parallel --scratch-path .build-tsan --sanitize=thread \
+	    $(TEST) --scratch-path .build-tsan --sanitize=thread \
 	    -Xswiftc -DTIDELOG_SANITIZE_THREAD
 
 asan: ## run the tests under Address Sanitizer

@@ -35,6 +35,8 @@ struct MemberTests {
         var settings = ConsumerSettings()
         settings.filter = .types("in")
         settings.leaseDuration = .seconds(600)
+        settings.prefetch = 64
+        settings.maximumInFlight = 128
         settings.retry = .immediate(maximumDeliveries: nil)
         return settings
     }

@@ -19,14 +19,16 @@ enum Consuming {
 
     /// Takes events of the consumer and says `GOT position attempt time`, and `ACK position time` once it is durable
     /// that it has finished one, or `LOST position` if it had no say in it any more. With `--events N` it leaves
-    /// after so many.
+    /// after so many. A consumer that is there already keeps its settings, so that whoever made it decides how long
+    /// leases are.
     static func consume(_ options: Options) throws {
         let path = try options.path()
         let isIdle = options.has("hold")
         let limit = options.number("events") ?? .max
         try self.blocking {
             let log = try await EventLog.open(at: FilePath(path), configuration: Appender.configuration)
-            let consumer = try await log.consumer("c", settings: Self.settings)
+            let isThere = try await log.consumers.status(of: "c") != nil
+            let consumer = try await log.consumer("c", settings: isThere ? nil : Self.settings)
             acknowledge("READY")
             var taken: UInt64 = 0
             while taken < limit {

@@ -11,6 +11,8 @@ package final class SubscriptionHub: Sendable {
         var cores: [UInt64: ConsumerCore] = [:]
         /// When each core wants to be woken, in the boot's nanoseconds.
         var deadlines: [UInt64: UInt64] = [:]
+        /// None of them is earlier: finding the earliest anew for each would take as long as there are consumers.
+        var earliest = UInt64.max
         var presence: PresenceFile?
         var thread: WorkerThread?
         var watcher: Task<Void, Never>?
@@ -200,9 +202,9 @@ package final class SubscriptionHub: Sendable {
     /// Wakes a core at a time, or earlier.
     func wake(_ core: ConsumerCore, at deadline: UInt64) {
         let isEarlier = self.state.withLock { state in
-            let earliest = state.deadlines.values.min() ?? .max
             state.deadlines[core.number] = min(state.deadlines[core.number] ?? .max, deadline)
-            return deadline < earliest
+            defer { state.earliest = min(state.earliest, deadline) }
+            return deadline < state.earliest
         }
         if isEarlier { self.signal.wake() }
     }
@@ -249,6 +251,7 @@ package final class SubscriptionHub: Sendable {
                         next = min(next, deadline)
                     }
                 }
+                state.earliest = next
                 return (due, next, state.cores.isEmpty)
             }
             for core in due { core.signal() }

@@ -84,4 +84,41 @@ struct SuccessionTests {
             await log.close()
         }
     }
+
+    @Test("what a core could not give back when it ended, its successor in the same process delivers at once")
+    func inheriting() async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            try await log.append(ConsumerTests.events(0..<10))
+            try await log.consumers.create("c")
+            let hub = log.subscriptions
+            // As a full disk leaves it, which refused the last change: this session holds three events.
+            let granted: Result<Int, EventLogError> = await withCheckedContinuation { reply in
+                hub.submit(
+                    "c", number: nil,
+                    { ledger in
+                        let session = hub.session
+                        ledger.participate(session, members: 1, process: hub.process, .now)
+                        let proposal = Proposal(epoch: ledger.epoch, from: 0, to: 3, positions: [0, 1, 2])
+                        let grant = ledger.grant(to: session, capacity: 3, proposal, .now)
+                        return (grant?.positions.count ?? 0, mustWrite: true)
+                    }
+                ) { reply.resume(returning: $0) }
+            }
+            try #require(try granted.get() == 3)
+            let consumer = try await log.consumer("c")
+            var attempts: [UInt64: Int] = [:]
+            while attempts.count < 10 {
+                let batch = try await consumer.next(max: 10, wait: .seconds(10))
+                try #require(!batch.isEmpty, "the session keeps what nobody has: \(attempts)")
+                for delivery in batch {
+                    attempts[delivery.position.rawValue] = delivery.attempt
+                    try delivery.acknowledge()
+                }
+            }
+            #expect(attempts.values.allSatisfy { $0 == 1 }, "no attempt was made before: \(attempts)")
+            #expect(try await log.consumers.status(of: "c")?.sessions.count == 1)
+            await log.close()
+        }
+    }
 }

@@ -91,6 +91,9 @@ package struct StepCampaign {
             // LMDB makes "invalid argument" out of a lock that fails.
             if lines.contains(where: { $0.hasPrefix("AT fcntl") }) { known.append("invalidArgument") }
             guard known.contains(String(code)) else { throw Failure("an error of the wrong kind") }
+            if line.hasPrefix("REFUSED"), code == "storageFull" {
+                throw Failure("there is room again, and it does not go on")
+            }
         }
     }
 

@@ -8,6 +8,7 @@ extension ConsumerCore {
         var settling: [Settling] = []
         var members: Int?
         var mustReclaim = false
+        var mustInherit = false
         var name: String
     }
 
@@ -52,6 +53,8 @@ extension ConsumerCore {
         gathered.mustReclaim =
             state.mustReclaim || !renewed.isEmpty
             || (state.snapshot.foreignDeadline.map { $0 <= BootClock.now } ?? false)
+        gathered.mustInherit = state.mustInherit
+        state.mustInherit = false
         (state.failed, state.released, state.vanished) = ([], [], [])
         state.withheld = []
         (state.settling, state.membersChanged, state.mustReclaim) = ([], false, false)
@@ -67,6 +70,7 @@ extension ConsumerCore {
             state.released = gathered.report.released + state.released
             state.membersChanged = state.membersChanged || gathered.members != nil
             state.mustReclaim = state.mustReclaim || gathered.mustReclaim
+            state.mustInherit = state.mustInherit || gathered.mustInherit
             for batch in state.batches.values where gathered.report.renewed.contains(batch.grant.number) {
                 state.tendAt = 0
             }
@@ -102,9 +106,12 @@ extension ConsumerCore {
         let hub = self.hub
         let session = hub.session
         let (report, members, mustReclaim) = (gathered.report, gathered.members, gathered.mustReclaim)
+        let mustInherit = gathered.mustInherit
         let body = { @Sendable (ledger: inout Ledger) throws(StorageError) -> (Outcome, mustWrite: Bool) in
             let moment = Moment.now
             let before = (ledger.frontier, ledger.boot, ledger.participants)
+            // A core's last change comes before its successor's first one: what this session holds then is nobody's.
+            if mustInherit { ledger.leave(session) }
             if let members {
                 ledger.participate(session, members: members, process: hub.process, moment)
             }

@@ -105,6 +105,9 @@ struct CoreState {
     var advanceAt: UInt64?
     var mustLook = false
     var mustReclaim = true
+    /// Until its first change the ledger may say that this session holds something: a core before this one could not
+    /// give it back when it ended, since the disk was full.
+    var mustInherit = true
     var failure: EventLogError?
     /// Set once the core ends: nothing is handed out or taken in any more.
     var ending: CoreEnding?
