@@ -1,6 +1,6 @@
-import Synchronization
 import Testing
 import Tidelog
+import TidelogStorage
 import TidelogTesting
 
 @Suite("Process managers")
@@ -14,7 +14,7 @@ struct ProcessManagerTests {
 
     /// A clock that stands until it is put forward.
     final class Clock: Sendable {
-        private let time = Mutex(Timestamp(nanosecondsSinceEpoch: 1_000_000_000_000))
+        private let time = Lock(Timestamp(nanosecondsSinceEpoch: 1_000_000_000_000))
         var now: Timestamp { self.time.withLock { $0 } }
         func advance(by duration: Duration) { self.time.withLock { $0 = $0.advanced(by: duration) } }
     }

@@ -1,5 +1,5 @@
-import Synchronization
 import Tidelog
+import TidelogStorage
 
 /// A projection and its events, for tests of several kinds.
 enum ProjectionSample {
@@ -34,7 +34,7 @@ enum ProjectionSample {
 
 /// A count that closures share.
 final class Counter: Sendable {
-    private let count = Mutex(0)
+    private let count = Lock(0)
     var value: Int { self.count.withLock { $0 } }
     func add(_ number: Int) { self.count.withLock { $0 += number } }
 }
