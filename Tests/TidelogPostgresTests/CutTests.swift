@@ -41,7 +41,7 @@
                 #expect(proxy.cuts >= rounds)
                 proxy.cut { nil }
                 exporter.resume()
-                await exporter.stop(drainingFor: .seconds(60))
+                await exporter.stop(drainingFor: .seconds(1200))
                 try await self.compare(log, server, database, exporter)
             }
         }
@@ -58,7 +58,7 @@
                         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",
                         [.text(database)])
                 }
-                await exporter.stop(drainingFor: .seconds(60))
+                await exporter.stop(drainingFor: .seconds(1200))
                 try await self.compare(log, server, database, exporter)
             }
         }
@@ -81,7 +81,7 @@
                     #expect(exporter.status.lastError?.code == .unreachable)
                     try server.start()
                 }
-                await exporter.stop(drainingFor: .seconds(60))
+                await exporter.stop(drainingFor: .seconds(1200))
                 try await self.compare(log, server, database, exporter)
                 await log.close()
             }

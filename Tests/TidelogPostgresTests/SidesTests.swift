@@ -167,7 +167,7 @@
                             Event(type: "old", timestamp: .init(nanosecondsSinceEpoch: -1)),
                             Event(type: "new", timestamp: .init(nanosecondsSinceEpoch: .max)),
                         ])
-                        await exporter.stop(drainingFor: .seconds(60))
+                        await exporter.stop(drainingFor: .seconds(1200))
                         let id = try await log.statistics().logID
                         #expect(try server.events(in: database, log: id) == (try await events(of: log)))
                         let checked = try await exporter.check(0..<1002)
