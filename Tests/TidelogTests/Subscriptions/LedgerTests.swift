@@ -159,6 +159,42 @@ struct LedgerTests {
         #expect(ledger.waiting.map(\.position) == [1])
     }
 
+    @Test("of a thousand failures the first 10 and the last 90 are kept, in memory as on the disk")
+    func manyFailures() throws {
+        var ledger = self.ledger { $0.retry = .immediate(maximumDeliveries: nil) }
+        var shelf = RecordShelf()
+        var moment = Self.moment
+        var proposal: Proposal? = self.proposal(0..<1)
+        for number in 0..<1000 {
+            moment.wall = Int64(number)
+            let grant = try self.granted(&ledger, to: 1, capacity: 1, proposal, moment)
+            proposal = nil
+            if number % 3 == 0 {
+                moment.monotonic += 40_000_000_000
+                _ = ledger.reclaim(moment) { _ in true }
+            } else {
+                var report = SessionReport()
+                report.failed = [.init(grant: grant.number, index: 0, error: "no")]
+                _ = ledger.note(report, from: 1, moment)
+            }
+            shelf.write(&ledger)
+        }
+        let kept = Array(Int64(0)..<10) + Array(Int64(910)..<1000)
+        #expect(ledger.waiting.map(\.count) == [1000])
+        #expect(ledger.waiting.map { $0.attempts.map(\.time) } == [kept])
+        let loaded = try LedgerStore.load(1, ledger.settings, in: shelf)
+        #expect(loaded.waiting == ledger.waiting)
+        // As a dead letter the same.
+        let grant = try self.granted(&ledger, to: 1, capacity: 1, nil, moment)
+        var report = SessionReport()
+        report.failed = [.init(grant: grant.number, index: 0, error: "no", delay: nil, isFinal: true)]
+        _ = ledger.note(report, from: 1, moment)
+        shelf.write(&ledger)
+        let key = ConsumerKeys.deadLetter(1, 0, 0)
+        let record = try #require(shelf.records[key])
+        #expect(try LedgerCoding.decodeDeadLetter(record, key: key).attempts.count == 100)
+    }
+
     @Test("a proposal from before a seek is refused")
     func epochs() throws {
         var ledger = self.ledger()

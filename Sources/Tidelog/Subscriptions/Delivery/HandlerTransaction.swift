@@ -4,12 +4,15 @@ import TidelogStorage
 /// it was given, or not at all.
 ///
 /// Whatever ends the process, for N events that come in, the outcome of N handlers is in the log. What a handler
-/// does elsewhere (a call to a server) may still happen twice.
+/// does elsewhere (a call to a server) may still happen twice: after a failure or a kill, and also where a value that
+/// it has read through the transaction is another one by the commit. Then it is run again at once.
 public final class HandlerTransaction: Sendable {
     private struct State {
         var events: [Event] = []
         var expectations: [(stream: String, expectation: StreamExpectation)] = []
         var values: [[UInt8]: [UInt8]?] = [:]
+        /// What was read of the log: it must be so still at the commit.
+        var reads: [[UInt8]: [UInt8]?] = [:]
         var schedules: [ScheduledEvent] = []
         var cancellations: [EventID] = []
     }
@@ -61,10 +64,24 @@ public final class HandlerTransaction: Sendable {
     }
 
     /// The value under a key, as this transaction leaves it.
+    ///
+    /// Nothing is committed if another handler, here or in another process, has changed it by then: the handler is
+    /// run again on the same events, which counts as no attempt. So handlers that count, or keep a state, may run at
+    /// the same time. ``EventLog/value(for:)`` is not watched so.
     public func value(for key: String) async throws(EventLogError) -> [UInt8]? {
         let record = try HandlerValues.key(key)
-        if let own = self.state.withLock({ $0.values[record] }) { return own }
-        return try await self.log.value(for: key)
+        let known = self.state.withLock { state -> [UInt8]?? in
+            if let own = state.values[record] { return .some(own) }
+            return state.reads[record]
+        }
+        if let known { return known }
+        let value = try await self.log.value(for: key)
+        return self.state.withLock { state -> [UInt8]? in
+            // Of two looks at the same time the first one counts, for both.
+            if let first = state.reads[record] { return first }
+            state.reads[record] = .some(value)
+            return value
+        }
     }
 
     /// Appends an event later: a timer. See ``EventLog/schedule(_:to:at:)``.
@@ -90,27 +107,36 @@ public final class HandlerTransaction: Sendable {
     // MARK: Committing
 
     /// Commits everything with the acknowledgement of `deliveries`.
-    func commit(acknowledging deliveries: [Delivery]) async throws(EventLogError) {
+    ///
+    /// False if a value that was read is another one by now: then nothing was committed, and the deliveries are in
+    /// hand as before.
+    func commit(acknowledging deliveries: [Delivery]) async throws(EventLogError) -> Bool {
         let state = self.state.withLock { $0 }
         let core = deliveries[0].batch.core
         var settled: [Delivery] = []
+        let isDone: Bool
         do throws(EventLogError) {
             for delivery in deliveries {
                 try delivery.batch.settle(delivery.index)
                 settled.append(delivery)
             }
-            try await self.commit(state, deliveries, core)
+            isDone = try await self.commit(state, deliveries, core)
         } catch {
             for delivery in settled { delivery.batch.unsettle(delivery.index) }
             throw error
         }
+        guard isDone else {
+            for delivery in settled { delivery.batch.unsettle(delivery.index) }
+            return false
+        }
         core.committed(deliveries)
         if !state.schedules.isEmpty { core.hub.lookAtSchedules() }
+        return true
     }
 
     private func commit(
         _ state: State, _ deliveries: [Delivery], _ core: ConsumerCore
-    ) async throws(EventLogError) {
+    ) async throws(EventLogError) -> Bool {
         let hub = core.hub
         let (session, number, name) = (hub.session, core.number, core.name)
         var report = SessionReport()
@@ -121,6 +147,7 @@ public final class HandlerTransaction: Sendable {
             value.map { .set(.app, key: key, value: $0) } ?? .remove(.app, key: key)
         }
         let touched = Lock(false)
+        let isOutdated = Lock(false)
         let moved = Lock<LedgerMove?>(nil)
         let change = HeadChange(
             check: { [report] transaction throws(StorageError) in
@@ -132,6 +159,11 @@ public final class HandlerTransaction: Sendable {
                             "the lease ended before the handler's transaction was committed, so nothing of it "
                                 + "was; the events are delivered again")
                     }
+                }
+                let isCurrent = try Self.isCurrent(state.reads, in: transaction)
+                isOutdated.withLock { $0 = !isCurrent }
+                guard isCurrent else {
+                    throw StorageError(.conflict, "a value that the handler read has changed since")
                 }
             },
             apply: { [report] transaction throws(StorageError) in
@@ -158,8 +190,21 @@ public final class HandlerTransaction: Sendable {
             if let move = moved.withLock({ $0 }) { hub.report(move, of: name) }
         } catch {
             if touched.withLock({ $0 }) { hub.ledgers.forget(number) }
+            if error.code == .conflict, isOutdated.withLock({ $0 }) { return false }
             throw EventLogError(error)
         }
+        return true
+    }
+
+    /// Whether every value is what it was when it was read.
+    private static func isCurrent(
+        _ reads: [[UInt8]: [UInt8]?], in transaction: borrowing HeadTransaction
+    ) throws(StorageError) -> Bool {
+        for (key, value) in reads {
+            let present = try transaction.record(.app, key: key)
+            if present != value { return false }
+        }
+        return true
     }
 }
 
@@ -206,6 +251,10 @@ extension Consumer {
     /// When the handler throws, or the commit is refused, nothing of it is committed, and the events are tried
     /// again as the settings say. Handlers must leave the settling of their deliveries to the transaction.
     ///
+    /// A handler may be run several times for one attempt, each time with a new transaction and the whole lease: until
+    /// no value that it has read is changed before its commit. What it does outside of its transaction happens each
+    /// time.
+    ///
     /// - Parameters:
     ///   - max: how many events share a transaction at most.
     ///   - concurrency: how many handlers may run at once; of one key always one.
@@ -213,10 +262,15 @@ extension Consumer {
         batchesOf max: Int = 1, concurrency: Int = 1,
         _ handler: @escaping @Sendable ([Delivery], HandlerTransaction) async throws -> Void
     ) async throws(EventLogError) {
-        try await self.run(batchesOf: max, concurrency: concurrency) { [log] deliveries in
-            let transaction = HandlerTransaction(log: log)
-            try await handler(deliveries, transaction)
-            try await transaction.commit(acknowledging: deliveries)
+        try await self.run(batchesOf: max, concurrency: concurrency) { [log, core] deliveries in
+            while true {
+                let transaction = HandlerTransaction(log: log)
+                try await handler(deliveries, transaction)
+                if try await transaction.commit(acknowledging: deliveries) { return }
+                try Task.checkCancellation()
+                let lease = core.settings.leaseDuration
+                for delivery in deliveries { try delivery.extendLease(by: lease) }
+            }
         }
     }
 }

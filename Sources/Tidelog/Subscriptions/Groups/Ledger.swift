@@ -129,7 +129,7 @@ struct Ledger: Sendable {
                 var entry = self.take(grant, index)
                 entry.count = grant.count(index)
                 entry.isUnsure = true
-                entry.attempts.append(attempt)
+                entry.note(attempt)
                 self.counters.retried += 1
                 if grant.isAlone, self.mustGiveUp(entry.count),
                     self.bury(entry, reason: error, moment)
@@ -221,7 +221,7 @@ struct Ledger: Sendable {
         var entry = self.take(grant, failure.index)
         entry.count = grant.count(failure.index)
         entry.isUnsure = false
-        entry.attempts.append(attempt)
+        entry.note(attempt)
         self.grants[place].finished.insert(failure.index..<failure.index + 1)
         self.lastError = (attempt, entry.position)
         if failure.isFinal || self.mustGiveUp(entry.count),

@@ -53,6 +53,17 @@ struct Waiting: Equatable, Sendable {
 
     /// Whether it may have killed who held it and must be granted alone.
     var isSuspect: Bool { self.isUnsure && self.count >= 2 }
+
+    /// The most attempts that are kept.
+    private static let maximumAttempts = 100
+    /// How many of them are the first ones: they say how it began, the last ones how it stands.
+    private static let firstAttempts = 10
+
+    /// Keeps what became of a delivery; of very many the first and the last ones.
+    mutating func note(_ attempt: Attempt) {
+        if self.attempts.count >= Self.maximumAttempts { self.attempts.remove(at: Self.firstAttempts) }
+        self.attempts.append(attempt)
+    }
 }
 
 /// An event that was given up on.

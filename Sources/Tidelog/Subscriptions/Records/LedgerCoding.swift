@@ -261,15 +261,9 @@ enum LedgerCoding {
             key: eventKey, count: count, time: time, reason: reason, attempts: try self.attempts(&reader))
     }
 
-    /// The most attempts that a record keeps: the first ones say how it began, the last ones how it stands.
-    private static let maximumAttempts = 100
-
     private static func encode(_ attempts: [Attempt], into writer: inout FieldWriter) {
-        let kept =
-            attempts.count <= self.maximumAttempts
-            ? attempts : Array(attempts.prefix(10) + attempts.suffix(self.maximumAttempts - 10))
-        writer.varint(kept.count)
-        for attempt in kept { self.encode(attempt, into: &writer) }
+        writer.varint(attempts.count)
+        for attempt in attempts { self.encode(attempt, into: &writer) }
     }
 
     private static func encode(_ attempt: Attempt, into writer: inout FieldWriter) {
