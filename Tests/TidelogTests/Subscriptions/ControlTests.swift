@@ -49,6 +49,37 @@ struct ControlTests {
         }
     }
 
+    @Test("a pause stops what was fetched ahead as well; resumed, it comes in order and at its first attempt")
+    func pausingWhatIsAhead() async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            try await log.append(ConsumerTests.events(0..<60))
+            var settings = ConsumerSettings()
+            settings.prefetch = 100
+            let consumer = try await log.consumer("c", settings: settings)
+            let first = try await consumer.next(max: 1, wait: .seconds(120))
+            try #require(first.map(\.position.rawValue) == [0])
+            try await log.consumers.pause("c")
+            for await event in consumer.events { if case .paused = event { break } }
+            #expect(try await consumer.next(max: 10, wait: .milliseconds(200)).isEmpty)
+            try await first[0].acknowledgeDurably()
+            let status = try #require(try await log.consumers.status(of: "c"))
+            #expect(status.offset == 1 && status.inFlight == 0, "everything else was given back")
+
+            try await log.consumers.resume("c")
+            var rest: [Delivery] = []
+            while rest.count < 59 {
+                let batch = try await consumer.next(max: 100, wait: .seconds(120))
+                try #require(!batch.isEmpty, "\(rest.count) of 59 came")
+                for delivery in batch { try delivery.acknowledge() }
+                rest += batch
+            }
+            #expect(rest.map(\.position.rawValue) == Array(1..<60))
+            #expect(rest.allSatisfy { $0.attempt == 1 })
+            await log.close()
+        }
+    }
+
     @Test("a consumer that is renamed goes on under its new name, and its old one is free")
     func renaming() async throws {
         try await withTemporaryLog { _, open in

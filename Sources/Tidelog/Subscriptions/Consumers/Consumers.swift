@@ -98,7 +98,8 @@ public struct Consumers: Sendable {
         try await self.control(name) { $0.seek(to: position) }
     }
 
-    /// Stops deliveries; what is in handlers' hands can still be settled.
+    /// Stops deliveries. What was fetched ahead is given back, as if it had not been delivered; what is in handlers'
+    /// hands can still be settled.
     public func pause(_ name: String) async throws(EventLogError) {
         try await self.control(name) { $0.isPaused = true }
     }

@@ -95,12 +95,14 @@ extension ConsumerCore {
             || (snapshot.foreignDeadline.map { $0 <= now } ?? false)
         let isLow = state.queue.count <= state.settings.prefetch / 2
         let isDue = snapshot.grantable > 0 || (snapshot.nextDue.map { $0 <= now } ?? false)
+        var mayFetch = false
         if plan.isDemanded, isLow, !snapshot.isPaused {
             let capacity = min(
                 state.settings.maximumInFlight - state.openEvents,
                 state.settings.prefetch - state.queue.count)
             let from = max(state.scannedTo, snapshot.frontier)
-            if capacity > 0, state.quietUntil <= now {
+            mayFetch = capacity > 0
+            if mayFetch, state.quietUntil <= now {
                 if from < state.logEnd, !snapshot.isBlocked {
                     (plan.readFrom, plan.readTo) = (from, state.logEnd)
                 }
@@ -111,7 +113,7 @@ extension ConsumerCore {
         var wakeAt: UInt64?
         for moment in [
             state.lingerUntil, state.tendAt, state.advanceAt, snapshot.foreignDeadline,
-            plan.isDemanded ? snapshot.nextDue.map { max($0, state.quietUntil) } : nil,
+            mayFetch ? snapshot.nextDue.map { max($0, state.quietUntil) } : nil,
             plan.isDemanded && state.quietUntil > now ? state.quietUntil : nil,
             state.takers.compactMap(\.deadline).min(),
         ] { if let moment { wakeAt = min(wakeAt ?? .max, moment) } }
@@ -307,15 +309,17 @@ extension ConsumerCore {
             let ledger = try LedgerStore.load(number, settings, in: reader)
             return (LedgerSnapshot(ledger, session: session, .now), settings)
         }
-        let events = self.state.withLock { state in
+        let (events, fed) = self.state.withLock { state in
             let ordering = state.settings.ordering
             let isPermanent = state.settings.retry.isPermanent
             state.settings = settings
             state.settings.ordering = ordering
             state.settings.retry.isPermanent = isPermanent
-            return Self.adopt(snapshot, &state)
+            let events = Self.adopt(snapshot, &state)
+            return (events, state.feed(now: BootClock.now))
         }
         for event in events { self.emit(event) }
+        for (taker, deliveries) in fed { taker.reply.resume(returning: .success(deliveries)) }
     }
 
     /// Takes over what a transaction has left; answers what members should know.
@@ -343,6 +347,8 @@ extension ConsumerCore {
                 state.lose(batch)
             }
         }
+        // The pump is at work, so it commits this before it sleeps.
+        if snapshot.isPaused { state.giveBack { _ in true } }
         return events
     }
 

@@ -197,7 +197,8 @@ extension ConsumerCore {
                 state.giveBack { withheld.contains($0.key) }
             }
             if state.tendAt == nil { state.tendAt = now + state.settings.leaseNanoseconds / 4 }
-            return state.feed(now: now)
+            // Somebody may have paused the consumer since: what comes is handed out when that has been looked at.
+            return state.mustLook ? [] : state.feed(now: now)
         }
         for (taker, deliveries) in fed { taker.reply.resume(returning: .success(deliveries)) }
     }

@@ -135,6 +135,20 @@ final class ConsumerCore: Sendable {
         if mustList || key != 0 { self.settled(key, mustList: mustList) }
     }
 
+    /// Acknowledges an event, and what its lane has in hand at positions before it, of whatever grant.
+    func acknowledgeUpTo(_ batch: DeliveryBatch, _ index: Int) throws(EventLogError) {
+        let lane = batch.lane(of: index)
+        let position = batch.grant.positions[index]
+        // Looked up first: an acknowledgement may put the next events into the lane's hands.
+        let batches = self.state.withLock { Array($0.batches.values) }
+        let earlier = batches.map { (batch: $0, indexes: $0.held(by: lane, before: position)) }
+        try self.acknowledge(batch, index)
+        for (batch, indexes) in earlier {
+            // What was settled or lost meanwhile stays as it is.
+            for index in indexes { try? self.acknowledge(batch, index) }
+        }
+    }
+
     private func settled(_ key: UInt32, mustList: Bool) {
         // Looked at where somebody may be waiting alone: the clock is a good part of an acknowledgement's cost.
         let now = mustList ? BootClock.now : 0

@@ -136,6 +136,7 @@ struct CoreState {
 
     mutating func takeOne(_ lane: Int32, now: UInt64) -> Delivery? {
         self.lastTake = now
+        guard !self.snapshot.isPaused else { return nil }
         while let item = self.queue.take(lane) {
             if item.batch.handOut(item.index, lane: lane, now: now, leaseNanoseconds: self.lease) {
                 return Delivery(batch: item.batch, index: item.index)

@@ -42,17 +42,16 @@ public struct Delivery: Sendable {
         try await self.batch.core.waitUntilDurable(self.batch, self.index..<self.index + 1)
     }
 
-    /// Finished, with everything before it that was handed out by the same fetch and is not settled: for
-    /// handlers that go through a batch and confirm the last.
+    /// Finished, with everything at lower positions that is in the same hands and not settled: for handlers that go
+    /// through a batch and confirm the last.
+    ///
+    /// The same hands are those of one iteration of ``Consumer/deliveries``, of one of the handlers of a `run`, or of
+    /// all calls of ``Consumer/next(max:wait:)`` of one consumer; what others hold stays as it is. Returns at once, as
+    /// ``acknowledge()`` does.
+    ///
+    /// - Throws: as ``acknowledge()``, and then nothing is finished.
     public func acknowledgeUpTo() throws(EventLogError) {
-        try self.acknowledge()
-        for index in 0..<self.index {
-            do throws(EventLogError) {
-                try self.batch.core.acknowledge(self.batch, index)
-            } catch {
-                // Settled already, not handed out, or not ours: stays as it is.
-            }
-        }
+        try self.batch.core.acknowledgeUpTo(self.batch, self.index)
     }
 
     /// Not finished: to be tried again, as the retry policy says or after `delay`; after the policy's last

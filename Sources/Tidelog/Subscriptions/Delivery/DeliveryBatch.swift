@@ -79,6 +79,21 @@ final class DeliveryBatch: Sendable {
         }
     }
 
+    /// The lane that an event was handed to.
+    func lane(of index: Int) -> Int32 { self.state.withLock { $0.lanes[index] } }
+
+    /// What a lane has in hand at positions before this one.
+    func held(by lane: Int32, before position: UInt64) -> [Int] {
+        self.state.withLock { state in
+            var indexes: [Int] = []
+            for index in state.places.indices {
+                if self.grant.positions[index] >= position { break }
+                if state.places[index] == .inHand, state.lanes[index] == lane { indexes.append(index) }
+            }
+            return indexes
+        }
+    }
+
     // MARK: Settling
 
     /// Notes an acknowledgement; answers whether the batch has to be listed with the core.
