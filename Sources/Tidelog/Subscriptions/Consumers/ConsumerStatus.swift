@@ -34,7 +34,8 @@ public struct ConsumerStatus: Sendable {
     public let offset: Position
     /// Positions from the offset to the end of the log: never fewer than the events that it has to do.
     public let lag: Int
-    /// How long the oldest event that it has not finished has been there; zero if it has finished everything.
+    /// How old the first event is that there is at the offset or after it, by the event's own timestamp; zero if there
+    /// is none. The filter is not asked: the offset passes what it leaves out within a moment.
     public let lagTime: Duration
     /// Events that members hold.
     public let inFlight: Int

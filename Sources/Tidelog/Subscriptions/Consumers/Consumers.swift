@@ -59,11 +59,23 @@ public struct Consumers: Sendable {
             let end = try engine.currentView().end
             let moment = Moment.now
             return try found.map { (name, ledger) throws(StorageError) in
-                let checkpoint = ledger.checkpoint
-                let oldest = checkpoint < end ? try engine.record(at: checkpoint)?.record.timestamp : nil
+                let oldest = try Self.firstTimestamp(from: ledger.checkpoint, to: end, in: engine)
                 return ConsumerStatus(name, ledger, end: end, oldest: oldest, moment)
             }
         }
+    }
+
+    /// The timestamp of the first event that there is from `position` on. The one at `position` may be gone: dropped,
+    /// truncated or deleted.
+    private static func firstTimestamp(
+        from position: UInt64, to end: UInt64, in engine: LogEngine
+    ) throws(StorageError) -> Int64? {
+        guard position < end else { return nil }
+        if let placed = try engine.record(at: position) { return placed.record.timestamp }
+        var query = RecordQuery()
+        query.positions = position..<end
+        query.limit = 1
+        return try engine.records(query).first?.record.timestamp
     }
 
     // MARK: Control
