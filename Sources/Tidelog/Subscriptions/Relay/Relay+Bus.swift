@@ -4,9 +4,9 @@ extension EventLog {
     ///
     /// An event's offset moves once the bus has accepted it. Where the bus fails, or the process is killed in between,
     /// the event is published again under the same id, by which its receivers drop what they have already. What a
-    /// bus refuses for good (`invalidEvent`, or `duplicateEvent` for an id with other contents) becomes a dead
-    /// letter of its own, and those behind it go on. A bus that is closed is tried again as any other that fails:
-    /// cancel the task.
+    /// bus refuses for good (`invalidEvent`, `duplicateEvent` for an id with other contents, `schemaViolation`,
+    /// `streamDeleted`) becomes a dead letter of its own, and those behind it go on. A bus that is closed is tried
+    /// again as any other that fails: cancel the task.
     ///
     /// ```swift
     /// let relay = Task { try await log.relay("to-broker", to: broker) }
@@ -18,24 +18,8 @@ extension EventLog {
         retry: RetryPolicy = .relay
     ) async throws(EventLogError) {
         try await self.relayDeliveries(name, filter, batchesOf: max, retry) { deliveries in
-            do {
-                return try await bus.publish(deliveries.map(\.event.event))
-            } catch let error as EventLogError where Self.concernsOneEvent(error) {
-                // Which one is it? The others are published, and finished one by one.
-            }
-            for delivery in deliveries {
-                do {
-                    try await bus.publish(delivery.event.event)
-                    try delivery.acknowledge()
-                } catch let error as EventLogError where Self.concernsOneEvent(error) {
-                    try await delivery.park(because: error.message)
-                }
-            }
+            try await Self.forward(deliveries) { events in try await bus.publish(events) }
         }
-    }
-
-    private static func concernsOneEvent(_ error: EventLogError) -> Bool {
-        error.code == .invalidEvent || error.code == .duplicateEvent
     }
 }
 

@@ -49,16 +49,56 @@ extension EventLog {
         }
         await consumer.leave()
     }
+
+    /// Sends events together or, where that is refused because of one of them, one after the other: what is refused
+    /// for good by itself becomes a dead letter, and the others are finished.
+    static func forward(
+        _ deliveries: [Delivery], _ send: ([Event]) async throws -> Void
+    ) async throws {
+        do {
+            return try await send(deliveries.map(\.event.event))
+        } catch let error as EventLogError where Self.mayPassInPieces(error) {
+            // Which one is it, or are they too many at once?
+        }
+        for delivery in deliveries {
+            do {
+                try await send([delivery.event.event])
+                try delivery.acknowledge()
+            } catch let error as EventLogError where Self.isForGood(error) {
+                try await delivery.park(because: error.message)
+            }
+        }
+    }
+
+    /// Whether what is refused so is refused always: it is the event's own doing.
+    private static func isForGood(_ error: EventLogError) -> Bool {
+        switch error.code {
+        case .invalidEvent, .duplicateEvent, .schemaViolation, .streamDeleted: true
+        default: false
+        }
+    }
+
+    /// Whether some of the events may be accepted alone.
+    private static func mayPassInPieces(_ error: EventLogError) -> Bool {
+        switch error.code {
+        case .limitExceeded, .invalidArgument: true
+        default: Self.isForGood(error)
+        }
+    }
 }
 
 extension EventLog {
     /// Forwards events to another log, which drops those that it has already; see
     /// ``relay(_:filter:batchesOf:retry:_:)``.
+    ///
+    /// What that log refuses for good (`duplicateEvent` for an id with other contents, `invalidEvent`,
+    /// `schemaViolation`, `streamDeleted`) becomes a dead letter of its own, and those behind it go on.
     public func relay(
         _ name: String, to other: EventLog, filter: EventQuery = .all, batchesOf max: Int = 256
     ) async throws(EventLogError) {
-        try await self.relay(name, filter: filter, batchesOf: max) { events in
-            try await other.appendMissing(events.map(\.event))
+        try await self.relayDeliveries(name, filter, batchesOf: max, .relay) { deliveries in
+            // Of a batch of which it has some already it takes each by itself, and knows those again.
+            try await Self.forward(deliveries) { events in _ = try await other.append(events) }
         }
     }
 
