@@ -231,14 +231,21 @@ package final class SubscriptionHub: Sendable {
 
     /// How often processes that died are looked for, in nanoseconds.
     private static let roundInterval: UInt64 = 250_000_000
+    /// How often lags are handed to the metrics, in a round; in nanoseconds.
+    private static let lagInterval: UInt64 = 1_000_000_000
 
     private func work() {
         var nextRound = BootClock.now
+        var nextLags = nextRound + Self.lagInterval
         while !self.state.withLock({ $0.isClosed }) {
             let now = BootClock.now
             if now >= nextRound {
                 self.lookForDeaths()
                 nextRound = now + Self.roundInterval
+                if now >= nextLags {
+                    self.reportLags()
+                    nextLags = now + Self.lagInterval
+                }
             }
             let (due, next, isIdle) = self.state.withLock { state in
                 var due: [ConsumerCore] = []

@@ -38,6 +38,14 @@ final class ConsumerInstruments: Sendable {
         meters.lag.record(lag)
     }
 
+    /// Whether there are metrics to be handed over.
+    var hasMetrics: Bool { self.metrics != nil }
+
+    /// Hands over how far a consumer is behind, whether it has changed anything or not.
+    func report(_ consumer: String, lag: UInt64) {
+        self.meters(of: consumer)?.lag.record(lag)
+    }
+
     private func meters(of consumer: String) -> Meters? {
         guard let factory = self.metrics else { return nil }
         return self.meters.withLock { known in
@@ -94,6 +102,27 @@ final class ConsumerInstruments: Sendable {
             span.recordError(error)
             span.setStatus(.init(code: .error))
             throw error
+        }
+    }
+}
+
+extension SubscriptionHub {
+    /// Hands over how far the consumers that are open here are behind, as the head has it: a consumer that commits
+    /// nothing would seem to stand where it did. Blocks for a moment.
+    func reportLags() {
+        guard let instruments = self.instruments, instruments.hasMetrics else { return }
+        for core in self.cores {
+            let number = core.number
+            let settings = core.settings
+            let checkpoint = try? self.engine.readingRecords { (reader) throws(StorageError) -> UInt64? in
+                guard let state = try reader.record(.consumers, key: ConsumerKeys.state(number)) else {
+                    return nil
+                }
+                return try LedgerCoding.summary(state, number: number, settings).checkpoint
+            }
+            guard let checkpoint else { continue }
+            let end = self.engine.knownEnd
+            instruments.report(core.name, lag: end - min(end, checkpoint))
         }
     }
 }

@@ -4,7 +4,8 @@ public import Tracing
 /// What a log's consumers tell about their work, and to whom. Off unless asked for.
 public struct ConsumerTelemetry: Sendable {
     /// What makes the metrics, such as `MetricsSystem.factory`: what this process delivered, acknowledged, tried
-    /// again and gave up on, and each consumer's lag; handed over once a commit. Default: nil, no metrics.
+    /// again and gave up on, and each consumer's lag; handed over once a commit, the lags of the consumers that are
+    /// open here also once a second. Default: nil, no metrics.
     public var metrics: (any MetricsFactory)?
     /// What makes the spans, such as `InstrumentationSystem.tracer`: one for each call of a handler by `run`,
     /// linked to the spans that the events' metadata carry (W3C Trace Context). Default: nil, no spans.

@@ -66,12 +66,34 @@ struct ConsumerTelemetryTests {
             while try await log.consumers.status(of: "billing")?.acknowledged != 10 {
                 try await Task.sleep(for: .milliseconds(2))
             }
+            // The core's own picture of the ledger is of before; the gauge goes by the ledger.
+            log.subscriptions.reportLags()
             await log.close()
             try await run.value
         }
-        let counter = try metrics.expectCounter(
-            TelemetryNames.consumerAcknowledged, [("consumer", "billing")])
+        let dimensions = [("consumer", "billing")]
+        let counter = try metrics.expectCounter(TelemetryNames.consumerAcknowledged, dimensions)
         #expect(counter.values.reduce(0, +) == 10)
+        #expect(try metrics.expectGauge(TelemetryNames.consumerLag, dimensions).lastValue == 0)
+    }
+
+    @Test("the lag of a consumer that does nothing rises with the log")
+    func idleLag() async throws {
+        let metrics = TestMetrics()
+        var configuration = EventLogConfiguration()
+        configuration.consumerTelemetry.metrics = metrics
+        try await withTemporaryLog { _, open in
+            let log = try await open(configuration)
+            let consumer = try await log.consumer("billing")
+            try await log.consumers.pause("billing")
+            try await log.append(ConsumerTests.events(0..<10))
+            func lag() -> Double? {
+                try? metrics.expectGauge(TelemetryNames.consumerLag, [("consumer", "billing")]).lastValue
+            }
+            while lag() != 10 { try await Task.sleep(for: .milliseconds(5)) }
+            await consumer.leave()
+            await log.close()
+        }
     }
 
     @Test("each call of a handler has a span with a link to the span that its event carries")
