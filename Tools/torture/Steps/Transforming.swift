@@ -3,8 +3,8 @@ import SystemPackage
 import Synchronization
 import Tidelog
 
-/// What the scenario `transform` does: a consumer that appends one `out` for each of the log's last events, exactly
-/// once, in several transactions.
+/// What the scenario `transform` does: for each of the log's last events a consumer appends one `out`, adds one to a
+/// count, and leaves one timer of two that it schedules; exactly once, in several transactions.
 enum Transforming {
     /// How things stand: each number must agree with the others.
     struct Standing: Equatable {
@@ -12,8 +12,12 @@ enum Transforming {
         var inputs = 0, acknowledged = 0
         /// Answers, and how many inputs have one.
         var outputs = 0, answered = 0
+        /// What the handlers counted, and the timers that they left.
+        var counted = 0, timers = 0
 
-        var line: String { "\(self.inputs) \(self.acknowledged) \(self.outputs) \(self.answered)" }
+        var line: String {
+            "\(self.inputs) \(self.acknowledged) \(self.outputs) \(self.answered) \(self.counted) \(self.timers)"
+        }
 
         init(_ log: EventLog) async throws {
             self.inputs = try await log.count(Transforming.inputs)
@@ -24,6 +28,8 @@ enum Transforming {
                 if let cause = stored.event.causationID { causes.insert(cause) }
             }
             self.answered = causes.count
+            self.counted = Transforming.number(try await log.value(for: Transforming.name))
+            self.timers = try await log.scheduledEvents(limit: 10_000).count
         }
     }
 
@@ -67,10 +73,7 @@ enum Transforming {
         let running = Task {
             do throws(EventLogError) {
                 try await consumer.runExactlyOnce(batchesOf: 40) { deliveries, transaction in
-                    for delivery in deliveries {
-                        try transaction.append(
-                            Event(type: "out", stream: "out", causationID: delivery.event.id))
-                    }
+                    for delivery in deliveries { try await self.answer(delivery.event.id, transaction) }
                 }
                 ended.withLock { $0 = .success(()) }
             } catch {
@@ -97,6 +100,20 @@ enum Transforming {
         if let failure { throw failure }
     }
 
+    private static func answer(_ input: EventID, _ transaction: HandlerTransaction) async throws {
+        try transaction.append(Event(type: "out", stream: "out", causationID: input))
+        let count = self.number(try await transaction.value(for: self.name))
+        try transaction.set(Array("\(count + 1)".utf8), for: self.name)
+        let timers = ["kept", "dropped"].map { Event(id: .init("\($0)-\(input)"), type: "later") }
+        for timer in timers { try transaction.schedule(timer, after: .seconds(30 * 86_400)) }
+        transaction.cancelScheduled(id: timers[1].id)
+    }
+
+    /// The number in a value; 0 if there is none.
+    private static func number(_ value: [UInt8]?) -> Int {
+        value.flatMap { Int(String(decoding: $0, as: UTF8.self)) } ?? 0
+    }
+
     /// Says how things stand, answers what is left, and says it again.
     static func look(_ options: Options) throws {
         let path = try options.path()
@@ -111,8 +128,8 @@ enum Transforming {
 }
 
 extension StepCheck {
-    /// In a process of its own, which may wait for tasks: N inputs have N answers, and at any moment as many as were
-    /// acknowledged.
+    /// In a process of its own, which may wait for tasks: N inputs have N answers, a count of N and N timers, and at
+    /// any moment as many as were acknowledged.
     func checkTransformed() throws {
         let child = try Child(["transformed", self.place.log], output: self.place.directory + "/transformed")
         let status = child.wait()
@@ -122,17 +139,17 @@ extension StepCheck {
             return line.split(separator: " ").dropFirst().compactMap { Int($0) }
         }
         let (stands, ends) = (numbers("STANDS"), numbers("ENDS"))
-        guard status == 0, stands.count == 4, ends.count == 4 else {
+        guard status == 0, stands.count == 6, ends.count == 6 else {
             throw Failure("looking at the transform ended with \(status): \(lines)")
         }
-        guard stands[1] == stands[2], stands[2] == stands[3] else {
-            throw Failure("inputs, acknowledged, outputs, answered: \(stands)")
+        guard Set(stands.dropFirst()).count == 1 else {
+            throw Failure("inputs, acknowledged, outputs, answered, counted, timers: \(stands)")
         }
         if self.lines.contains("DONE") || self.lines.contains("RECOVERED"), stands[1] != stands[0] {
             throw Failure("it was done, and of inputs were acknowledged, answered: \(stands)")
         }
         guard Set(ends).count == 1, ends[0] > 100 else {
-            throw Failure("at the end inputs, acknowledged, outputs, answered: \(ends)")
+            throw Failure("at the end inputs, acknowledged, outputs, answered, counted, timers: \(ends)")
         }
     }
 }
