@@ -121,7 +121,9 @@ struct ConsumerCrashTests {
         await log.close()
     }
 
-    @Test("a transform killed at any moment appends one output for each input, never one more or less")
+    @Test(
+        "transforms killed at any moment append one output for each input and count it, never one more or less"
+    )
     func exactlyOnce() async throws {
         let environment = ProcessInfo.processInfo.environment
         let seed = environment["TIDELOG_KILL_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 0 ... .max)
@@ -139,19 +141,24 @@ struct ConsumerCrashTests {
         }
         feeder?.kill()
         feeder = nil
-        let last = try Child(["transform", path.string], output: directory.path.string + "/last")
+        // Two at once, which add to the same count.
+        let last = try (0..<2).map {
+            try Child(["transform", path.string], output: directory.path.string + "/last-\($0)")
+        }
         let log = try await EventLog.open(at: path, configuration: Self.configuration)
         let inputs = try await log.count(.types("in"))
         while try await log.consumers.status(of: "c")?.acknowledged != inputs {
             try await Task.sleep(for: .milliseconds(20))
         }
-        last.kill()
+        for child in last { child.kill() }
         var causes: [EventID: Int] = [:]
         for try await stored in log.read(.types("out")) {
             if let cause = stored.event.causationID { causes[cause, default: 0] += 1 }
         }
         #expect(causes.count == inputs, "seed \(seed)")
         #expect(causes.values.allSatisfy { $0 == 1 }, "seed \(seed)")
+        let counted = try await log.value(for: "transformed").map { String(decoding: $0, as: UTF8.self) }
+        #expect(counted == "\(inputs)", "seed \(seed)")
         await log.close()
     }
 }

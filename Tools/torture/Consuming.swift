@@ -82,7 +82,7 @@ enum Consuming {
         }
     }
 
-    /// Appends one `out` for each `in`, exactly once.
+    /// Appends one `out` for each `in` and counts it under `transformed`, exactly once.
     static func transform(_ options: Options) throws {
         let path = try options.path()
         try self.blocking {
@@ -95,6 +95,9 @@ enum Consuming {
                     try transaction.append(
                         Event(type: "out", stream: "out", causationID: input.id))
                 }
+                let known = try await transaction.value(for: "transformed")
+                let count = known.flatMap { Int(String(decoding: $0, as: UTF8.self)) } ?? 0
+                try transaction.set(Array("\(count + deliveries.count)".utf8), for: "transformed")
             }
         }
     }
