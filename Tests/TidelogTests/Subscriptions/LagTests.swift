@@ -7,7 +7,7 @@ struct LagTests {
     /// The lag in time, in whole hours.
     private static func hours(_ log: EventLog) async throws -> Int {
         let status = try #require(try await log.consumers.status(of: "c"))
-        return Int(status.lagTime / .seconds(3600))
+        return Int(status.lagTime / Duration.seconds(3600))
     }
 
     @Test("the lag in time is the age of the first event that is left, by the event's own timestamp")

@@ -128,8 +128,8 @@ enum Transforming {
 }
 
 extension StepCheck {
-    /// In a process of its own, which may wait for tasks: N inputs have N answers, a count of N and N timers, and at any
-    /// moment as many as were acknowledged.
+    /// In a process of its own, which may wait for tasks: N inputs have N answers, a count of N and N timers, and at
+    /// any moment as many as were acknowledged.
     func checkTransformed() throws {
         let child = try Child(["transformed", self.place.log], output: self.place.directory + "/transformed")
         let status = child.wait()
