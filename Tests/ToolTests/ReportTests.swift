@@ -81,6 +81,63 @@ struct ReportTests {
         }
     }
 
+    @Test("with --json what changes something tells what it did; without, it says nothing")
+    func changes() throws {
+        try TemporaryFolder.with { folder in
+            let log = folder.path("log")
+            func answer(_ arguments: String...) throws -> [String: Any] {
+                let outcome = try Tool.run(arguments + ["--json"])
+                #expect(outcome.status == 0 && outcome.error == "", "\(arguments): \(outcome.error)")
+                #expect(outcome.lines.count == 1, "\(arguments): \(outcome.output)")
+                return try jsonObject(outcome.output)
+            }
+            let made = try answer("init", log)
+            #expect(made["log"] as? String == log && made["made"] as? Bool == true)
+            #expect(try answer("init", log, "--if-missing")["made"] as? Bool == false)
+            #expect(try Tool.succeed("init", log, "--if-missing").output == "")
+            try Tool.succeed("import", log, Sample.path)
+            let truncated = try answer("truncate", log, "N14228", "--before", "1")
+            #expect(truncated["stream"] as? String == "N14228" && truncated["before"] as? Int == 1)
+            #expect(try answer("delete", log, "N14228", "--expect", "1")["deleted"] as? Bool == true)
+            #expect(try Tool.succeed("truncate", log, "N24211", "--before", "1").output == "")
+            #expect(try Tool.succeed("delete", log, "N24211").output == "")
+
+            #expect(
+                try answer("consumers", "create", log, "c", "--from", "end")["offset"] as? Int == 731)
+            #expect(try answer("consumers", "reset", log, "c", "--to", "5")["offset"] as? Int == 5)
+            #expect(try answer("consumers", "pause", log, "c")["paused"] as? Bool == true)
+            #expect(try answer("consumers", "resume", log, "c")["paused"] as? Bool == false)
+            #expect(try answer("consumers", "rename", log, "c", "d")["consumer"] as? String == "d")
+            #expect(try answer("consumers", "clone", log, "d", "e")["consumer"] as? String == "e")
+            #expect(try answer("consumers", "delete", log, "d")["deleted"] as? Bool == true)
+            #expect(try Tool.succeed("consumers", "delete", log, "e").output == "")
+        }
+    }
+
+    @Test("with --json events are counted, exported and checked against a schema as one object too")
+    func readingJSON() throws {
+        try TemporaryFolder.withLog { folder, log in
+            try Tool.succeed("import", log, Sample.path)
+            let counted = try jsonObject(try Tool.succeed("read", log, "--count", "--json").output)
+            #expect(counted["events"] as? Int == 731)
+            let line = try Tool.succeed("read", log, "--at", "7", "--json").output
+            #expect(try jsonObject(line)["position"] as? Int == 7)
+            let tail = try Tool.succeed("tail", log, "--from", "7", "--limit", "1", "--json").output
+            #expect(tail == line)
+            let file = folder.path("events.csv")
+            let written = try jsonObject(
+                try Tool.succeed("export", "csv", log, "--output", file, "--json").output)
+            #expect(written["events"] as? Int == 731 && written["file"] as? String == file)
+            let checked = try jsonObject(
+                try Tool.succeed("schema", log, "flight.arrived", "--check", "--json").output)
+            #expect(checked["events"] as? Int == 294 && checked["misfits"] as? Int == 0)
+            // CSV is no JSON, and events on standard output leave no place for a report.
+            try Tool.fail(2, "read", log, "--format", "csv", "--json")
+            try Tool.fail(2, "tail", log, "--format", "csv", "--json")
+            try Tool.fail(2, "export", "csv", log, "--json")
+        }
+    }
+
     @Test("tables line up, and say numbers as people read them")
     func tables() throws {
         try TemporaryFolder.withLog { _, log in

@@ -104,7 +104,9 @@ struct StoreCommandTests {
             try Tool.fail(1, "projections", log, "sums", "--key", "none")
             try Tool.fail(1, "projections", log, "none")
             try Tool.fail(2, "projections", log, "--key", "k")
-            try Tool.succeed("projections", log, "broken", "--delete")
+            let deleted = try jsonObject(
+                try Tool.succeed("projections", log, "broken", "--delete", "--json").output)
+            #expect(deleted["projection"] as? String == "broken" && deleted["deleted"] as? Bool == true)
             #expect(try Tool.succeed("projections", log, "--json").lines.count == 1)
         }
     }
@@ -123,6 +125,10 @@ struct StoreCommandTests {
             try Tool.succeed("append", log, "--type", "order.placed", "--data", #"{"total":1}"#)
             let problem = try Tool.fail(1, "schema", log, "order.placed", "--check").error
             #expect(problem.contains("1 of 2") && problem.contains("/total"), "\(problem)")
+            let checked = try jsonObject(
+                try Tool.fail(1, "schema", log, "order.placed", "--check", "--json").output)
+            #expect(checked["misfits"] as? Int == 1)
+            #expect((checked["first"] as? String)?.contains("position 0") == true, "\(checked)")
             try Tool.fail(
                 1, "schema", log, "order.placed", "--register", "-", "--schema-version", "2",
                 input: #"{"required":["other"]}"#)

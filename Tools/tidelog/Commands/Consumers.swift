@@ -31,6 +31,19 @@ struct ConsumersCommand: AsyncParsableCommand {
                 try await withKnownConsumer(self.name) { try await body(log.consumers) }
             }
         }
+
+        /// Runs `body` on the log; for programs, tells how the consumer stands then, by its new name if it has one.
+        func change(
+            _ output: ReportOptions, newName: String? = nil, _ body: (Consumers) async throws -> Void
+        ) async throws {
+            try await self.change { consumers in
+                try await body(consumers)
+                guard output.json, let status = try await consumers.status(of: newName ?? self.name) else {
+                    return
+                }
+                try report(json: true, status.json, [])
+            }
+        }
     }
 
     struct List: AsyncParsableCommand {
@@ -94,14 +107,14 @@ struct ConsumersCommand: AsyncParsableCommand {
         var from: ConsumerStart = .beginning
 
         @OptionGroup(title: "Which events") var filter: FilterOptions
+        @OptionGroup var output: ReportOptions
 
         func run() async throws {
-            let log = try await self.target.log.openForWriting()
-            try await withLog(log) { log in
-                var settings = ConsumerSettings()
-                settings.filter = self.filter.query
-                settings.start = self.from
-                guard try await log.consumers.create(self.target.name, settings: settings) else {
+            var settings = ConsumerSettings()
+            settings.filter = self.filter.query
+            settings.start = self.from
+            try await self.target.change(self.output) { [settings] consumers in
+                guard try await consumers.create(self.target.name, settings: settings) else {
                     throw Failure(
                         .unmet, "there is a consumer '\(self.target.name)' already; choose another name")
                 }
@@ -127,8 +140,10 @@ struct ConsumersCommand: AsyncParsableCommand {
             transform: Parse.consumerStart)
         var to: ConsumerStart
 
+        @OptionGroup var output: ReportOptions
+
         func run() async throws {
-            try await self.target.change { try await $0.seek(self.target.name, to: self.to) }
+            try await self.target.change(self.output) { try await $0.seek(self.target.name, to: self.to) }
         }
     }
 
@@ -141,8 +156,11 @@ struct ConsumersCommand: AsyncParsableCommand {
                 """)
 
         @OptionGroup var target: Target
+        @OptionGroup var output: ReportOptions
 
-        func run() async throws { try await self.target.change { try await $0.pause(self.target.name) } }
+        func run() async throws {
+            try await self.target.change(self.output) { try await $0.pause(self.target.name) }
+        }
     }
 
     struct Resume: AsyncParsableCommand {
@@ -154,8 +172,11 @@ struct ConsumersCommand: AsyncParsableCommand {
                 """)
 
         @OptionGroup var target: Target
+        @OptionGroup var output: ReportOptions
 
-        func run() async throws { try await self.target.change { try await $0.resume(self.target.name) } }
+        func run() async throws {
+            try await self.target.change(self.output) { try await $0.resume(self.target.name) }
+        }
     }
 
     struct Rename: AsyncParsableCommand {
@@ -171,8 +192,12 @@ struct ConsumersCommand: AsyncParsableCommand {
         @Argument(help: "The new name.")
         var newName: String
 
+        @OptionGroup var output: ReportOptions
+
         func run() async throws {
-            try await self.target.change { try await $0.rename(self.target.name, to: self.newName) }
+            try await self.target.change(self.output, newName: self.newName) {
+                try await $0.rename(self.target.name, to: self.newName)
+            }
         }
     }
 
@@ -189,8 +214,12 @@ struct ConsumersCommand: AsyncParsableCommand {
         @Argument(help: "The new name.")
         var newName: String
 
+        @OptionGroup var output: ReportOptions
+
         func run() async throws {
-            try await self.target.change { try await $0.clone(self.target.name, as: self.newName) }
+            try await self.target.change(self.output, newName: self.newName) {
+                try await $0.clone(self.target.name, as: self.newName)
+            }
         }
     }
 
@@ -203,8 +232,14 @@ struct ConsumersCommand: AsyncParsableCommand {
                 """)
 
         @OptionGroup var target: Target
+        @OptionGroup var output: ReportOptions
 
-        func run() async throws { try await self.target.change { try await $0.delete(self.target.name) } }
+        func run() async throws {
+            try await self.target.change { try await $0.delete(self.target.name) }
+            try report(
+                json: self.output.json,
+                ["consumer": .string(self.target.name), "deleted": .boolean(true)], [])
+        }
     }
 }
 

@@ -23,6 +23,8 @@ struct Delete: AsyncParsableCommand {
         transform: Parse.expectation)
     var expect: ExpectedRevision = .any
 
+    @OptionGroup var output: ReportOptions
+
     func run() async throws {
         let log = try await self.log.openForWriting()
         try await withLog(log) { log in
@@ -30,5 +32,7 @@ struct Delete: AsyncParsableCommand {
                 try await log.delete(stream: self.stream, expecting: self.expect)
             }
         }
+        try report(
+            json: self.output.json, ["stream": .string(self.stream), "deleted": .boolean(true)], [])
     }
 }

@@ -72,6 +72,13 @@ struct ExportOptions: ParsableArguments {
 
     @OptionGroup(title: "Which events") var filter: FilterOptions
     @OptionGroup(title: "Which part of the log") var range: RangeOptions
+    @OptionGroup var reporting: ReportOptions
+
+    func validate() throws {
+        if self.reporting.json, self.output == nil {
+            throw ValidationError("--json reports on the file that is written: name that with --output")
+        }
+    }
 
     /// Writes the events.
     func export(_ format: EventFormat, guardsFormulas: Bool = false) async throws {
@@ -83,8 +90,9 @@ struct ExportOptions: ParsableArguments {
             let path = self.output
             let low = max(query.from ?? .zero, statistics.firstPosition).rawValue
             let high = min(query.to ?? Position(.max), statistics.nextPosition).rawValue
-            let isBackwards = self.range.backwards
+            let (isBackwards, isJSON) = (self.range.backwards, self.reporting.json)
             try await onThread {
+                let watch = Stopwatch()
                 let file = try path.map { try NewFile($0) }
                 let bar = ProgressBar("exporting", total: high > low ? Int(high - low) : nil) {
                     "\(Units.count($0)) positions"
@@ -100,7 +108,13 @@ struct ExportOptions: ParsableArguments {
                 }
                 try file?.complete()
                 bar.finish()
-                if file != nil { try show("\(Units.events(printer.count)) written") }
+                guard let file else { return }
+                try report(
+                    json: isJSON,
+                    [
+                        "file": .string(file.path), "events": .integer(printer.count),
+                        "seconds": .number(watch.seconds),
+                    ], ["\(Units.events(printer.count)) written"])
             }
         }
     }

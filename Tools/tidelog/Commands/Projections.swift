@@ -48,7 +48,9 @@ struct Projections: AsyncParsableCommand {
     func run() async throws {
         if self.delete, let name {
             let log = try await self.log.openForWriting()
-            return try await withLog(log) { try await $0.deleteProjection(name) }
+            try await withLog(log) { try await $0.deleteProjection(name) }
+            return try report(
+                json: self.output.json, ["projection": .string(name), "deleted": .boolean(true)], [])
         }
         let log = try await self.log.openForReading()
         try await withLog(log) { log in

@@ -33,8 +33,11 @@ struct Read: AsyncParsableCommand {
     @Option(help: "How events are printed.")
     var format: EventFormat = .cloudevents
 
+    @OptionGroup var output: ReportOptions
+
     func validate() throws {
         if self.at != nil, self.id != nil { throw ValidationError("--at and --id exclude each other") }
+        try self.format.validate(with: self.output)
     }
 
     func run() async throws {
@@ -45,7 +48,7 @@ struct Read: AsyncParsableCommand {
             if self.at != nil || self.id != nil {
                 try await self.printOne(log)
             } else if self.count {
-                try show(String(try await log.count(query)))
+                try self.show(count: try await log.count(query))
             } else {
                 let format = self.format
                 try await onThread {
@@ -59,7 +62,7 @@ struct Read: AsyncParsableCommand {
         var event: StoredEvent?
         if let at { event = try await log.event(at: at) }
         if let id { event = try await log.event(id: id) }
-        if self.count { return try show(event == nil ? "0" : "1") }
+        if self.count { return try self.show(count: event == nil ? 0 : 1) }
         guard let event else {
             throw Failure(
                 .unmet,
@@ -69,5 +72,9 @@ struct Read: AsyncParsableCommand {
         let printer = try EventPrinter(LineOutput(), self.format)
         try printer.print(event)
         try printer.flush()
+    }
+
+    private func show(count: Int) throws {
+        try report(json: self.output.json, ["events": .integer(count)], [String(count)])
     }
 }

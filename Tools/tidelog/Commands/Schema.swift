@@ -147,9 +147,11 @@ struct Schema: AsyncParsableCommand {
             }
             return (count, bad, first)
         }
-        guard let first else {
-            return try show("\(Units.count(count)) events, all of them fit")
-        }
+        try report(
+            json: self.output.json,
+            ["events": .integer(count), "misfits": .integer(bad), "first": JSONText(first)],
+            first == nil ? ["\(Units.count(count)) events, all of them fit"] : [])
+        guard let first else { return }
         throw Failure(
             .unmet, "\(Units.count(bad)) of \(Units.count(count)) events do not fit; the first at \(first)")
     }

@@ -44,6 +44,10 @@ struct Tail: AsyncParsableCommand {
     @Option(help: "How events are printed.")
     var format: EventFormat = .cloudevents
 
+    @OptionGroup var output: ReportOptions
+
+    func validate() throws { try self.format.validate(with: self.output) }
+
     /// Where to begin, for either kind of tail.
     struct Start {
         let tail: TailStart

@@ -20,6 +20,8 @@ struct Truncate: AsyncParsableCommand {
     @Option(help: .init("The lowest revision that stays.", valueName: "n"))
     var before: Revision
 
+    @OptionGroup var output: ReportOptions
+
     func run() async throws {
         let log = try await self.log.openForWriting()
         try await withLog(log) { log in
@@ -27,6 +29,8 @@ struct Truncate: AsyncParsableCommand {
                 try await log.truncate(stream: self.stream, before: self.before)
             }
         }
+        try report(
+            json: self.output.json, ["stream": .string(self.stream), "before": JSONText(self.before)], [])
     }
 }
 

@@ -4,6 +4,11 @@ import Tidelog
 /// How events are printed.
 enum EventFormat: String, ExpressibleByArgument, CaseIterable {
     case cloudevents, plain, csv
+
+    /// Events are JSON unless CSV was asked for, which is none.
+    func validate(with output: ReportOptions) throws {
+        if self == .csv, output.json { throw ValidationError("--json and --format csv exclude each other") }
+    }
 }
 
 /// Writes events to an output, in a format.
