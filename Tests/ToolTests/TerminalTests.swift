@@ -96,4 +96,46 @@ struct TerminalTests {
             #expect(try Tool.run(["import", log, Sample.path]).error == "")
         }
     }
+
+    @Test("long work shows how far it has come on a terminal alone, not with --json, and takes that away")
+    func bars() throws {
+        try TemporaryFolder.withLog { folder, log in
+            try Tool.succeed("import", log, Sample.path)
+            let backup = folder.path("backup")
+            try Tool.succeed("backup", log, backup)
+            // How the line begins, with a bar where the end is known, and what is run; each time it gets a new place.
+            let commands: [(line: String, arguments: (String) -> [String])] = [
+                ("sealing [", { _ in ["seal", log] }), ("compacting [", { _ in ["compact", log] }),
+                ("verifying ", { _ in ["verify", log, "--deep"] }), ("repairing ", { _ in ["repair", log] }),
+                ("copying ", { place in ["backup", log, place] }),
+                ("restoring ", { place in ["restore", backup, place] }),
+                ("exporting [", { place in ["export", "csv", log, "--output", place] }),
+                ("dropping [", { _ in ["retain", log, "--max-events", "0"] }),
+            ]
+            for (number, (line, arguments)) in commands.enumerated() {
+                let shown = try Self.runOnTerminal(arguments(folder.path("\(number)-shown")))
+                #expect(
+                    shown.status == 0 && shown.text.hasPrefix("\r\u{1B}[K\(line)"), "\(line): \(shown.text)")
+                let end = try #require(shown.text.range(of: "\r\u{1B}[K", options: .backwards)).upperBound
+                let rest = shown.text[end...]
+                #expect(!rest.isEmpty && !rest.contains(line), "\(line): \(shown.text)")
+
+                let json = try Self.runOnTerminal(arguments(folder.path("\(number)-json")) + ["--json"])
+                #expect(json.status == 0 && !json.text.contains("\u{1B}"), "\(line): \(json.text)")
+                _ = try jsonObject(json.text.replacing("\r\n", with: ""))
+                let piped = try Tool.run(arguments(folder.path("\(number)-piped")))
+                #expect(piped.status == 0 && piped.error == "", "\(line): \(piped.error)")
+            }
+        }
+    }
+
+    @Test("events that are exported to the terminal have no bar between them")
+    func exportedEvents() throws {
+        try TemporaryFolder.withLog { _, log in
+            try Tool.succeed("import", log, Sample.path)
+            let shown = try Self.runOnTerminal(["export", "ndjson", log])
+            #expect(shown.status == 0 && !shown.text.contains("\u{1B}"))
+            #expect(shown.text.split(separator: "\r\n").count == 731)
+        }
+    }
 }

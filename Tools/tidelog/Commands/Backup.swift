@@ -26,7 +26,9 @@ struct Backup: AsyncParsableCommand {
         let watch = Stopwatch()
         let target = FilePath(self.directory)
         let result = try await withLog(log) { log in
-            try await RecoveryBar.watching("copying") { try await log.backup(to: target, progress: $0) }
+            try await RecoveryBar.watching("copying", isWanted: !self.output.json) {
+                try await log.backup(to: target, progress: $0)
+            }
         }
         try report(
             json: self.output.json,

@@ -38,10 +38,19 @@ struct Compact: AsyncParsableCommand {
         }
         let watch = Stopwatch()
         let result = try await withLog(log) { [options] log in
-            let before = try await log.statistics()
+            // Files are replaced one after the other, the oldest first; those that stay as they are are passed over.
+            let before = try await log.segments()
+            let start = before.first?.positions.lowerBound ?? .zero
+            let end = before.last?.positions.upperBound ?? start
             return try await ProgressBar.watching(
-                "compacting", total: nil, describe: { "\(Units.bytes($0)) on disk" },
-                measure: { (try? await log.statistics().sealedBytes) ?? before.sealedBytes }
+                "compacting", total: start.distance(to: end), isWanted: !self.output.json,
+                describe: { "\(Units.count($0)) positions" },
+                measure: {
+                    guard let now = try? await log.segments() else { return 0 }
+                    let left = Set(now.map(\.fileName))
+                    let last = before.last { !left.contains($0.fileName) }
+                    return last.map { start.distance(to: $0.positions.upperBound) } ?? 0
+                }
             ) { try await log.compact(options) }
         }
         let seconds = watch.seconds

@@ -94,9 +94,12 @@ struct ExportOptions: ParsableArguments {
             try await onThread {
                 let watch = Stopwatch()
                 let file = try path.map { try NewFile($0) }
-                let bar = ProgressBar("exporting", total: high > low ? Int(high - low) : nil) {
-                    "\(Units.count($0)) positions"
-                }
+                // Beside events on the same terminal it would only be in the way.
+                let isAlone = file != nil || isatty(STDOUT_FILENO) == 0
+                let bar = ProgressBar(
+                    "exporting", total: high > low ? Int(high - low) : nil, isWanted: isAlone && !isJSON
+                ) { "\(Units.count($0)) positions" }
+                bar.update(0)
                 defer { bar.finish() }
                 let output = file.map { LineOutput($0.descriptor, name: $0.path) } ?? LineOutput()
                 let printer = try EventPrinter(output, format, guardsFormulas: guardsFormulas)

@@ -141,7 +141,8 @@
             let watch = Stopwatch()
             let lag = (try? await exporter.remoteStatus().lagEvents).map { Int(clamping: $0) }
             let status = try await ProgressBar.watching(
-                "exporting", total: lag, measure: { exporter.status.exportedEvents }
+                "exporting", total: lag, isWanted: !self.output.json,
+                measure: { exporter.status.exportedEvents }
             ) { try await exporter.exportOnce() }
             let seconds = watch.seconds
             try report(
@@ -157,7 +158,7 @@
 
         private func exportOn(_ exporter: PostgresExporter) async throws {
             try Signals.onStop { Task { await exporter.stop(drainingFor: .seconds(5)) } }
-            let bar = ProgressBar("exporting", total: nil)
+            let bar = ProgressBar("exporting", total: nil, isWanted: !self.output.json)
             let watcher = Task {
                 while !Task.isCancelled {
                     let status = exporter.status
@@ -199,7 +200,8 @@
             var (sent, added) = (0, 0)
             for range in try await self.ranges(exporter, sealedOnly: true) {
                 let bar = ProgressBar(
-                    "exporting", total: Int(range.upperBound.rawValue - range.lowerBound.rawValue))
+                    "exporting", total: Int(range.upperBound.rawValue - range.lowerBound.rawValue),
+                    isWanted: !self.output.json)
                 defer { bar.finish() }
                 let result = try await exporter.export(range) { bar.update($0) }
                 sent += result.sent

@@ -55,10 +55,11 @@ struct Import: AsyncParsableCommand {
         let log = try await self.log.openForWriting { configuration in
             if let segmentSize { configuration.segmentSizeBytes = segmentSize }
         }
-        let (batch, window) = (self.batch, self.window)
+        let (batch, window, isJSON) = (self.batch, self.window, self.output.json)
         let result = try await withLog(log) { log in
             try await onThread {
-                try Importer(log: log, input: input, batch: batch, window: window).run()
+                try Importer(log: log, input: input, batch: batch, window: window, showsProgress: !isJSON)
+                    .run()
             }
         }
         try report(

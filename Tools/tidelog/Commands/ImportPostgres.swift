@@ -41,7 +41,7 @@
         func run() async throws {
             let importer = try PostgresImporter(from: try self.postgres.settings, names: self.postgres.names)
             if self.list { return try self.show(try await importer.logs()) }
-            let bar = ProgressBar("importing", total: nil)
+            let bar = ProgressBar("importing", total: nil, isWanted: !self.output.json)
             defer { bar.finish() }
             let watch = Stopwatch()
             let result = try await importer.import(

@@ -27,7 +27,7 @@ struct RepairCommand: AsyncParsableCommand {
         Signals.setLog(self.log.log)
         let watch = Stopwatch()
         let (path, target) = (FilePath(self.log.log), self.to.map { FilePath($0) })
-        let result = try await RecoveryBar.watching("repairing") {
+        let result = try await RecoveryBar.watching("repairing", isWanted: !self.output.json) {
             try await EventLog.repair(at: path, to: target, progress: $0)
         }
         try report(

@@ -25,7 +25,7 @@ struct RestoreCommand: AsyncParsableCommand {
     func run() async throws {
         let watch = Stopwatch()
         let (backup, log) = (FilePath(self.backup), FilePath(self.log))
-        let result = try await RecoveryBar.watching("restoring") {
+        let result = try await RecoveryBar.watching("restoring", isWanted: !self.output.json) {
             try await EventLog.restore(from: backup, to: log, progress: $0)
         }
         try report(

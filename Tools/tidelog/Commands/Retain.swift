@@ -53,7 +53,14 @@ struct Retain: AsyncParsableCommand {
         policy.keepFrom = self.keepFrom
         let log = try await self.log.openForWriting { $0.sealsInBackground = false }
         let dropped = try await withLog(log) { [policy] log in
-            try await log.retain(policy, isRehearsal: self.dryRun)
+            let planned = try await log.retain(policy, isRehearsal: true)
+            if self.dryRun { return planned }
+            let before = try await log.statistics().sealedBytes
+            return try await ProgressBar.watching(
+                "dropping", total: planned.reduce(0) { $0 + $1.fileBytes }, isWanted: !self.output.json,
+                describe: { Units.bytes($0) },
+                measure: { before - ((try? await log.statistics().sealedBytes) ?? before) }
+            ) { try await log.retain(policy) }
         }
         let events = dropped.reduce(0) { $0 + $1.count }
         let bytes = dropped.reduce(0) { $0 + $1.fileBytes }

@@ -21,7 +21,7 @@ struct Seal: AsyncParsableCommand {
             let before = try await log.statistics()
             let start = before.sealedEnd
             return try await ProgressBar.watching(
-                "sealing", total: before.activeEvents,
+                "sealing", total: before.activeEvents, isWanted: !self.output.json,
                 measure: {
                     let end = (try? await log.statistics().sealedEnd) ?? start
                     return start.distance(to: end)

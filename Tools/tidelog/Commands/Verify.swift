@@ -26,7 +26,7 @@ struct Verify: AsyncParsableCommand {
         Signals.setLog(self.log.log)
         let watch = Stopwatch()
         let (path, isDeep) = (FilePath(self.log.log), self.deep)
-        let result = try await RecoveryBar.watching("verifying") {
+        let result = try await RecoveryBar.watching("verifying", isWanted: !self.output.json) {
             try await EventLog.verify(at: path, isDeep: isDeep, progress: $0)
         }
         try report(
@@ -75,12 +75,13 @@ struct Verify: AsyncParsableCommand {
 /// Shows on a terminal how far a recovery job has come.
 enum RecoveryBar {
     static func watching<Value: Sendable>(
-        _ activity: String,
+        _ activity: String, isWanted: Bool,
         _ body: (@escaping EventLog.RecoveryProgressHandler) async throws -> Value
     ) async throws -> Value {
         let state = RecoveryState()
         return try await ProgressBar.watching(
-            activity, total: nil, describe: { state.describe($0) }, measure: { state.bytesDone }
+            activity, total: nil, isWanted: isWanted, describe: { state.describe($0) },
+            measure: { state.bytesDone }
         ) { try await body { state.set($0.bytesDone, of: $0.bytesTotal) } }
     }
 }

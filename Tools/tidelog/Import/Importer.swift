@@ -20,22 +20,25 @@ final class Importer {
     private let input: LineReader
     private let batch: Int
     private let window: Int
+    private let showsProgress: Bool
     private var known: KnownEvents
     private var lookedAtFrom = Position.zero
     private var result = ImportResult()
 
-    init(log: EventLog, input: LineReader, batch: Int, window: Int) {
+    init(log: EventLog, input: LineReader, batch: Int, window: Int, showsProgress: Bool) {
         self.log = log
         self.input = input
         self.batch = batch
         self.window = window
+        self.showsProgress = showsProgress
         self.known = KnownEvents(window: window, start: .zero)
     }
 
     /// Imports the whole input; blocks.
     func run() throws -> ImportResult {
         let watch = Stopwatch()
-        let bar = ProgressBar("importing", total: self.input.totalBytes, describe: Units.bytes)
+        let bar = ProgressBar(
+            "importing", total: self.input.totalBytes, isWanted: self.showsProgress, describe: Units.bytes)
         defer { bar.finish() }
         self.lookedAtFrom = try self.firstLookedAt()
         self.known = KnownEvents(window: self.window, start: self.lookedAtFrom)

@@ -7,7 +7,6 @@ import Synchronization
 /// It is drawn ten times a second at the most, and taken away at the end.
 final class ProgressBar: Sendable {
     private struct State {
-        var done = 0
         var drawn: ContinuousClock.Instant?
         var isOver = false
     }
@@ -22,43 +21,43 @@ final class ProgressBar: Sendable {
     /// - Parameters:
     ///   - what: what is going on: `importing`.
     ///   - total: what `done` will be at the end, if known.
+    ///   - isWanted: whether to show it, where that is a terminal.
     ///   - describe: `done` for people; default: events.
-    init(_ what: String, total: Int?, describe: @escaping @Sendable (Int) -> String = Units.events) {
+    init(
+        _ what: String, total: Int?, isWanted: Bool = true,
+        describe: @escaping @Sendable (Int) -> String = Units.events
+    ) {
         self.what = what
         self.total = total
         self.describe = describe
-        self.isShown = isatty(STDERR_FILENO) == 1
+        self.isShown = isWanted && isatty(STDERR_FILENO) == 1
     }
 
     /// Says how much is done, and what else there is to say.
     func update(_ done: Int, _ more: @autoclosure () -> String = "") {
         guard self.isShown else { return }
         let now = ContinuousClock.now
-        let mayDraw = self.state.withLock { state in
-            state.done = done
-            guard !state.isOver, state.drawn.map({ now - $0 >= .milliseconds(100) }) ?? true else {
-                return false
-            }
+        // Drawn under the lock, so that nothing is drawn any more once it is taken away.
+        self.state.withLock { state in
+            guard !state.isOver, state.drawn.map({ now - $0 >= .milliseconds(100) }) ?? true else { return }
             state.drawn = now
-            return true
+            self.draw(done, seconds: (now - self.start).inSeconds, more())
         }
-        if mayDraw { self.draw(done, seconds: (now - self.start).inSeconds, more()) }
     }
 
     /// Takes the line away.
     func finish() {
         guard self.isShown else { return }
-        let wasDrawn = self.state.withLock { state in
+        self.state.withLock { state in
+            if !state.isOver, state.drawn != nil { writeToStandardError("\r\u{1B}[K") }
             state.isOver = true
-            return state.drawn != nil
         }
-        if wasDrawn { writeToStandardError("\r\u{1B}[K") }
     }
 
     private func draw(_ done: Int, seconds: Double, _ more: String) {
         var line = "\r\u{1B}[K\(self.what) "
         if let total, total > 0 {
-            let part = min(1, Double(done) / Double(total))
+            let part = max(0, min(1, Double(done) / Double(total)))
             let filled = Int(part * 24)
             line +=
                 "[" + String(repeating: "=", count: filled) + String(repeating: " ", count: 24 - filled)
@@ -75,11 +74,13 @@ final class ProgressBar: Sendable {
 
     /// Shows how far `body` has come, as `measure` tells it five times a second.
     static func watching<Value>(
-        _ what: String, total: Int?, describe: @escaping @Sendable (Int) -> String = Units.events,
+        _ what: String, total: Int?, isWanted: Bool,
+        describe: @escaping @Sendable (Int) -> String = Units.events,
         measure: @escaping @Sendable () async -> Int, _ body: () async throws -> Value
     ) async throws -> Value {
-        let bar = ProgressBar(what, total: total, describe: describe)
+        let bar = ProgressBar(what, total: total, isWanted: isWanted, describe: describe)
         guard bar.isShown else { return try await body() }
+        bar.update(0)
         let watcher = Task {
             while !Task.isCancelled {
                 bar.update(await measure())
