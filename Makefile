@@ -76,4 +76,4 @@ fixture: ## write the list of what the tests' log with something of everything h
 	    && cp "$$made/1/events.ndjson" Tests/CompatibilityTests/Fixtures/Logs/1/ && rm -r "$$made"
 
 clean: ## remove what was built and downloaded
-	rm -rf .build .build-tsan .build-asan Benchmarks/.build
+	rm -rf .build .build-plain .build-tsan .build-asan Benchmarks/.build

@@ -135,8 +135,8 @@ let package = Package(
         .testTarget(
             name: "ToolTests",
             dependencies: [
-                "Tidelog", "TidelogTesting", "tidelog-tool", "example-event-sourcing", "example-cqrs",
-                "example-saga", "example-audit-trail", "example-schema-migration",
+                "Tidelog", "TidelogStorage", "TidelogTesting", "tidelog-tool", "example-event-sourcing",
+                "example-cqrs", "example-saga", "example-audit-trail", "example-schema-migration",
             ],
             swiftSettings: settings),
         // The examples of the documents; each says what it does and checks it.

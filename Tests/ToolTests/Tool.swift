@@ -20,12 +20,15 @@ enum Tool {
         .deletingLastPathComponent().appending(path: "tidelog")
 
     /// Starts the tool, its standard streams connected to files.
+    ///
+    /// - Parameter launcher: a program that runs another, and its arguments before that one's name.
     static func start(
-        _ arguments: [String], input: URL? = nil, output: URL, error: URL
+        _ arguments: [String], by launcher: [String] = [], input: URL? = nil, output: URL, error: URL
     ) throws -> Process {
+        let words = launcher + [Self.url.path(percentEncoded: false)] + arguments
         let process = Process()
-        process.executableURL = Self.url
-        process.arguments = arguments
+        process.executableURL = URL(filePath: words[0])
+        process.arguments = Array(words[1...])
         process.standardInput = try input.map { try FileHandle(forReadingFrom: $0) } ?? FileHandle.nullDevice
         process.standardOutput = try Self.fresh(output)
         process.standardError = try Self.fresh(error)
@@ -34,12 +37,14 @@ enum Tool {
     }
 
     /// Runs the tool to its end.
-    static func run(_ arguments: [String], input: String? = nil) throws -> Outcome {
+    static func run(
+        _ arguments: [String], by launcher: [String] = [], input: String? = nil
+    ) throws -> Outcome {
         try TemporaryFolder.with { folder in
             let stdin = folder.url("stdin")
             if let input { try Data(input.utf8).write(to: stdin) }
             let process = try Self.start(
-                arguments, input: input == nil ? nil : stdin, output: folder.url("stdout"),
+                arguments, by: launcher, input: input == nil ? nil : stdin, output: folder.url("stdout"),
                 error: folder.url("stderr"))
             process.waitUntilExit()
             return Outcome(

@@ -106,7 +106,7 @@ struct Tail: AsyncParsableCommand {
                     let batch = try await consumer.next(max: min(left, 256), wait: .seconds(3600))
                     for delivery in batch { try printer.print(delivery.event) }
                     try printer.flush()
-                    for delivery in batch { try delivery.acknowledge() }
+                    for delivery in batch { try Self.finish(delivery) }
                     left -= batch.count
                 }
             }
@@ -115,6 +115,18 @@ struct Tail: AsyncParsableCommand {
                 try await task.value
             } catch EventLogError.Code.cancelled {}
             await consumer.leave()
+        }
+    }
+
+    /// Finishes an event that was printed. One that was taken away meanwhile, as a reset does, is no error: it comes
+    /// again if it is to.
+    private static func finish(_ delivery: Delivery) throws {
+        do {
+            try delivery.acknowledge()
+        } catch EventLogError.Code.leaseLost {
+            return
+        } catch {
+            throw error
         }
     }
 }
