@@ -37,7 +37,8 @@ public struct ConsumerSettings: Sendable {
     /// The most events that one process holds unfinished. Default: 8,192.
     public var maximumInFlight = 8192
     /// The most events that one process fetches ahead of its handlers; as many again are read, and dropped if they
-    /// are not asked for within a second. Default: 4,096.
+    /// are not asked for within a second. Where several processes take part, none fetches more than its part of what
+    /// there is. Default: 4,096.
     public var prefetch = 4096
     /// How long an acknowledgement may wait for others to be committed with. Default: 5 ms.
     public var acknowledgeWithin: Duration = .milliseconds(5)

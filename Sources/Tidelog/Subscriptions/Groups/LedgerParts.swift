@@ -25,6 +25,14 @@ struct Grant: Equatable, Sendable {
         let index = self.finished.firstGap
         return index < self.positions.count ? self.positions[index] : nil
     }
+
+    /// Adds the keys of what is not finished.
+    func addKeys(to keys: inout Set<UInt32>) {
+        guard !self.keys.isEmpty else { return }
+        for gap in self.finished.gaps(below: self.positions.count) {
+            for index in gap { keys.insert(self.keys[index]) }
+        }
+    }
 }
 
 /// One delivery that did not end well.
