@@ -159,6 +159,39 @@ struct LedgerTests {
         #expect(ledger.waiting.map(\.position) == [1])
     }
 
+    @Test("what should become a dead letter while they are full waits a second, whatever the policy says")
+    func fullDelay() throws {
+        let second = Self.moment.monotonic + 1_000_000_000
+        func full(_ deliveries: Int) -> Ledger {
+            self.ledger {
+                $0.maximumDeadLetters = 0
+                $0.retry = .immediate(maximumDeliveries: deliveries)
+            }
+        }
+        for isFinal in [true, false] {
+            var ledger = full(1)
+            let grant = try self.granted(&ledger, to: 1, capacity: 1, self.proposal(0..<1), Self.moment)
+            var report = SessionReport()
+            report.failed = [
+                .init(grant: grant.number, index: 0, error: "bad", delay: nil, isFinal: isFinal)
+            ]
+            let verdict = ledger.note(report, from: 1, Self.moment)
+            #expect(verdict.unburied.map(\.position) == [0])
+            #expect(ledger.waiting.map(\.due) == [second])
+            #expect(ledger.waiting.first?.attempts.map(\.error) == ["bad"])
+            #expect(ledger.lastError?.attempt.error.contains("dead letters are full") == true)
+        }
+        // The same of an event that ends its process each time.
+        var ledger = full(2)
+        for _ in 0..<3 {
+            #expect(ledger.waiting.allSatisfy { $0.due == 0 })
+            _ = try self.granted(&ledger, to: 1, capacity: 1, self.proposal(0..<1), Self.moment)
+            _ = ledger.reclaim(Self.moment) { _ in false }
+        }
+        #expect(ledger.waiting.map(\.due) == [second])
+        #expect(ledger.lastError?.attempt.error.contains("dead letters are full") == true)
+    }
+
     private func shared(members: [Int]) -> Ledger {
         var ledger = self.ledger()
         for (index, count) in members.enumerated() {

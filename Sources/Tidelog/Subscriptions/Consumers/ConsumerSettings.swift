@@ -45,8 +45,9 @@ public struct ConsumerSettings: Sendable {
     /// The most events that wait for a retry, or for an earlier one of their key. Beyond it no new ones are
     /// delivered until some are done. Default: 10,000.
     public var maximumWaiting = 10_000
-    /// The most dead letters. Beyond it an event that would become one is tried on, and parking one is an
-    /// error. Default: 100,000.
+    /// The most dead letters. Beyond it an event that would become one is tried on, after a second at the least each
+    /// time, which the log's logger and ``ConsumerStatus/lastError`` tell; and parking one is an error.
+    /// Default: 100,000.
     public var maximumDeadLetters = 100_000
     /// Whether retention keeps what the consumer has not finished. Default: `true`.
     public var holdsRetention = true

@@ -23,6 +23,7 @@ extension ConsumerCore {
             self.putBack(gathered, error)
             throw error
         }
+        self.hub.noteUnburied(outcome.verdict, of: gathered.name)
         let (events, settled) = self.apply(outcome, gathered)
         for (waiter, failure) in settled { waiter.reply.resume(returning: failure) }
         for event in events { self.emit(event) }

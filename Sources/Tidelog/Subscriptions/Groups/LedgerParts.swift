@@ -61,6 +61,13 @@ struct Waiting: Equatable, Sendable {
 
     /// Whether it may have killed who held it and must be granted alone.
     var isSuspect: Bool { self.isUnsure && self.count >= 2 }
+
+    /// Lets it wait so many nanoseconds from now on.
+    mutating func wait(_ delay: UInt64, from moment: Moment) {
+        self.delay = delay
+        self.due = delay == 0 ? 0 : moment.monotonic + delay
+        self.wallDue = moment.wall &+ Int64(clamping: delay)
+    }
 }
 
 /// An event that was given up on.
@@ -169,7 +176,7 @@ struct Verdict: Sendable {
     /// The session no longer held it.
     var stale: [(grant: UInt64, range: Range<Int>)] = []
     /// There was no room for another dead letter: it is tried again.
-    var unburied: [(grant: UInt64, index: Int)] = []
+    var unburied: [(grant: UInt64, index: Int, position: UInt64)] = []
 }
 
 /// Events that a session read from the frontier on and would like to have.
