@@ -125,6 +125,88 @@ struct MemberTests {
     }
 
     @Test(
+        "a process that joins is given its part of what another one has fetched and not begun, in whole keys",
+        .timeLimit(.minutes(10)), arguments: [0, 10])
+    func joining(streams: Int) async throws {
+        try await Self.withLog { path, start in
+            let log = try await EventLog.open(at: path)
+            try await log.append(Self.events(100, streams: streams))
+            var settings = Self.settings
+            (settings.prefetch, settings.maximumInFlight) = (4096, 8192)
+            let consumer = try await log.consumer("c", settings: settings)
+            var own = try await consumer.next(max: 1, wait: .seconds(600))
+            try #require(own.count == 1)
+            let child = try start("consume")
+            // The second half of what has no key; of ten keys the last five.
+            let expected = (0..<100).filter { streams == 0 ? $0 >= 50 : $0 % streams >= 5 }
+            while Self.said("ACK", by: child).count < expected.count {
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            #expect(Self.said("GOT", by: child).map { $0[0] } == expected.map { "\($0)" })
+            while own.count < 100 - expected.count {
+                let more = try await consumer.next(max: 100, wait: .seconds(600))
+                try #require(!more.isEmpty)
+                own += more
+            }
+            for delivery in own { try await delivery.acknowledgeDurably() }
+            #expect(own.allSatisfy { $0.attempt == 1 })
+            let positions = own.map { Int($0.position.rawValue) }
+            #expect(positions.sorted() == Set(0..<100).subtracting(expected).sorted())
+            #expect(try await log.consumers.status(of: "c")?.offset == 100)
+            child.kill()
+            await log.close()
+        }
+    }
+
+    @Test(
+        "a process that joins late gets its part of what is left, once and in the order of each stream",
+        arguments: [0, 40])
+    func joiningLate(streams: Int) async throws {
+        try await Self.withLog { path, start in
+            let log = try await EventLog.open(at: path)
+            try await log.append(Self.events(2000, streams: streams))
+            var settings = ConsumerSettings()
+            settings.leaseDuration = .seconds(600)
+            try await log.consumers.create("c", settings: settings)
+            let first = try start("consume", "--pause-milliseconds", "5")
+            _ = try first.waitForLine("ACK")
+            let second = try start("consume", "--pause-milliseconds", "5")
+            _ = try second.waitForLine("READY")
+            let left = 2000 - Self.said("ACK", by: first).count
+            let members = [first, second]
+            while members.reduce(0, { $0 + Self.said("ACK", by: $1).count }) < 2000 {
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            let share = Self.said("ACK", by: second).count
+            #expect(share >= left / 5, "\(share) of the last \(left)")
+            let deliveries = members.flatMap { Self.said("GOT", by: $0) }.compactMap(Self.delivery)
+                .sorted { $0.time < $1.time }
+            #expect(deliveries.map(\.position).sorted() == Array(0..<2000))
+            #expect(deliveries.allSatisfy { $0.attempt == 1 })
+            var last: [Int: Int] = [:]
+            for delivery in deliveries where streams > 0 {
+                let before = last.updateValue(delivery.position, forKey: delivery.position % streams)
+                #expect(before ?? -1 < delivery.position)
+            }
+            for member in members { member.kill() }
+            await log.close()
+        }
+    }
+
+    /// So many events, in so many streams, one after the other; none: in no stream.
+    private static func events(_ count: Int, streams: Int) -> [Event] {
+        (0..<count).map { Event(type: "in", stream: streams == 0 ? nil : "s-\($0 % streams)") }
+    }
+
+    /// What a child says that it got.
+    private static func delivery(_ words: [String]) -> (position: Int, attempt: Int, time: UInt64)? {
+        guard words.count == 3, let position = Int(words[0]), let attempt = Int(words[1]),
+            let time = UInt64(words[2])
+        else { return nil }
+        return (position, attempt, time)
+    }
+
+    @Test(
         "an event that kills each process that gets it becomes a dead letter; its neighbours are handled")
     func poison() async throws {
         try await Self.withLog { path, start in

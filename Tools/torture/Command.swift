@@ -18,7 +18,7 @@ enum Command {
                torture steps [--scenario NAME] [--directory DIR]
                torture feed LOG [--events N]
                torture publish LOG [--events N]
-               torture consume LOG [--hold] [--events N]
+               torture consume LOG [--hold] [--events N] [--pause-milliseconds N]
                torture transform LOG
                torture transformed LOG
                torture poison LOG

@@ -19,12 +19,13 @@ enum Consuming {
 
     /// Takes events of the consumer and says `GOT position attempt time`, and `ACK position time` once it is durable
     /// that it has finished one, or `LOST position` if it had no say in it any more. With `--events N` it leaves
-    /// after so many. A consumer that is there already keeps its settings, so that whoever made it decides how long
-    /// leases are.
+    /// after so many, with `--pause-milliseconds N` it finishes one after the other, each after so long. A consumer
+    /// that is there already keeps its settings, so that whoever made it decides how long leases are.
     static func consume(_ options: Options) throws {
         let path = try options.path()
         let isIdle = options.has("hold")
         let limit = options.number("events") ?? .max
+        let pause = options.number("pause-milliseconds").map { Duration.milliseconds($0) }
         try self.blocking {
             let log = try await EventLog.open(at: FilePath(path), configuration: Appender.configuration)
             let isThere = try await log.consumers.status(of: "c") != nil
@@ -41,22 +42,29 @@ enum Consuming {
                     acknowledge("HOLDS")
                     try await Task.sleep(for: .seconds(2))
                 }
-                await withTaskGroup(of: Void.self) { group in
+                if let pause {
                     for delivery in batch {
-                        group.addTask {
-                            do {
-                                try await delivery.acknowledgeDurably()
-                                acknowledge("ACK \(delivery.position) \(BootClock.now)")
-                            } catch {
-                                acknowledge("LOST \(delivery.position)")
-                            }
-                        }
+                        try await Task.sleep(for: pause)
+                        await Self.finish(delivery)
+                    }
+                } else {
+                    await withTaskGroup(of: Void.self) { group in
+                        for delivery in batch { group.addTask { await Self.finish(delivery) } }
                     }
                 }
             }
             await consumer.leave()
             acknowledge("LEFT")
             await log.close()
+        }
+    }
+
+    private static func finish(_ delivery: Delivery) async {
+        do {
+            try await delivery.acknowledgeDurably()
+            acknowledge("ACK \(delivery.position) \(BootClock.now)")
+        } catch {
+            acknowledge("LOST \(delivery.position)")
         }
     }
 

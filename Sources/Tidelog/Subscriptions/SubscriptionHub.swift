@@ -156,6 +156,17 @@ package final class SubscriptionHub: Sendable {
         self.logger.debug("a delivery could not be settled", metadata: ["tidelog.error": "\(error.code)"])
     }
 
+    /// Events that should have become dead letters did not, as there was no room for them.
+    func noteUnburied(_ verdict: Verdict, of consumer: String) {
+        guard let first = verdict.unburied.first else { return }
+        self.logger.warning(
+            "a consumer's dead letters are full: what should become one is tried on; retry or drop some",
+            metadata: [
+                TelemetryNames.logConsumer: "\(consumer)", "tidelog.position": "\(first.position)",
+                "tidelog.events": "\(verdict.unburied.count)",
+            ])
+    }
+
     func noteUnfired(_ error: StorageError) {
         self.logger.debug(
             "scheduled events could not be appended yet", metadata: ["tidelog.error": "\(error.code)"])

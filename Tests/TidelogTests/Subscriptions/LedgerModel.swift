@@ -59,7 +59,15 @@ struct LedgerModel {
         settings.maximumWaiting = 40
         self.ledger = Ledger(number: 1, settings: settings, frontier: 0)
         self.ledger.boot = 7
+        for session in UInt64(1)...3 { self.join(session) }
         self.shelf.write(&self.ledger)
+    }
+
+    /// Lets a session take part, unless it does.
+    private mutating func join(_ session: UInt64) {
+        guard !self.ledger.participants.contains(where: { $0.session == session }) else { return }
+        let members = Int.random(in: 1...3, using: &self.generator)
+        self.ledger.participate(session, members: members, process: 1, self.moment)
     }
 
     mutating func step() throws {
@@ -105,6 +113,8 @@ struct LedgerModel {
             proposal.keys.append(key)
         }
         let capacity = capacity ?? Int.random(in: 1...6, using: &self.generator)
+        self.join(session)
+        let part = self.part(of: session, proposal)
         let grant = self.ledger.grant(to: session, capacity: capacity, proposal, self.moment)
         self.commit()
         guard let grant else { return }
@@ -123,6 +133,18 @@ struct LedgerModel {
             if grant.key(index) != self.log[Int(position)] { self.problems.append("\(position): wrong key") }
             self.checkOrder(of: position, session)
         }
+        let held = self.fates.count { $0 == .held(session) }
+        if Double(held) > part.rounded(.up) { self.problems.append("\(session) holds \(held) of \(part)") }
+    }
+
+    /// What a session may hold: by its members, of all that is held, waits and is due, or is proposed.
+    private func part(of session: UInt64, _ proposal: Proposal) -> Double {
+        let members = self.ledger.participants.map { Double($0.members) }
+        let own = self.ledger.participants.filter { $0.session == session }.map { Double($0.members) }
+        let waiting = self.ledger.waiting.count { !$0.isHeld && $0.due <= self.moment.monotonic }
+        let fresh = proposal.positions.count { $0 >= self.ledger.frontier }
+        let all = Double(self.ledger.inFlight + waiting + fresh)
+        return members.count == 1 ? all : all * own.reduce(0, +) / members.reduce(0, +)
     }
 
     /// Whatever comes before an event under its key is done, or in the same hands.
@@ -256,19 +278,24 @@ struct LedgerModel {
     /// Handles everything that is left.
     mutating func drain() {
         self.ledger.isPaused = false
-        for _ in 0..<2000 {
+        // By one session that is alone, or by all of them.
+        let isShared = Bool.random(using: &self.generator)
+        for round in 0..<2000 {
             self.moment.monotonic += 10_000
-            self.grant(1, capacity: 5)
+            let session = isShared ? UInt64(round % 3 + 1) : 1
+            self.grant(session, capacity: 5)
             var report = SessionReport()
-            for grant in self.ledger.grants {
-                for gap in grant.finished.gaps(below: grant.positions.count) where grant.session == 1 {
+            for grant in self.ledger.grants where grant.session == session {
+                for gap in grant.finished.gaps(below: grant.positions.count) {
                     report.finished.append((grant.number, gap))
                     for index in gap { self.fates[Int(grant.positions[index])] = .finished }
                 }
             }
-            _ = self.ledger.note(report, from: 1, self.moment)
-            self.ledger.leave(2)
-            self.ledger.leave(3)
+            _ = self.ledger.note(report, from: session, self.moment)
+            if !isShared {
+                self.ledger.leave(2)
+                self.ledger.leave(3)
+            }
             self.commit()
             self.noteWaiting()
         }

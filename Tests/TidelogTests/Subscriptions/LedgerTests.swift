@@ -195,6 +195,97 @@ struct LedgerTests {
         #expect(try LedgerCoding.decodeDeadLetter(record, key: key).attempts.count == 100)
     }
 
+    @Test("what should become a dead letter while they are full waits a second, whatever the policy says")
+    func fullDelay() throws {
+        let second = Self.moment.monotonic + 1_000_000_000
+        func full(_ deliveries: Int) -> Ledger {
+            self.ledger {
+                $0.maximumDeadLetters = 0
+                $0.retry = .immediate(maximumDeliveries: deliveries)
+            }
+        }
+        for isFinal in [true, false] {
+            var ledger = full(1)
+            let grant = try self.granted(&ledger, to: 1, capacity: 1, self.proposal(0..<1), Self.moment)
+            var report = SessionReport()
+            report.failed = [
+                .init(grant: grant.number, index: 0, error: "bad", delay: nil, isFinal: isFinal)
+            ]
+            let verdict = ledger.note(report, from: 1, Self.moment)
+            #expect(verdict.unburied.map(\.position) == [0])
+            #expect(ledger.waiting.map(\.due) == [second])
+            #expect(ledger.waiting.first?.attempts.map(\.error) == ["bad"])
+            #expect(ledger.lastError?.attempt.error.contains("dead letters are full") == true)
+        }
+        // The same of an event that ends its process each time.
+        var ledger = full(2)
+        for _ in 0..<3 {
+            #expect(ledger.waiting.allSatisfy { $0.due == 0 })
+            _ = try self.granted(&ledger, to: 1, capacity: 1, self.proposal(0..<1), Self.moment)
+            _ = ledger.reclaim(Self.moment) { _ in false }
+        }
+        #expect(ledger.waiting.map(\.due) == [second])
+        #expect(ledger.lastError?.attempt.error.contains("dead letters are full") == true)
+    }
+
+    private func shared(members: [Int]) -> Ledger {
+        var ledger = self.ledger()
+        for (index, count) in members.enumerated() {
+            ledger.participate(UInt64(index + 1), members: count, process: 1, Self.moment)
+        }
+        return ledger
+    }
+
+    @Test("sessions hold their parts by members, each of what is there; who is alone gets what it asks for")
+    func parts() throws {
+        var ledger = self.shared(members: [1, 3])
+        let first = try self.granted(&ledger, to: 1, capacity: 500, self.proposal(0..<100), Self.moment)
+        #expect(first.positions == Array(0..<25))
+        let more = ledger.grant(to: 1, capacity: 500, self.proposal(25..<100), Self.moment)
+        #expect(more == nil, "it has its part")
+        let second = try self.granted(&ledger, to: 2, capacity: 500, self.proposal(25..<100), Self.moment)
+        #expect(second.positions == Array(25..<100))
+        // The less is left, the less each may hold; but never nothing.
+        ledger.leave(2)
+        ledger.participate(2, members: 3, process: 1, Self.moment)
+        var report = SessionReport()
+        report.finished = [(first.number, 0..<24)]
+        _ = ledger.note(report, from: 1, Self.moment)
+        let again = try self.granted(&ledger, to: 1, capacity: 500, nil, Self.moment)
+        #expect(again.positions == Array(25..<43), "19 of 76, of which it holds one")
+
+        var alone = self.shared(members: [1])
+        let all = try self.granted(&alone, to: 1, capacity: 500, self.proposal(0..<100), Self.moment)
+        #expect(all.positions.count == 100)
+    }
+
+    @Test("a part is made of whole keys, so that the others are not left with keys that they cannot have")
+    func partsByKey() throws {
+        var ledger = self.shared(members: [1, 1])
+        let keys = (0..<100).map { UInt32($0 % 4 + 1) }
+        let first = try self.granted(
+            &ledger, to: 1, capacity: 500, self.proposal(0..<100, keys: keys), Self.moment)
+        #expect(first.positions == (0..<100).filter { $0 % 4 < 2 })
+        #expect(ledger.frontier == 98)
+        let second = try self.granted(
+            &ledger, to: 2, capacity: 500, self.proposal(98..<100, keys: Array(keys[98...])), Self.moment)
+        #expect(second.positions == (0..<100).filter { $0 % 4 > 1 })
+        #expect(ledger.checkpoint == 0 && ledger.inFlight == 100)
+    }
+
+    @Test("one key with more than a session's part is granted to one of them all the same")
+    func largeKey() throws {
+        var ledger = self.shared(members: [1, 1])
+        let keys = [UInt32](repeating: 5, count: 90) + (10..<20).map { UInt32($0) }
+        let first = try self.granted(
+            &ledger, to: 1, capacity: 500, self.proposal(0..<100, keys: keys), Self.moment)
+        #expect(first.positions == Array(0..<50))
+        let second = try self.granted(
+            &ledger, to: 2, capacity: 500, self.proposal(50..<100, keys: Array(keys[50...])), Self.moment)
+        #expect(second.positions == Array(90..<100))
+        #expect(ledger.waiting.map(\.position) == Array(50..<90), "until the first one has finished some")
+    }
+
     @Test("a proposal from before a seek is refused")
     func epochs() throws {
         var ledger = self.ledger()

@@ -1,3 +1,4 @@
+import Logging
 import Testing
 import Tidelog
 import TidelogTesting
@@ -103,7 +104,53 @@ struct RetryTests {
             await refuses(.deadLettersFull) {
                 try await batch[1].park(because: "bad")
             }
-            #expect(try await consumer.next(max: 2, wait: .seconds(10)).map(\.position.rawValue) == [1])
+            #expect(try await consumer.next(max: 2, wait: .seconds(120)).map(\.position.rawValue) == [1])
+            await log.close()
+        }
+    }
+
+    @Test(
+        "what fails for good while the dead letters are full is told and tried on, and is one when there is room",
+        .timeLimit(.minutes(10)), arguments: [true, false])
+    func fullAtWork(isPermanent: Bool) async throws {
+        let lines = Seen<Logger.Metadata>()
+        var configuration = EventLogConfiguration()
+        configuration.logger = Logger(label: "test") { _ in BusTelemetryTests.Lines(lines) }
+        try await withTemporaryLog { [configuration] _, open in
+            let log = try await open(configuration)
+            try await log.append(ConsumerTests.events(0..<3))
+            var settings = ConsumerSettings()
+            settings.maximumDeadLetters = 1
+            settings.retry = .immediate(maximumDeliveries: 2)
+            if isPermanent { settings.retry.isPermanent = { $0 is Refused } }
+            let consumer = try await log.consumer("c", settings: settings)
+            let running = Task {
+                try await consumer.run { delivery in
+                    if delivery.position != 1 { throw Refused(description: "never") }
+                }
+            }
+            var status = try #require(try await log.consumers.status(of: "c"))
+            while status.lastError?.error.contains("dead letters are full") != true {
+                try await Task.sleep(for: .milliseconds(5))
+                status = try #require(try await log.consumers.status(of: "c"))
+            }
+            let buried = try await log.consumers.deadLetters(of: "c").map(\.position)
+            try #require(buried == [0] || buried == [2])
+            let kept: Position = buried == [0] ? 2 : 0
+            #expect(status.lastError?.position == kept)
+            #expect(status.lastError?.error.hasSuffix("never") == true)
+            #expect(status.offset <= kept && status.deadLetters == 1)
+            while !lines.values.contains(where: { $0["tidelog.consumer"] == "c" }) {
+                try await Task.sleep(for: .milliseconds(5))
+            }
+
+            #expect(try await log.consumers.dropDeadLetters(of: "c") == 1)
+            while try await log.consumers.deadLetters(of: "c").map(\.position) != [kept] {
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            #expect(try await log.consumers.status(of: "c")?.offset == 3)
+            running.cancel()
+            try await running.value
             await log.close()
         }
     }

@@ -37,15 +37,17 @@ public struct ConsumerSettings: Sendable {
     /// The most events that one process holds unfinished. Default: 8,192.
     public var maximumInFlight = 8192
     /// The most events that one process fetches ahead of its handlers; as many again are read, and dropped if they
-    /// are not asked for within a second. Default: 4,096.
+    /// are not asked for within a second. Where several processes take part, none fetches more than its part of what
+    /// there is. Default: 4,096.
     public var prefetch = 4096
     /// How long an acknowledgement may wait for others to be committed with. Default: 5 ms.
     public var acknowledgeWithin: Duration = .milliseconds(5)
     /// The most events that wait for a retry, or for an earlier one of their key. Beyond it no new ones are
     /// delivered until some are done. Default: 10,000.
     public var maximumWaiting = 10_000
-    /// The most dead letters. Beyond it an event that would become one is tried on, and parking one is an
-    /// error. Default: 100,000.
+    /// The most dead letters. Beyond it an event that would become one is tried on, after a second at the least each
+    /// time, which the log's logger and ``ConsumerStatus/lastError`` tell; and parking one is an error.
+    /// Default: 100,000.
     public var maximumDeadLetters = 100_000
     /// Whether retention keeps what the consumer has not finished. Default: `true`.
     public var holdsRetention = true

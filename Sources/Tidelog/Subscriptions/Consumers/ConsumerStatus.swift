@@ -53,7 +53,7 @@ public struct ConsumerStatus: Sendable {
     public let isPaused: Bool
     /// When it last finished something; nil if never.
     public let lastProgress: Timestamp?
-    /// The last error.
+    /// The last error; where the event should have become a dead letter and they are full, it says so.
     public let lastError: Failure?
     /// The processes that take part.
     public let sessions: [Session]

@@ -57,16 +57,21 @@ extension ConsumerCore {
         state.ending = ending
         (state.batches, state.queue) = ([:], DeliveryQueue())
         (state.takers, state.settling) = ([], [])
-        let session = self.hub.session
-        self.hub.submit(
-            state.name, number: self.number,
+        let (hub, session, name) = (self.hub, self.hub.session, state.name)
+        hub.submit(
+            name, number: self.number,
             { [report] ledger in
-                _ = ledger.note(report, from: session, .now)
+                let verdict = ledger.note(report, from: session, .now)
                 ledger.leave(session)
-                return ((), mustWrite: true)
+                return (verdict, mustWrite: true)
             }, raisesControl: true
         ) { result in
-            if case .failure(let error) = result { ending.finish(error) } else { ending.finish(nil) }
+            switch result {
+            case .success(let verdict):
+                hub.noteUnburied(verdict, of: name)
+                ending.finish(nil)
+            case .failure(let error): ending.finish(error)
+            }
         }
         return ending
     }

@@ -15,6 +15,8 @@ extension ConsumerCore {
         var mustLook = false
         var mustTransact = false
         var isDemanded = false
+        /// Whether it is worth reading further: not where others take what comes next.
+        var readsAhead = true
     }
 
     /// What a change of the ledger answers.
@@ -93,10 +95,10 @@ extension ConsumerCore {
             || !state.vanished.isEmpty || state.membersChanged || state.mustReclaim
             || (state.lingerUntil.map { $0 <= now } ?? false) || (state.advanceAt.map { $0 <= now } ?? false)
             || (snapshot.foreignDeadline.map { $0 <= now } ?? false)
-        let isLow = state.queue.count <= state.settings.prefetch / 2
+        plan.readsAhead = snapshot.part == nil
         let isDue = snapshot.grantable > 0 || (snapshot.nextDue.map { $0 <= now } ?? false)
         var mayFetch = false
-        if plan.isDemanded, isLow, !snapshot.isPaused {
+        if plan.isDemanded, state.isLow, !snapshot.isPaused {
             let capacity = min(
                 state.settings.maximumInFlight - state.openEvents,
                 state.settings.prefetch - state.queue.count)
@@ -193,7 +195,7 @@ extension ConsumerCore {
             result = try await self.read(from: from, to: plan.readTo, limit: plan.capacity)
         }
         let rest = result.split(at: plan.capacity)
-        guard !result.records.isEmpty, result.to < plan.readTo else { return result }
+        guard plan.readsAhead, !result.records.isEmpty, result.to < plan.readTo else { return result }
         let next = result.to
         let limit = max(plan.capacity, self.settings.prefetch / 2)
         ahead = ReadAhead(
@@ -347,8 +349,12 @@ extension ConsumerCore {
                 state.lose(batch)
             }
         }
-        // The pump is at work, so it commits this before it sleeps.
-        if snapshot.isPaused { state.giveBack { _ in true } }
+        // The pump is at work, so it commits what is given back before it sleeps.
+        if snapshot.isPaused {
+            state.giveBack { _ in true }
+        } else if let part = snapshot.part, !sessions.isSubset(of: known) {
+            state.keep(part)
+        }
         return events
     }
 

@@ -23,6 +23,7 @@ extension ConsumerCore {
             self.putBack(gathered, error)
             throw error
         }
+        self.hub.noteUnburied(outcome.verdict, of: gathered.name)
         let (events, settled) = self.apply(outcome, gathered)
         for (waiter, failure) in settled { waiter.reply.resume(returning: failure) }
         for event in events { self.emit(event) }
@@ -30,7 +31,10 @@ extension ConsumerCore {
         guard let grant = outcome.grant else {
             if plan.capacity > 0, outcome.snapshot.frontier == plan.frontier {
                 // What waits is not to be had now: try again when something has changed, or in a moment.
-                self.state.withLock { $0.quietUntil = BootClock.now + 20_000_000 }
+                self.state.withLock { state in
+                    state.quietUntil = BootClock.now + 20_000_000
+                    state.lastFill = state.queue.count
+                }
             }
             return
         }
@@ -198,7 +202,9 @@ extension ConsumerCore {
             }
             if state.tendAt == nil { state.tendAt = now + state.settings.leaseNanoseconds / 4 }
             // Somebody may have paused the consumer since: what comes is handed out when that has been looked at.
-            return state.mustLook ? [] : state.feed(now: now)
+            let fed = state.mustLook ? [] : state.feed(now: now)
+            state.lastFill = state.queue.count
+            return fed
         }
         for (taker, deliveries) in fed { taker.reply.resume(returning: .success(deliveries)) }
     }

@@ -67,8 +67,7 @@ final class ConsumerCore: Sendable {
         let now = BootClock.now
         let (delivery, pump, failure) = self.state.withLock { state in
             let delivery = state.failure == nil ? state.takeOne(lane, now: now) : nil
-            let isLow = state.queue.count <= state.settings.prefetch / 2
-            return (delivery, isLow ? Self.signal(&state) : nil, state.failure)
+            return (delivery, state.isLow ? Self.signal(&state) : nil, state.failure)
         }
         pump?.resume()
         if delivery == nil, let failure { throw failure }
@@ -111,11 +110,10 @@ final class ConsumerCore: Sendable {
             if let failure = state.failure { return (.failure(failure), nil) }
             if state.isStopping { return (.success(nil), nil) }
             let deliveries = state.take(taker.lane, taker.maximum, now: now)
-            let pump = state.queue.count <= state.settings.prefetch / 2 ? Self.signal(&state) : nil
-            if !deliveries.isEmpty { return (.success(deliveries), pump) }
-            if let deadline = taker.deadline, deadline <= now { return (.success([]), pump) }
-            state.takers.append(taker)
-            return (nil, pump)
+            let isOver = !deliveries.isEmpty || (taker.deadline.map { $0 <= now } ?? false)
+            if !isOver { state.takers.append(taker) }
+            let pump = state.isLow ? Self.signal(&state) : nil
+            return (isOver ? .success(deliveries) : nil, pump)
         }
     }
 

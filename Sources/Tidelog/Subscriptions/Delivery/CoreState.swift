@@ -18,6 +18,8 @@ struct LedgerSnapshot: Sendable {
     /// When the first lease of another session ends.
     var foreignDeadline: UInt64?
     var participants: [Participant]
+    /// The most of what is held or waits that this session may hold; nil where it may have everything.
+    var part: Int?
 
     init(_ ledger: Ledger, session: UInt64, _ moment: Moment) {
         self.version = ledger.version
@@ -30,6 +32,7 @@ struct LedgerSnapshot: Sendable {
             ? 0 : ledger.waiting.count { !$0.isHeld && $0.due <= moment.monotonic }
         self.nextDue = ledger.nextDue(after: moment)
         self.participants = ledger.participants
+        self.part = ledger.part(of: session, fresh: 0, moment)
         self.isBlocked =
             ledger.waiting.count >= ledger.settings.maximumWaiting
             || (ledger.settings.ordering.kind == .whole && ledger.waiting.contains { !$0.isHeld })
@@ -99,6 +102,8 @@ struct CoreState {
     var lingerUntil: UInt64?
     /// No further attempt to get waiting events before this.
     var quietUntil: UInt64 = 0
+    /// How much was queued after the ledger was last asked for more.
+    var lastFill = 0
     /// When leases are looked at.
     var tendAt: UInt64?
     /// When an offset that moved without an event is to be committed.
@@ -124,6 +129,14 @@ struct CoreState {
 
     var isStopping: Bool { self.ending != nil }
     var openEvents: Int { self.batches.values.reduce(0) { $0 + $1.standing.open } }
+
+    /// Whether to ask for more: when half of a prefetch is used up. Where others take part, less than that may be all
+    /// that can be had: there, when half of what was queued the last time is used up, or when somebody waits.
+    var isLow: Bool {
+        let half = self.settings.prefetch / 2
+        guard self.snapshot.part != nil else { return self.queue.count <= half }
+        return self.queue.count <= min(half, self.lastFill / 2) || !self.takers.isEmpty
+    }
 
     /// Hands out up to `maximum` events to a lane.
     mutating func take(_ lane: Int32, _ maximum: Int, now: UInt64) -> [Delivery] {
@@ -174,6 +187,20 @@ struct CoreState {
             if item.key != 0 { self.withheld.insert(item.key) }
             self.released.append((item.batch.grant.number, item.index..<item.index + 1))
         }
+    }
+
+    /// Gives back what is queued beyond this process's part, so that others can have it: whole keys, as of one key
+    /// only one process holds some.
+    mutating func keep(_ part: Int) {
+        let inHand = self.queue.keysInHand
+        // What has a key that is in hand stays: nobody else could have it.
+        let items = self.queue.items.filter { !inHand.contains($0.key) }
+        var share = FairShare(room: part - (self.openEvents - items.count))
+        for item in items { share.add(item.key) }
+        var gone: Set<UInt64> = []
+        for item in items where !share.admits(item.key) { gone.insert(item.position) }
+        if !gone.isEmpty { self.giveBack { gone.contains($0.position) } }
+        self.lastFill = self.queue.count
     }
 
     /// Forgets a batch whose grant is gone.

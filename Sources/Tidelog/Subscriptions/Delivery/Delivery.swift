@@ -66,7 +66,7 @@ public struct Delivery: Sendable {
 
     /// Given up on: it becomes a dead letter at once. Durable when it returns.
     ///
-    /// - Throws: as ``acknowledge()``; `deadLettersFull`: then it is tried again instead.
+    /// - Throws: as ``acknowledge()``; `deadLettersFull`: then it is tried again instead, after a second at the least.
     public func park(because reason: String) async throws(EventLogError) {
         try self.batch.core.fail(self.batch, self.index, error: reason, delay: nil, isFinal: true)
         try await self.batch.core.waitUntilDurable(self.batch, self.index..<self.index + 1)

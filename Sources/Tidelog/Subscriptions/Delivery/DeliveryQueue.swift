@@ -9,6 +9,7 @@ struct DeliveryQueue {
         let batch: DeliveryBatch
         let index: Int
         var key: UInt32 { self.batch.grant.key(self.index) }
+        var position: UInt64 { self.batch.grant.positions[self.index] }
     }
 
     private struct Run {
@@ -105,6 +106,19 @@ struct DeliveryQueue {
         self.busy[key] = entry
         return true
     }
+
+    /// All that is queued.
+    var items: [Item] {
+        var items = self.freed
+        for entry in self.busy.values { items += entry.aside }
+        for run in self.runs[self.first...] {
+            for index in run.next..<run.end { items.append(Item(batch: run.batch, index: index)) }
+        }
+        return items
+    }
+
+    /// The keys that are in a lane's hands.
+    var keysInHand: Set<UInt32> { Set(self.busy.filter { $0.value.inHand > 0 }.keys) }
 
     /// Takes out every event that `mustGo` says.
     mutating func extract(_ mustGo: (Item) -> Bool) -> [Item] {

@@ -3,26 +3,31 @@ extension Ledger {
     /// Gives a session up to `capacity` events: first those that wait and are due, then what it proposes.
     ///
     /// Nil if there is nothing for it now. The frontier moves past what the proposal says is no business of
-    /// the consumer's, also then.
+    /// the consumer's, also then. Where others take part, it gets its part of what there is and leaves the rest to them.
     mutating func grant(
         to session: UInt64, capacity: Int, _ proposal: Proposal?, _ moment: Moment
     ) -> Grant? {
+        // Who is alone pays nothing for what is to be left to others.
+        let isShared = self.participants.count > 1 && capacity > 0
         var held = 0
         var suspects = false
+        var ownKeys: Set<UInt32> = []
         var foreignKeys: Set<UInt32> = []
         for grant in self.grants {
             if grant.isAlone { suspects = true }
             if grant.session == session {
                 if grant.isAlone { return nil }
                 held += grant.unfinished
-            } else if !grant.keys.isEmpty {
-                for gap in grant.finished.gaps(below: grant.positions.count) {
-                    for index in gap { foreignKeys.insert(grant.keys[index]) }
-                }
+                if isShared { grant.addKeys(to: &ownKeys) }
+            } else {
+                grant.addKeys(to: &foreignKeys)
             }
         }
         foreignKeys.remove(0)
-        var choice = Choice(capacity: self.isPaused ? 0 : capacity)
+        let fresh = proposal.flatMap { $0.epoch == self.epoch && $0.from <= self.frontier ? $0 : nil }
+        var share = isShared ? self.share(of: session, holding: held, ownKeys, fresh, moment) : nil
+        let most = share.map { min(capacity, max(0, $0.room)) } ?? capacity
+        var choice = Choice(capacity: self.isPaused ? 0 : most)
         var blocked = foreignKeys
         if !self.waiting.isEmpty {
             if !suspects, choice.capacity > 0, let place = self.firstSuspect(foreignKeys, moment) {
@@ -31,11 +36,9 @@ extension Ledger {
                 self.choose(place, &choice)
                 return self.record(choice, session, isAlone: true, moment)
             }
-            self.chooseWaiting(&choice, &blocked, moment)
+            self.chooseWaiting(&choice, &share, &blocked, moment)
         }
-        if let proposal, proposal.epoch == self.epoch, proposal.from <= self.frontier {
-            self.chooseFresh(proposal, &choice, blocked)
-        }
+        if let fresh { self.chooseFresh(fresh, &choice, &share, blocked) }
         return choice.positions.isEmpty ? nil : self.record(choice, session, isAlone: false, moment)
     }
 
@@ -67,11 +70,12 @@ extension Ledger {
     }
 
     private mutating func chooseWaiting(
-        _ choice: inout Choice, _ blocked: inout Set<UInt32>, _ moment: Moment
+        _ choice: inout Choice, _ share: inout FairShare?, _ blocked: inout Set<UInt32>, _ moment: Moment
     ) {
         for place in self.waiting.indices where !self.waiting[place].isHeld {
             let entry = self.waiting[place]
-            if choice.isFull || entry.isSuspect || entry.due > moment.monotonic || blocked.contains(entry.key)
+            if choice.isFull || entry.isSuspect || entry.due > moment.monotonic
+                || blocked.contains(entry.key) || (entry.key != 0 && share?.admits(entry.key) == false)
             {
                 if entry.key != 0 { blocked.insert(entry.key) }
             } else {
@@ -80,7 +84,9 @@ extension Ledger {
         }
     }
 
-    private mutating func chooseFresh(_ proposal: Proposal, _ choice: inout Choice, _ blocked: Set<UInt32>) {
+    private mutating func chooseFresh(
+        _ proposal: Proposal, _ choice: inout Choice, _ share: inout FairShare?, _ blocked: Set<UInt32>
+    ) {
         guard !self.isPaused else { return }
         var reached = proposal.to
         var deferred: [Waiting] = []
@@ -92,7 +98,7 @@ extension Ledger {
                 reached = position
                 break
             }
-            if key != 0, !blocked.isEmpty, blocked.contains(key) {
+            if key != 0, (!blocked.isEmpty && blocked.contains(key)) || share?.admits(key) == false {
                 if self.waiting.count + deferred.count >= self.settings.maximumWaiting {
                     reached = position
                     break

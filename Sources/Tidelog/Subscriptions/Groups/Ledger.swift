@@ -123,6 +123,7 @@ struct Ledger: Sendable {
     /// Takes back what a grant holds. Whether its holder had begun each event is unknown.
     private mutating func end(_ grant: Grant, error: String, _ moment: Moment) {
         let attempt = Attempt(time: moment.wall, error: error)
+        var told = attempt
         var returned: [Waiting] = []
         for gap in grant.finished.gaps(below: grant.positions.count) {
             for index in gap {
@@ -131,15 +132,15 @@ struct Ledger: Sendable {
                 entry.isUnsure = true
                 entry.note(attempt)
                 self.counters.retried += 1
-                if grant.isAlone, self.mustGiveUp(entry.count),
-                    self.bury(entry, reason: error, moment)
-                {
-                    continue
+                if grant.isAlone, self.mustGiveUp(entry.count) {
+                    if self.bury(entry, reason: error, moment) { continue }
+                    entry.wait(Self.fullDelay, from: moment)
+                    told = self.noRoom(attempt)
                 }
                 returned.append(entry)
             }
         }
-        self.lastError = (attempt, grant.firstUnfinished ?? 0)
+        self.lastError = (told, grant.firstUnfinished ?? 0)
         self.putBack(returned)
         self.remove(grant.number)
     }
@@ -171,9 +172,11 @@ struct Ledger: Sendable {
                 verdict.stale.append((failure.grant, range))
                 continue
             }
-            if let entry = self.fail(failure, place, moment) {
+            if let (entry, isUnburied) = self.fail(failure, place, moment) {
                 returned.append(entry)
-                if failure.isFinal { verdict.unburied.append((failure.grant, failure.index)) }
+                if isUnburied {
+                    verdict.unburied.append((failure.grant, failure.index, entry.position))
+                }
             }
         }
         for item in report.released {
@@ -213,9 +216,10 @@ struct Ledger: Sendable {
         return place
     }
 
+    /// Nil if it has become a dead letter.
     private mutating func fail(
         _ failure: SessionReport.Failure, _ place: Int, _ moment: Moment
-    ) -> Waiting? {
+    ) -> (entry: Waiting, isUnburied: Bool)? {
         let grant = self.grants[place]
         let attempt = Attempt(time: moment.wall, error: failure.error)
         var entry = self.take(grant, failure.index)
@@ -224,21 +228,29 @@ struct Ledger: Sendable {
         entry.note(attempt)
         self.grants[place].finished.insert(failure.index..<failure.index + 1)
         self.lastError = (attempt, entry.position)
-        if failure.isFinal || self.mustGiveUp(entry.count),
-            self.bury(entry, reason: failure.error, moment)
-        {
+        let mustBury = failure.isFinal || self.mustGiveUp(entry.count)
+        if mustBury, self.bury(entry, reason: failure.error, moment) {
             self.lastProgress = moment.wall
             return nil
         }
+        if mustBury { self.lastError = (self.noRoom(attempt), entry.position) }
         let random = (entry.position &+ UInt64(entry.count)) &* 0x9E37_79B9_7F4A_7C15
         let delay =
             failure.delay
             ?? self.settings.retry.delay(after: entry.count, random: random ^ random >> 29)
-        entry.delay = delay
-        entry.due = delay == 0 ? 0 : moment.monotonic + delay
-        entry.wallDue = moment.wall &+ Int64(clamping: delay)
+        entry.wait(mustBury ? max(delay, Self.fullDelay) : delay, from: moment)
         self.counters.retried += 1
-        return entry
+        return (entry, mustBury)
+    }
+
+    /// How long an event that should become a dead letter waits at the least, in nanoseconds, where there is no room
+    /// for another one: it may fail at once each time.
+    private static let fullDelay: UInt64 = 1_000_000_000
+
+    /// What is told of such an event.
+    private func noRoom(_ attempt: Attempt) -> Attempt {
+        let full = "the dead letters are full (\(self.settings.maximumDeadLetters)); the event is tried again"
+        return Attempt(time: attempt.time, error: "\(full): \(attempt.error)")
     }
 
     private func mustGiveUp(_ count: UInt32) -> Bool {

@@ -25,6 +25,14 @@ struct Grant: Equatable, Sendable {
         let index = self.finished.firstGap
         return index < self.positions.count ? self.positions[index] : nil
     }
+
+    /// Adds the keys of what is not finished.
+    func addKeys(to keys: inout Set<UInt32>) {
+        guard !self.keys.isEmpty else { return }
+        for gap in self.finished.gaps(below: self.positions.count) {
+            for index in gap { keys.insert(self.keys[index]) }
+        }
+    }
 }
 
 /// One delivery that did not end well.
@@ -63,6 +71,13 @@ struct Waiting: Equatable, Sendable {
     mutating func note(_ attempt: Attempt) {
         if self.attempts.count >= Self.maximumAttempts { self.attempts.remove(at: Self.firstAttempts) }
         self.attempts.append(attempt)
+    }
+
+    /// Lets it wait so many nanoseconds from now on.
+    mutating func wait(_ delay: UInt64, from moment: Moment) {
+        self.delay = delay
+        self.due = delay == 0 ? 0 : moment.monotonic + delay
+        self.wallDue = moment.wall &+ Int64(clamping: delay)
     }
 }
 
@@ -172,7 +187,7 @@ struct Verdict: Sendable {
     /// The session no longer held it.
     var stale: [(grant: UInt64, range: Range<Int>)] = []
     /// There was no room for another dead letter: it is tried again.
-    var unburied: [(grant: UInt64, index: Int)] = []
+    var unburied: [(grant: UInt64, index: Int, position: UInt64)] = []
 }
 
 /// Events that a session read from the frontier on and would like to have.
