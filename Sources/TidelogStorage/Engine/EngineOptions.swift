@@ -43,6 +43,9 @@ package struct EngineOptions: Sendable {
     package var readerCheckInterval: Duration = .seconds(5)
     package var allowsNetworkFileSystem = false
     package var seam: CommitSeam = .durable
+    /// Called between a look at the index of the active segment and the read of the head that belongs to it; for
+    /// tests.
+    package var betweenReads: (@Sendable () -> Void)?
 
     package init() {}
 }

@@ -86,28 +86,33 @@ struct EventSieve {
 extension LogEngine {
     /// The positions of the streams' last committed events, in one read of the head; nil for no such stream.
     func lastPositions(_ names: [String?]) throws(StorageError) -> [UInt64?] {
-        var lasts = try self.head.environment.read { transaction throws(StorageError) in
-            var lasts: [UInt64?] = []
-            for name in names {
-                guard let name else {
-                    lasts.append(nil)
+        let active = try self.withCurrentState { shared -> [UInt64?] in
+            let (chunks, end) = (shared.active.chunks, shared.view.end)
+            return names.map { name in name.flatMap { Self.lastPosition(of: $0, in: chunks, below: end) } }
+        }
+        self.options.betweenReads?()
+        return try self.head.environment.read { transaction throws(StorageError) in
+            var lasts = active
+            for (index, name) in names.enumerated() {
+                guard let name, let head = try self.head.databases.stream(name, in: transaction) else {
                     continue
                 }
-                lasts.append(try self.head.databases.stream(name, in: transaction)?.lastPosition)
+                lasts[index] = max(lasts[index] ?? 0, head.lastPosition)
             }
             return lasts
         }
-        self.shared.withLock { shared in
-            for chunk in shared.active.chunks {
-                for (index, name) in names.enumerated() {
-                    guard let name, let entry = chunk.streams.find(name),
-                        chunk.first + UInt64(chunk.streams.entries[entry].firstOffset) < shared.view.end
-                    else { continue }
-                    let last = chunk.lastPosition(ofEntry: entry, below: shared.view.end).position
-                    lasts[index] = max(lasts[index] ?? 0, last)
-                }
-            }
+    }
+
+    /// The position of the stream's last event below `end` in the chunks; nil if they have none.
+    private static func lastPosition(
+        of name: String, in chunks: [ActiveChunk], below end: UInt64
+    ) -> UInt64? {
+        for chunk in chunks.reversed() {
+            guard let entry = chunk.streams.find(name),
+                chunk.first + UInt64(chunk.streams.entries[entry].firstOffset) < end
+            else { continue }
+            return chunk.lastPosition(ofEntry: entry, below: end).position
         }
-        return lasts
+        return nil
     }
 }

@@ -26,7 +26,7 @@ extension LogEngine {
         guard self.writer != nil else { throw self.readOnlyError() }
         return try self.maintenance.exclusively(self) { () throws(StorageError) in
             let view = try self.currentView()
-            let finished = self.withoutActiveEvents(view.hidden)
+            let finished = try self.withoutActiveEvents(view.hidden)
             var outcome = CompactionOutcome()
             outcome.segmentsBefore = view.catalogue.segments.count
             outcome.bytesBefore = view.catalogue.segments.reduce(0) { $0 + $1.fileBytes }
@@ -123,8 +123,8 @@ extension LogEngine {
 
     /// The hidden streams of which the active segment holds nothing: all that is hidden of them is in the
     /// sealed segments. (What is appended to a truncated stream from now on is visible.)
-    private func withoutActiveEvents(_ hidden: HiddenStreams) -> [ExactText: UInt64] {
-        self.shared.withLock { shared in
+    private func withoutActiveEvents(_ hidden: HiddenStreams) throws(StorageError) -> [ExactText: UInt64] {
+        try self.withCurrentState { shared in
             hidden.lowestVisible.filter { name, _ in shared.active.nextRevision(of: name.text) == nil }
         }
     }

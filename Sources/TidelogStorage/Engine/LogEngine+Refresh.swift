@@ -6,7 +6,10 @@
 //   which skips what is there already. LMDB lets one writer in at a time and that writer catches up first,
 //   so positions from `active.end` on cannot be somebody else's while our own are uncommitted;
 // - after an aborted transaction `active` is emptied before the writer lock is given back, so nobody
-//   mistakes uncommitted events for somebody else's committed ones.
+//   mistakes uncommitted events for somebody else's committed ones;
+// - `view` and `active` are of the same moment only where `isComplete` says so, under one lock;
+// - what is sealed goes into the head before it leaves `active`: so whoever asks both asks `active` first, and
+//   finds what is sealed in between in both. The other way round he would find it in neither.
 extension LogEngine {
     /// What readers need, brought up to date with the newest commit of any process.
     package func currentView() throws(StorageError) -> ReadView {
@@ -14,11 +17,25 @@ extension LogEngine {
         return self.shared.withLock { $0.view }
     }
 
+    /// Runs `body` with the view and the index of the active segment, both as of the same moment and brought
+    /// up to date with the newest commit. The engine's lock is held meanwhile.
+    func withCurrentState<Value: Sendable>(
+        _ body: (inout SharedState) -> Value
+    ) throws(StorageError) -> Value {
+        while true {
+            try self.refresh()
+            let value = self.shared.withLock { shared -> Value? in
+                shared.isComplete ? body(&shared) : nil
+            }
+            if let value { return value }
+        }
+    }
+
     /// Brings the cache up to date; costs two small reads of the mapped file when nothing has changed.
     package func refresh() throws(StorageError) {
         let newest = try self.head.environment.newestMappedTransactionID()
         let isCurrent = self.shared.withLock { shared in
-            shared.view.transactionID >= newest && shared.active.end >= shared.view.end
+            shared.view.transactionID >= newest && shared.isComplete
         }
         if isCurrent { return }
         try self.refreshing.withLock { _ throws(StorageError) in
@@ -32,8 +49,8 @@ extension LogEngine {
     func catchUp<Snapshot: StorageTransaction & ~Copyable>(
         _ snapshot: borrowing Snapshot, committed: UInt64
     ) throws(StorageError) {
-        let (known, activeEnd) = self.shared.withLock { ($0.view, $0.active.end) }
-        if known.transactionID >= committed, activeEnd >= known.end { return }
+        let (known, isComplete) = self.shared.withLock { ($0.view, $0.isComplete) }
+        if known.transactionID >= committed, isComplete { return }
 
         var view = known
         view.state = try self.head.databases.state(in: snapshot)

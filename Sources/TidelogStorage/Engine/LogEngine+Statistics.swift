@@ -11,9 +11,8 @@ package struct EngineStatistics: Sendable {
 extension LogEngine {
     /// The log in numbers.
     package func statistics() throws(StorageError) -> EngineStatistics {
-        let view = try self.currentView()
-        let activeBytes = self.shared.withLock { shared in
-            shared.active.chunks.reduce(0) { $0 + $1.uncompressedBytes }
+        let (view, activeBytes) = try self.withCurrentState { shared in
+            (shared.view, shared.active.chunks.reduce(0) { $0 + $1.uncompressedBytes })
         }
         return EngineStatistics(
             state: view.state, end: view.end, segments: view.catalogue.segments, activeBytes: activeBytes,

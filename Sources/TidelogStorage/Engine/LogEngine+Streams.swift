@@ -16,11 +16,12 @@ package struct StreamSummary: Sendable, Equatable {
 extension LogEngine {
     /// The stream of this name; nil if it never had an event.
     package func stream(_ name: String) throws(StorageError) -> StreamSummary? {
-        let view = try self.currentView()
+        let (view, chunks) = try self.withCurrentState { ($0.view, $0.active.chunks) }
+        self.options.betweenReads?()
         let head = try self.head.environment.read { transaction throws(StorageError) in
             try self.head.databases.stream(name, in: transaction)
         }
-        return self.summary(name, head, view)
+        return self.summary(name, head, chunks, view)
     }
 
     /// Streams whose names begin with `prefix` and come after `after`, in the order of their bytes.
@@ -29,7 +30,11 @@ extension LogEngine {
     package func streams(
         prefix: String, after: String?, limit: Int
     ) throws(StorageError) -> [StreamSummary] {
-        let view = try self.currentView()
+        let (view, chunks, tables) = try self.withCurrentState { shared in
+            // The table of the chunk that grows is copied only if it grows meanwhile.
+            (shared.view, shared.active.chunks, shared.active.chunks.map(\.streams))
+        }
+        self.options.betweenReads?()
         let prefixBytes = Array(prefix.utf8)
         let start = after.map { Array($0.utf8) + [0] } ?? prefixBytes
         let first = start.lexicographicallyPrecedes(prefixBytes) ? prefixBytes : start
@@ -44,25 +49,34 @@ extension LogEngine {
                 return true
             }
         }
-        let active = self.shared.withLock { $0.active.chunks }
         var names = Set(heads.map { ExactText($0.name) })
-        for chunk in active {
-            for entry in chunk.streams.entries.indices {
-                let name = chunk.streams.name(entry)
+        for table in tables {
+            for entry in table.entries.indices {
+                let name = table.name(entry)
                 guard name.utf8.starts(with: prefixBytes), !name.utf8.lexicographicallyPrecedes(first) else {
                     continue
                 }
                 names.insert(ExactText(name))
             }
         }
-        let ordered = names.sorted { $0.text.utf8.lexicographicallyPrecedes($1.text.utf8) }.prefix(limit)
+        let ordered = names.sorted { $0.text.utf8.lexicographicallyPrecedes($1.text.utf8) }
         let byName = Dictionary(heads.map { (ExactText($0.name), $0.head) }) { first, _ in first }
-        return ordered.compactMap { self.summary($0.text, byName[$0], view) }
+        var result: [StreamSummary] = []
+        for name in ordered where result.count < limit {
+            // Of a stream that the writer has in flight there is nothing to tell yet.
+            if let summary = self.summary(name.text, byName[name], chunks, view) { result.append(summary) }
+        }
+        return result
     }
 
-    private func summary(_ name: String, _ head: StreamHead?, _ view: ReadView) -> StreamSummary? {
+    /// Puts together what the head and the active segment know of a stream. `chunks` are those of `view`, and
+    /// `head` is as of then or later: an event that was sealed in between is in both, and counts once.
+    private func summary(
+        _ name: String, _ head: StreamHead?, _ chunks: [ActiveChunk], _ view: ReadView
+    ) -> StreamSummary? {
         let lowest = view.hidden.lowestVisible[ExactText(name)]
-        return self.shared.withLock { shared in
+        // The last of the chunks grows under this lock.
+        return self.shared.withLock { _ in
             var summary: StreamSummary?
             if let head, head.nextRevision > 0 {
                 summary = StreamSummary(
@@ -70,7 +84,7 @@ extension LogEngine {
                     firstPosition: head.firstPosition, lastPosition: head.lastPosition,
                     isDeleted: head.isDeleted)
             }
-            for chunk in shared.active.chunks {
+            for chunk in chunks {
                 guard let index = chunk.streams.find(name) else { continue }
                 let entry = chunk.streams.entries[index]
                 let first = chunk.first + UInt64(entry.firstOffset)
@@ -148,8 +162,8 @@ extension LogEngine {
         try writer.perform { [self] transaction throws(StorageError) in
             let databases = self.head.databases
             let stored = try databases.stream(name, in: transaction.transaction)
-            let view = self.shared.withLock { $0.view }
-            guard let summary = self.summary(name, stored, view) else {
+            let (view, chunks) = self.shared.withLock { ($0.view, $0.active.chunks) }
+            guard let summary = self.summary(name, stored, chunks, view) else {
                 throw StorageError(.notFound, "there is no stream '\(name)'")
             }
             if summary.isDeleted {

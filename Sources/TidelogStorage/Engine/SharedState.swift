@@ -27,10 +27,25 @@ struct SharedState {
         }
     }
 
+    /// Whether the index has every event that the view finds in the head, so that the two may be used together.
+    ///
+    /// It has fewer while it is brought up to date (what was sealed leaves the index before the view says so),
+    /// and after a transaction that was not committed.
+    var isComplete: Bool {
+        mutating get {
+            self.addLast()
+            return self.coversView
+        }
+    }
+
+    private var coversView: Bool {
+        self.index.chunks[0].first <= self.view.state.sealedEnd && self.index.end >= self.view.end
+    }
+
     /// The view, if it is as of `transaction` or later, and the active segment is known to have nothing of the
     /// stream; takes no longer than a look-up.
     func viewOfSealed(stream: String, since transaction: UInt64) -> ReadView? {
-        guard self.last == nil, self.view.transactionID >= transaction, self.index.end >= self.view.end,
+        guard self.last == nil, self.view.transactionID >= transaction, self.coversView,
             self.index.nextRevision(of: stream) == nil
         else { return nil }
         return self.view
