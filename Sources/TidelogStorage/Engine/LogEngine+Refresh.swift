@@ -65,6 +65,7 @@ extension LogEngine {
         self.shared.withLock { $0.active.dropSealed(below: sealedEnd) }
 
         let end = try self.addFrames(snapshot, sealedEnd: sealedEnd)
+        if known.transactionID == 0 { try self.head.databases.requireAllFrames(in: snapshot) }
         self.shared.withLock { [view] shared in
             guard view.transactionID >= shared.view.transactionID else { return }
             shared.view = view
@@ -74,17 +75,22 @@ extension LogEngine {
     }
 
     /// Adds the frames that the index does not know; answers the end of the committed log.
+    ///
+    /// - Throws: ``StorageError`` with code `corrupted`, and the positions, if a frame is missing.
     private func addFrames<Snapshot: StorageTransaction & ~Copyable>(
         _ snapshot: borrowing Snapshot, sealedEnd: UInt64
     ) throws(StorageError) -> UInt64 {
         let decoder = FrameDecoder()
         var end = max(self.shared.withLock { $0.active.chunks[0].first }, sealedEnd)
         if let last = try self.head.databases.endOfFrames(in: snapshot) { end = max(end, last) }
-        let from = self.shared.withLock { $0.active.end }
-        guard from < end else { return end }
-        try snapshot.scan(self.head.databases.frames, from: .atOrAfterInteger(from)) {
+        // What is sealed may have lost some of its frames already; from there on each begins where the one before
+        // ends.
+        var reached = max(self.shared.withLock { $0.active.end }, sealedEnd)
+        guard reached < end else { return end }
+        try snapshot.scan(self.head.databases.frames, from: .atOrAfterInteger(reached)) {
             key, bytes throws(StorageError) in
             let first = key.integerKey
+            guard first == reached else { return false }
             try decoder.load(
                 bytes, expectedFirstPosition: first, withBodies: false,
                 dictionary: self.headDictionary)
@@ -93,9 +99,31 @@ extension LogEngine {
             self.shared.withLock { shared in
                 shared.add(FrameForIndex(summary: summary, first: first, baseRevisions: bases))
             }
+            reached = decoder.header.lastPosition + 1
             return true
         }
+        guard reached == end else { throw self.missingFrames(at: reached, before: end, snapshot) }
         return end
+    }
+
+    /// The error of a position that the view has in the head and that no frame holds.
+    func missingFrames(at position: UInt64, _ view: ReadView) -> StorageError {
+        do throws(StorageError) {
+            return try self.head.environment.read { snapshot throws(StorageError) in
+                self.missingFrames(at: position, before: view.end, snapshot)
+            }
+        } catch {
+            return error
+        }
+    }
+
+    private func missingFrames<Snapshot: StorageTransaction & ~Copyable>(
+        at position: UInt64, before end: UInt64, _ snapshot: borrowing Snapshot
+    ) -> StorageError {
+        let gap = try? self.head.databases.gap(around: position, before: end, in: snapshot)
+        return StorageError(
+            .corrupted, "frames are missing from the head; run `tidelog verify`, then `tidelog repair`",
+            path: self.directory, positions: gap ?? position..<position + 1)
     }
 
     /// The revision of each stream's first event in the frame.

@@ -240,11 +240,7 @@ struct Scan {
     private mutating func stepInHead(_ visit: Visit) throws(StorageError) -> Bool {
         let part = self.range.clamped(to: self.view.state.sealedEnd..<self.view.end)
         if let candidates = self.engine.activeCandidates(self.query.filter, part, self.view) {
-            let goesOn = try self.visitHeadCandidates(candidates, visit)
-            guard let goesOn else {
-                self.view = try self.engine.currentView()
-                return true
-            }
+            guard let goesOn = try self.visitHeadCandidates(candidates, visit) else { return true }
             self.range =
                 self.query.isBackwards
                 ? self.range.lowerBound..<part.lowerBound : part.upperBound..<self.range.upperBound
@@ -262,21 +258,26 @@ struct Scan {
             self.view = try self.engine.currentView()  // sealed meanwhile
             return true
         }
+        if self.buffer.frames.isEmpty { throw self.engine.missingFrames(at: start, self.view) }
         var goesOn = true
-        var reached = start
+        var reached = backwards ? part.upperBound : part.lowerBound
         for index in self.buffer.frames.indices where goesOn && self.remaining > 0 {
             let first = self.buffer.frames[index].first
             try self.buffer.withFrame(index) { bytes throws(StorageError) in
                 try self.decoder.load(
                     bytes, expectedFirstPosition: first, parts: [], dictionary: self.engine.headDictionary)
             }
-            reached = backwards ? self.decoder.header.firstPosition : self.decoder.header.lastPosition + 1
+            let end = self.decoder.header.lastPosition + 1
+            // The first one may begin before the part, or end behind it. What is sealed meanwhile loses its
+            // frames from the lowest one on, so there is no gap in that either.
+            let follows =
+                index == 0
+                ? (first..<end).contains(start) : backwards ? end == reached : first == reached
+            guard follows else {
+                throw self.engine.missingFrames(at: backwards ? reached - 1 : reached, self.view)
+            }
+            reached = backwards ? first : end
             goesOn = try self.visitFrame(self.decoder, part, visit)
-        }
-        if self.buffer.frames.isEmpty {
-            throw StorageError(
-                .corrupted, "frames are missing from the head; run `tidelog verify`, then `tidelog repair`",
-                path: self.engine.directory, positions: part)
         }
         self.range =
             backwards
@@ -285,14 +286,19 @@ struct Scan {
         return goesOn
     }
 
+    /// Visits the events that the index proposes; nil if some of them have been sealed meanwhile.
     private mutating func visitHeadCandidates(_ candidates: [UInt64], _ visit: Visit) throws(StorageError)
         -> Bool?
     {
         do throws(StorageError) {
             return try self.visitCandidates(candidates, visit)
         } catch {
-            if error.code == .notFound { return nil }  // sealed meanwhile
-            throw error
+            guard error.code == .notFound, let position = error.positions?.lowerBound else { throw error }
+            self.view = try self.engine.currentView()
+            guard position < self.view.state.sealedEnd else {
+                throw self.engine.missingFrames(at: position, self.view)
+            }
+            return nil
         }
     }
 

@@ -60,7 +60,9 @@ struct SharedState {
     /// Adds a frame to the index, and begins another chunk once this one is full.
     mutating func add(_ frame: FrameForIndex) {
         self.addLast()
-        // A reader who saw the commit may have caught up from the head before it was left here.
+        // A reader who saw the commit may have caught up from the head before it was left here, or a transaction
+        // may have failed and emptied the index since its end was looked at: then all is read anew. That no frame
+        // is missing in the head is seen to where it is read.
         guard frame.first == self.index.end else { return }
         self.index.append(
             frame.summary, first: frame.first, baseRevisions: frame.baseRevisions, places: frame.places)

@@ -20,6 +20,7 @@ extension HeadDatabases {
             segments.append(try SegmentInfo.decode(bytes))
             return true
         }
+        try self.requireEntries(segments.count, of: self.segments, in: transaction)
         return SegmentCatalogue(segments)
     }
 
@@ -57,6 +58,51 @@ extension HeadDatabases {
             return false
         }
         return end
+    }
+
+    /// The positions around `position` that no frame holds, up to `end` at the most.
+    func gap<Transaction: StorageTransaction & ~Copyable>(
+        around position: UInt64, before end: UInt64, in transaction: borrowing Transaction
+    ) throws(StorageError) -> Range<UInt64> {
+        var lower = try self.state(in: transaction).sealedEnd
+        try transaction.scan(self.frames, from: .atOrBeforeInteger(position)) {
+            key, value throws(StorageError) in
+            let header = try FrameHeader.parse(value, expectedFirstPosition: key.integerKey)
+            if header.lastPosition < position { lower = max(lower, header.lastPosition + 1) }
+            return false
+        }
+        var upper = end
+        try transaction.scan(self.frames, from: .atOrAfterInteger(position)) { key, _ in
+            upper = min(upper, key.integerKey)
+            return false
+        }
+        return min(lower, position)..<max(upper, position + 1)
+    }
+
+    /// Requires that LMDB leads to as many frames as it counts: where the last of them are missing, their
+    /// positions would not tell.
+    func requireAllFrames<Transaction: StorageTransaction & ~Copyable>(
+        in transaction: borrowing Transaction
+    ) throws(StorageError) {
+        var count = 0
+        try transaction.scan(self.frames, from: .first) { _, _ in
+            count += 1
+            return true
+        }
+        try self.requireEntries(count, of: self.frames, in: transaction)
+    }
+
+    private func requireEntries<Transaction: StorageTransaction & ~Copyable>(
+        _ count: Int, of database: Database, in transaction: borrowing Transaction
+    ) throws(StorageError) {
+        let stated = try transaction.entryCount(database)
+        guard count == stated else {
+            throw StorageError(
+                .corrupted,
+                "the head's database '\(database.name)' has \(count) entries and counts \(stated); run "
+                    + "`tidelog verify`, then `tidelog repair`",
+                path: transaction.access.path)
+        }
     }
 
     func dictionary<Transaction: StorageTransaction & ~Copyable>(
