@@ -30,10 +30,7 @@ package final class LogEngine: Sendable {
         self.directory = directory
         self.options = options
         self.head = try Head.open(directory: directory, options: options)
-        let databases = self.head.databases
-        let state = try self.head.environment.read { transaction throws(StorageError) in
-            try databases.state(in: transaction)
-        }
+        let state = try self.head.state()
         self.shared = Lock(
             SharedState(
                 view: ReadView(state: state, transactionID: 0, end: state.sealedEnd),

@@ -35,7 +35,24 @@ package final class Head: Sendable {
             self.databases = try HeadDatabases(self.environment, create: false)
         } catch {
             self.environment.close()
-            throw error
+            guard error.code == .notFound else { throw error }
+            // Not that there is no log: one that is created has them all before it gets its name.
+            throw StorageError(
+                .corrupted,
+                "the log's head lacks a part (\(error.message)); run `tidelog verify`, then `tidelog repair`, or "
+                    + "restore a backup",
+                number: error.number, path: self.path)
+        }
+    }
+
+    /// The head's state; what is wrong with it names the head's file.
+    func state() throws(StorageError) -> HeadState {
+        do throws(StorageError) {
+            return try self.environment.read { transaction throws(StorageError) in
+                try self.databases.state(in: transaction)
+            }
+        } catch {
+            throw StorageError(error.code, error.message, number: error.number, path: error.path ?? self.path)
         }
     }
 
