@@ -119,9 +119,10 @@ struct RepairTests {
                 try copyTree(log.directory, to: copy)
                 guard let file = try choose(log, &random) else { continue }
                 let path = copy + file.dropFirst(log.directory.utf8.count)
-                let damage = try Self.damage(path, &random)
+                let (damage, bit) = try Self.damage(path, &random)
+                let hit = try bit.flatMap { try Self.positions(ofByte: $0 / 8, in: file) }
                 try Self.check(
-                    copy, contents,
+                    copy, contents, hit: hit,
                     "seed \(seed), round \(round): \(damage) of \(file.dropFirst(log.directory.utf8.count))"
                 )
                 ScratchDirectory.remove(copy)
@@ -129,30 +130,55 @@ struct RepairTests {
         }
     }
 
-    private static func damage(_ path: String, _ random: inout SeededRandom) throws -> String {
+    /// The positions of the frame or block of a sound log that has this byte of a file; nil if none has.
+    private static func positions(ofByte offset: Int, in file: String) throws -> Range<UInt64>? {
+        let descriptor = try Files.openReadOnlyNoFollow(file)
+        var places: [(bytes: Range<Int>, positions: Range<UInt64>)] = []
+        if file.hasSuffix(Head.Names.head) {
+            let walk = try HeadWalk(descriptor: descriptor.number, path: file, mode: .salvage) { item in
+                guard case .frame(let frame) = item else { return }
+                let end = frame.fileOffset + frame.byteCount
+                places.append((frame.fileOffset..<end, frame.positions))
+            }
+            _ = try walk.run(snapshot: nil)
+        } else {
+            let remains = try SegmentRemains(descriptor: descriptor.number, path: file, info: nil)
+            places = remains.blocks.map { ($0.fileOffset..<$0.fileOffset + $0.byteCount, $0.positions) }
+        }
+        descriptor.close()
+        return places.first { $0.bytes.contains(offset) }?.positions
+    }
+
+    /// Damages a file; tells how, and which bit it was if it was only one.
+    private static func damage(
+        _ path: String, _ random: inout SeededRandom
+    ) throws -> (what: String, bit: Int?) {
         let size = try Files.size(path)
         switch random.below(6) {
         case 0...2:
             let bit = random.below(size * 8)
             try flip(path, bit: bit)
-            return "bit \(bit) flipped"
+            return ("bit \(bit) flipped", bit)
         case 3:
             let bits = (0..<5).map { _ in random.below(size * 8) }
             for bit in bits { try flip(path, bit: bit) }
-            return "bits \(bits) flipped"
+            return ("bits \(bits) flipped", nil)
         case 4:
             let page = random.below(size / 4096)
             chmod(path, 0o600)
             try overwrite(path, at: page * 4096, with: [UInt8](repeating: 0, count: 4096))
-            return "page \(page) zeroed"
+            return ("page \(page) zeroed", nil)
         default:
             let length = random.below(size)
             try cut(path, to: length)
-            return "cut to \(length)"
+            return ("cut to \(length)", nil)
         }
     }
 
-    private static func check(_ directory: String, _ contents: [PlacedRecord], _ what: String) throws {
+    /// - Parameter hit: the positions of the one frame or block that was damaged, if it was only that.
+    private static func check(
+        _ directory: String, _ contents: [PlacedRecord], hit: Range<UInt64>?, _ what: String
+    ) throws {
         let outcome = try SampleLog.verify(directory)
         let repair = try Repair.run(directory: directory, options: RepairOptions())
         #expect(outcome.isClean == !repair.isChanged, "\(what)")
@@ -161,6 +187,9 @@ struct RepairTests {
         defer { engine.close() }
         let survivors = try engine.records(RecordQuery())
         let lost = PositionRanges(repair.lost.map(\.positions))
+        let doubled = survivors.map(\.position).filter { lost.contains($0) }
+        #expect(doubled.isEmpty, "\(what): lost, and there all the same: \(doubled)")
+        if let hit { Self.check(repair, hit, survivors, what) }
         var kept: [UInt64: PlacedRecord] = [:]
         for survivor in survivors { kept[survivor.position] = survivor }
         for original in contents {
@@ -177,5 +206,22 @@ struct RepairTests {
         #expect(end == repair.nextPosition || !repair.isChanged, "\(what)")
         let appended = try engine.appendBlocking([EventRecord(id: .text("next"), type: "t", timestamp: 1)])
         #expect(appended.firstPosition == end, "\(what)")
+    }
+
+    /// Requires that damage to one frame or block costs that one alone.
+    private static func check(
+        _ repair: RepairOutcome, _ hit: Range<UInt64>, _ survivors: [PlacedRecord], _ what: String
+    ) {
+        #expect(repair.isChanged, "\(what)")
+        for range in repair.lost {
+            let positions = range.positions
+            #expect((hit.lowerBound...hit.upperBound).contains(positions.lowerBound), "\(what): \(range)")
+            if range.isCertain {
+                #expect(positions.upperBound <= hit.upperBound, "\(what): \(range)")
+            } else {
+                // How far the last frame went, only its header would tell.
+                #expect(survivors.allSatisfy { $0.position < hit.upperBound }, "\(what): \(range)")
+            }
+        }
     }
 }
