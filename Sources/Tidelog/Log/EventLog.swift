@@ -29,6 +29,7 @@ public final class EventLog: Sendable {
         self.engine = engine
         self.schemas = SchemaRegistry(engine: engine, logger: configuration.logger)
         self.subscriptions = SubscriptionHub(engine: engine, configuration)
+        LibraryWarning.shared.give(to: configuration.logger)
     }
 
     deinit {
