@@ -92,6 +92,15 @@ struct SourceTests {
         expectNone(broken, "Do without these flags:")
     }
 
+    @Test("no database of LMDB is dropped or emptied at once")
+    func drops() {
+        // Handles of a dropped database mean nothing any more, also in other threads, and one huge deletion slows
+        // the transactions after it.
+        let broken = SourceTree.swiftFiles.filter { $0.path != "Tools/tidy/SourceTests.swift" }
+            .flatMap { $0.places(of: #/\bmdb_drop\b/#) }
+        expectNone(broken, "Delete in slices (WriteTransaction.deleteRange), and keep the database:")
+    }
+
     @Test("the library prints nothing")
     func prints() {
         // A test that draws random numbers says with which seed it can be repeated.
