@@ -94,6 +94,7 @@ package final class Head: Sendable {
         _ directory: String, _ options: EngineOptions
     ) throws(StorageError) -> Head {
         try self.requireFile(directory + "/" + Names.head + "-lock", mayBeMissing: true)
+        try self.requireDirectory(directory + "/" + Names.segments)
         if try Files.kind(directory + "/" + Names.head) == nil {
             try self.create(directory, options)
         }
@@ -118,6 +119,22 @@ package final class Head: Sendable {
         default:
             throw StorageError(
                 .corrupted, "something other than a file stands where a file of the log belongs", path: path)
+        }
+    }
+
+    /// Requires that a directory stands there, or nothing: files are opened in it by name, and only the last part
+    /// of a path is kept from being a link by the system.
+    private static func requireDirectory(_ path: String) throws(StorageError) {
+        switch try Files.kind(path) {
+        case .directory, nil: return
+        case .symbolicLink:
+            throw StorageError(
+                .permission, "a symbolic link stands where a directory of the log belongs; remove it",
+                path: path)
+        default:
+            throw StorageError(
+                .corrupted, "something other than a directory stands where one of the log belongs", path: path
+            )
         }
     }
 

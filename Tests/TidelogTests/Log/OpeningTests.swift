@@ -127,6 +127,49 @@ struct OpeningTests {
         }
     }
 
+    @Test("a symbolic link in place of the directory of segments is refused, for reading and for writing")
+    func linkedSegments() async throws {
+        try await Self.withLog { directory, segments in
+            let folder = directory.appending("segments").string
+            let moved = directory.removingLastComponent().appending("moved").string
+            try FileManager.default.moveItem(atPath: folder, toPath: moved)
+            try FileManager.default.createSymbolicLink(atPath: folder, withDestinationPath: moved)
+            for mode in [EventLogConfiguration.Mode.readWrite, .readOnly] {
+                var configuration = Self.configuration
+                configuration.mode = mode
+                let error = try await self.refused([.permissionDenied], at: directory, configuration)
+                #expect(error?.path == folder)
+            }
+            let names = try FileManager.default.contentsOfDirectory(atPath: moved)
+            #expect(names.sorted() == segments.map(\.fileName).sorted())
+            // Nor is a log made whose segments would go elsewhere.
+            let empty = directory.removingLastComponent().appending("empty")
+            try FileManager.default.createDirectory(atPath: empty.string, withIntermediateDirectories: false)
+            try FileManager.default.createSymbolicLink(
+                atPath: empty.appending("segments").string, withDestinationPath: moved)
+            try await self.refused([.permissionDenied], at: empty)
+            #expect(!FileManager.default.fileExists(atPath: empty.appending("head.mdb").string))
+        }
+    }
+
+    @Test("a symbolic link in place of the file that tells of members refuses consumers, and the log goes on")
+    func linkedMembers() async throws {
+        try await Self.withLog { directory, _ in
+            let victim = directory.removingLastComponent().appending("victim").string
+            try Data("precious".utf8).write(to: URL(fileURLWithPath: victim))
+            let file = directory.appending("members.lock").string
+            try FileManager.default.createSymbolicLink(atPath: file, withDestinationPath: victim)
+            let log = try await EventLog.open(at: directory, configuration: Self.configuration)
+            let error = await #expect(throws: EventLogError.self) { _ = try await log.consumer("c") }
+            #expect(error?.code == .permissionDenied)
+            #expect(error?.path == file)
+            #expect(try Data(contentsOf: URL(fileURLWithPath: victim)) == Data("precious".utf8))
+            try await log.append(Event(type: "after"))
+            #expect(try await log.count() == 401)
+            await log.close()
+        }
+    }
+
     @Test("a head that is cut short is refused before it is mapped, wherever it is cut")
     func truncatedHead() async throws {
         try await Self.withLog { directory, _ in
