@@ -86,7 +86,7 @@ struct EventSieve {
 extension LogEngine {
     /// The positions of the streams' last committed events, in one read of the head; nil for no such stream.
     func lastPositions(_ names: [String?]) throws(StorageError) -> [UInt64?] {
-        let active = try self.withCurrentState { shared in
+        let active = try self.withCurrentState { shared -> [UInt64?] in
             let (chunks, end) = (shared.active.chunks, shared.view.end)
             return names.map { name in name.flatMap { Self.lastPosition(of: $0, in: chunks, below: end) } }
         }
