@@ -119,13 +119,19 @@ extension SubscriptionHub {
     }
 
     private func append(_ scheduled: [ScheduledEvent]) throws(StorageError) {
+        let removals = scheduled.flatMap(\.removal)
+        let check: @Sendable (borrowing HeadTransaction) throws(StorageError) -> Void = {
+            transaction throws(StorageError) in
+            for event in scheduled where try !event.isThere(in: transaction) {
+                throw StorageError(.cancelled, "another process was faster, or it was taken back")
+            }
+        }
         do throws(StorageError) {
-            _ = try self.engine.appendBlocking(
-                scheduled.map(\.event.record), changing: scheduled.flatMap(\.removal)
-            ) { transaction throws(StorageError) in
-                for event in scheduled where try !event.isThere(in: transaction) {
-                    throw StorageError(.cancelled, "another process was faster, or it was taken back")
-                }
+            let outcome = try self.engine.appendBlocking(
+                scheduled.map(\.event.record), changing: removals, check: check)
+            if outcome.isRepeat {
+                // Somebody has appended them himself, so the writer has only looked: they are still to be removed.
+                _ = try self.engine.appendBlocking([], changing: removals, check: check)
             }
         } catch {
             switch error.code {
