@@ -27,8 +27,9 @@ public final class EventLog: Sendable {
         self.directory = directory
         self.configuration = configuration
         self.engine = engine
-        self.schemas = SchemaRegistry(engine: engine, logger: configuration.logger)
-        self.subscriptions = SubscriptionHub(engine: engine, configuration)
+        let schemas = SchemaRegistry(engine: engine, logger: configuration.logger)
+        self.schemas = schemas
+        self.subscriptions = SubscriptionHub(engine: engine, schemas: schemas, configuration)
         LibraryWarning.shared.give(to: configuration.logger)
     }
 

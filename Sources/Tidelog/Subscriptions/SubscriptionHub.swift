@@ -28,6 +28,8 @@ package final class SubscriptionHub: Sendable {
     }
 
     let engine: LogEngine
+    /// What events that are scheduled must fit when they are due.
+    let schemas: SchemaRegistry
     let ledgers = LedgerStore()
     /// This open log among all that ever take part.
     let session = UInt64.random(in: 1...0x3FFF_FFFF_FFFF_FFFF)
@@ -41,8 +43,9 @@ package final class SubscriptionHub: Sendable {
     /// Metrics and spans; nil if nobody asked for them.
     let instruments: ConsumerInstruments?
 
-    init(engine: LogEngine, _ configuration: EventLogConfiguration) {
+    init(engine: LogEngine, schemas: SchemaRegistry, _ configuration: EventLogConfiguration) {
         self.engine = engine
+        self.schemas = schemas
         self.logger = configuration.logger
         self.instruments = ConsumerInstruments(configuration.consumerTelemetry)
         self.pollInterval = engine.options.pollInterval.wholeNanoseconds

@@ -26,6 +26,9 @@ final class Maintenance: Sendable {
     private let state = Lock(State())
     /// Counts the frames that maintenance has gone through.
     private let steps = Atomic<UInt64>(0)
+    /// Counts the slices after which was asked whether appends wait, and those that let some go first.
+    private let slices = Atomic<Int>(0)
+    private let yields = Atomic<Int>(0)
     private let signal = WakeSignal()
     /// One maintenance job at a time in this process.
     private let turn = Lock(())
@@ -130,6 +133,15 @@ final class Maintenance: Sendable {
     }
 
     // MARK: Keeping the head bounded
+
+    /// How many slices were followed by a look at whether appends wait, and how many let some go first.
+    var waysGiven: (asked: Int, given: Int) {
+        (self.slices.load(ordering: .relaxed), self.yields.load(ordering: .relaxed))
+    }
+
+    func noteSlice() { self.slices.wrappingAdd(1, ordering: .relaxed) }
+
+    func noteWayGiven() { self.yields.wrappingAdd(1, ordering: .relaxed) }
 
     /// Says that maintenance has got on by a frame.
     func noteStep() {

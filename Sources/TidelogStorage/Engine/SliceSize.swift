@@ -41,9 +41,11 @@ extension LogEngine {
     ///
     /// Not where so many segments wait to be sealed that appends are about to be held up by that.
     func giveWay(after elapsed: Duration) {
+        self.maintenance.noteSlice()
         guard let writer = self.writer, writer.waitingRequests > 0,
             self.fullChunks < self.options.maximumUnsealedSegments, !self.maintenance.isStopping
         else { return }
+        self.maintenance.noteWayGiven()
         let pause = min(elapsed * 3, .milliseconds(30))
         usleep(UInt32(pause / .microseconds(1)))
     }

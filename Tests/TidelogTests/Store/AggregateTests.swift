@@ -191,6 +191,9 @@ struct SnapshotTests {
             #expect(try await accounts.load("1").snapshot == 29)
             try await log.delete(stream: "account-1")
             await expectCode(.streamDeleted) { _ = try await accounts.load("1") }
+            var without = accounts
+            without.snapshotEvery = nil
+            await expectCode(.streamDeleted) { [without] in _ = try await without.load("1") }
         }
     }
 
@@ -199,6 +202,24 @@ struct SnapshotTests {
         try await self.opened { log, accounts in
             try await log.truncate(stream: "account-1", before: 15)
             #expect(try await accounts.load("1").state.balance == 325)
+            try await log.truncate(stream: "account-1", before: 20)
+            #expect(try await accounts.load("1").state.balance == 325)
+        }
+    }
+
+    @Test("one that the events of a truncated stream do not follow on is passed over")
+    func truncatedBeyond() async throws {
+        try await self.opened { log, accounts in
+            var without = accounts
+            without.snapshotEvery = nil
+            // The snapshot knows of revision 19; of 20 to 22 nothing tells any more.
+            for first in [23, 25] as [Revision] {
+                try await log.truncate(stream: "account-1", before: first)
+                let loaded = try await accounts.load("1")
+                let wanted = try await without.load("1")
+                #expect(loaded.snapshot == nil)
+                #expect(loaded.state == wanted.state && loaded.revision == wanted.revision)
+            }
         }
     }
 }

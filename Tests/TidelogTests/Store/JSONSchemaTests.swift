@@ -15,6 +15,15 @@ struct JSONSchemaTests {
             #"{"enum":[1,"a",{"b":[2]}]}"#, ["1", "1.0", #""a""#, #"{"b":[2]}"#],
             [("2", ""), (#"{"b":[3]}"#, "")]
         ),
+        (#"{"enum":[1,2],"const":2}"#, ["2"], [("1", "")]),
+        (#"{"const":3,"enum":[1,2]}"#, [], [("1", ""), ("3", "")]),
+        // No array and no text is so large; to say so must not be the end of the process.
+        (#"{"minItems":1e300,"minLength":1e19}"#, ["1"], [("[]", ""), (#""a""#, "")]),
+        // Names that Swift takes for equal are two members.
+        (
+            "{\"properties\":{\"\u{E9}\":{\"type\":\"integer\"}}}", ["{\"\u{E9}\":1,\"e\u{301}\":\"x\"}"],
+            [("{\"\u{E9}\":\"x\",\"e\u{301}\":1}", "/\u{E9}")]
+        ),
         (#"{"const":{"a":1,"b":2}}"#, [#"{"b":2,"a":1}"#], [(#"{"a":1}"#, "")]),
         (
             #"{"type":"object","required":["a"],"properties":{"a":{"type":"integer"},"b":{"type":"string"}}}"#,
@@ -87,7 +96,7 @@ struct JSONSchemaTests {
             #"{"pattern":"a"}"#, #"{"properties":{"a":{"if":true}}}"#, "1", "{", #"{"type":"date"}"#,
             #"{"type":[]}"#, #"{"required":[1]}"#, #"{"minLength":-1}"#, #"{"minItems":1.5}"#,
             #"{"multipleOf":0}"#, #"{"allOf":[]}"#, ##"{"$ref":"#/$defs/none"}"##, #"{"items":[true]}"#,
-            #"{"enum":1}"#,
+            #"{"enum":1}"#, #"{"uniqueItems":1}"#,
             String(repeating: #"{"not":"#, count: 70) + "true" + String(repeating: "}", count: 70),
         ])
     func refused(text: String) {
@@ -132,6 +141,24 @@ struct JSONSchemaTests {
             ##"{"$ref":"#/$defs/b","$defs":{"b":{"minimum":0}}}"##, true, false
         ),
         ("true", "false", false, true),
+        // What is written alike, but refers to something that has changed, is not the same.
+        (
+            ##"{"anyOf":[{"$ref":"#/$defs/a"}],"$defs":{"a":{"type":"object"}}}"##,
+            ##"{"anyOf":[{"$ref":"#/$defs/a"}],"$defs":{"a":{"type":"null"}}}"##, false, false
+        ),
+        (
+            ##"{"not":{"$ref":"#/$defs/a"},"$defs":{"a":{"$ref":"#/$defs/b"},"b":{"type":"object"}}}"##,
+            ##"{"not":{"$ref":"#/$defs/a"},"$defs":{"a":{"$ref":"#/$defs/b"},"b":true}}"##, false, false
+        ),
+        (
+            ##"{"items":{"$ref":"#/$defs/a","minimum":1},"$defs":{"a":{"type":"integer"}}}"##,
+            ##"{"items":{"$ref":"#/$defs/a","minimum":1},"$defs":{"a":{"type":"number"}}}"##, false, false
+        ),
+        (
+            ##"{"anyOf":[{"$ref":"#/$defs/a"}],"$defs":{"a":{"type":"object"}}}"##,
+            ##"{"title":"T","anyOf":[{"$ref":"#/$defs/a"}],"$defs":{"a":{"type":"object"},"b":true}}"##,
+            true, true
+        ),
     ]
 
     @Test("two versions are compared in both directions", arguments: evolutions.indices)

@@ -1,7 +1,8 @@
 import Testing
-import Tidelog
 import TidelogStorage
 import TidelogTesting
+
+@testable import Tidelog
 
 @Suite("Rebuilding a projection")
 struct ProjectionRebuildTests {
@@ -42,6 +43,39 @@ struct ProjectionRebuildTests {
             #expect(left == 1)
             await log.close()
         }
+    }
+
+    @Test(
+        "a rebuild that another one of it overtakes goes on and switches over, beside a live one of any version",
+        arguments: [1, 2])
+    func overtaken(liveVersion: UInt32) async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            try await log.append(ProjectionSample.numbers(10..<30))
+            try await log.catchUp(ProjectionSample.sums(version: liveVersion))
+            let calls = Counter()
+            let anew = Projection("sums", of: .types("n.*")) { _, state in
+                calls.add(1)
+                if calls.value == 1 { try Self.overtake(log) }
+                try state.add(10, to: "tens")
+            }
+            let status = try await log.rebuild(anew)
+            #expect(status.version == 1 && status.building == nil && status.applied == 20)
+            #expect(try await ProjectionSample.entries(log) == ["tens=200"])
+            await log.close()
+        }
+    }
+
+    /// Commits what another process might that builds the same generation: nothing new, at another time.
+    private static func overtake(_ log: EventLog) throws {
+        let (key, stored) = try log.engine.readingRecords { view throws(StorageError) -> ([UInt8], [UInt8]) in
+            guard let control = try view.control("sums"),
+                var progress = try view.progress("sums", control.building)
+            else { throw StorageError(.notFound, "nothing is being built") }
+            progress.updatedAt = 1
+            return (ProjectionKeys.progress("sums", control.building), progress.stored)
+        }
+        _ = try log.engine.change([.set(.projections, key: key, value: stored)], ifStill: [])
     }
 
     @Test(

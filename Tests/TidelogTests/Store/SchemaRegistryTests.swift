@@ -41,6 +41,66 @@ struct SchemaRegistryTests {
         }
     }
 
+    @Test("what handlers append and schedule, and what processes send, must fit as well")
+    func handlers() async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            try await log.schemas.register(JSONSchema(Self.order), for: "order.placed")
+            let (good, bad) = (self.event(#"{"total":1}"#), self.event("[]"))
+            let transaction = HandlerTransaction(log: log)
+            await expectCode(.schemaViolation) { try transaction.append([good, bad]) }
+            await expectCode(.schemaViolation) { try transaction.schedule(bad, after: .seconds(3600)) }
+            await expectCode(.schemaViolation) { try transaction.schedule(bad, at: .now()) }
+            await expectCode(.schemaViolation) { try await log.schedule(bad, after: .seconds(3600)) }
+            await expectCode(.schemaViolation) { try await log.schedule(bad, at: .now()) }
+
+            try await log.append(Event(type: "in", correlationID: "a"))
+            var settings = ConsumerSettings()
+            settings.filter = .types("in")
+            settings.retry = .immediate(maximumDeliveries: 1)
+            let consumer = try await log.consumer("c", settings: settings)
+            let running = Task {
+                try await consumer.runExactlyOnce { _, transaction in
+                    try transaction.append(good)
+                    try transaction.append(bad)
+                }
+            }
+            while try await log.consumers.status(of: "c")?.deadLetters != 1 {
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            running.cancel()
+            try await running.value
+
+            let process = ProcessManager("p", state: 0, of: .types("in")) {
+                $0.event.correlationID?.description
+            } handle: { _, _, actions in
+                actions.send(bad)
+            }
+            await expectCode(.projectionFailed) { try await log.catchUp(process) }
+            #expect(try await log.count(.types("order.placed")) == 0)
+            #expect(try await log.scheduledEvents().isEmpty)
+            await log.close()
+        }
+    }
+
+    @Test(
+        "what was scheduled before its schema, and does not fit it when it is due, is kept with its problem")
+    func scheduledBefore() async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            try await log.schedule(self.event("[]"), after: .seconds(2))
+            try await log.schedule(self.event(#"{"total":1}"#), after: .seconds(2))
+            try await log.schemas.register(JSONSchema(Self.order), for: "order.placed")
+            while try await log.count() == 0 { try await Task.sleep(for: .milliseconds(5)) }
+            while try await log.scheduledEvents().first?.problem == nil {
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            #expect(try await log.events(.all).map { $0.payload.text } == [#"{"total":1}"#])
+            #expect(try await log.scheduledEvents().map(\.event.payload.text) == ["[]"])
+            await log.close()
+        }
+    }
+
     @Test("a mode for each type: off takes everything, warn takes it too, enforce does not")
     func modes() async throws {
         try await withTemporaryLog { _, open in

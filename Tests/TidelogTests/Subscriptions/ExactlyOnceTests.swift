@@ -139,5 +139,24 @@ struct ExactlyOnceTests {
         }
     }
 
+    @Test("a scheduled event that is in the log already when it is due is done with, and holds up no other")
+    func appendedAlready() async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            let known = [Event(id: "k1", type: "t", stream: "s"), Event(id: "k2", type: "t", stream: "s")]
+            try await log.append(known)
+            for event in known { try await log.schedule(event, after: .zero) }
+            try await log.schedule(Event(id: "new", type: "t"), after: .milliseconds(50))
+            var looks = 0
+            while try await !log.scheduledEvents().isEmpty, looks < 6000 {
+                looks += 1
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            #expect(try await log.scheduledEvents().isEmpty)
+            #expect(try await log.events(.all).map(\.id) == ["k1", "k2", "new"])
+            await log.close()
+        }
+    }
+
     struct Refused: Error {}
 }

@@ -62,18 +62,29 @@ public struct Repository<Model: Aggregate, Store: EventStore>: Sendable {
         var loaded = Loaded(id: id, state: Model.initial)
         if self.snapshotEvery != nil { try await self.useSnapshot(&loaded) }
         try await self.advance(&loaded)
-        guard loaded.eventsRead == 0, let snapshot = loaded.snapshot else { return loaded }
-        // Nothing after the snapshot: then the stream itself must say that it is still what it was.
-        let stream = Model.stream(of: id)
-        guard let info = try await self.store.stream(stream), info.lastRevision >= snapshot else {
-            var fresh = Loaded(id: id, state: Model.initial)
-            try await self.advance(&fresh)
-            return fresh
+        if try await self.isWhole(loaded) { return loaded }
+        // A snapshot that the events do not follow on: what is left of them tells the state.
+        var fresh = Loaded(id: id, state: Model.initial)
+        try await self.advance(&fresh)
+        return fresh
+    }
+
+    /// Whether no event is missing between the snapshot, if there was one, and those that were read.
+    private func isWhole(_ loaded: Loaded) async throws(EventLogError) -> Bool {
+        let snapshot = loaded.snapshot?.rawValue
+        if loaded.eventsRead > 0 {
+            guard let snapshot, let revision = loaded.revision?.rawValue else { return true }
+            return revision == snapshot + UInt64(loaded.eventsRead)
         }
-        if info.isDeleted {
+        // Nothing was read: then the stream itself must say what it is.
+        let stream = Model.stream(of: loaded.id)
+        let info = try await self.store.stream(stream)
+        if info?.isDeleted == true {
             throw EventLogError(.streamDeleted, "stream '\(stream)' was deleted")
         }
-        return loaded
+        guard let snapshot else { return true }
+        guard let info else { return false }
+        return info.lastRevision.rawValue >= snapshot && info.firstRevision.rawValue <= snapshot + 1
     }
 
     /// What its events added up to at a moment of the past.

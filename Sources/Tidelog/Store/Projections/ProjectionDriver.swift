@@ -90,6 +90,13 @@ struct ProjectionDriver: Sendable {
                     )
                 }
             }
+            // A rebuild goes on with what it has begun: the live one may well be of the same version.
+            if !rebuilding, self.goal == .rebuild, let control, let building, building.version == version {
+                return (
+                    try ProjectionWorker(
+                        self.projection, engine, control, generation: control.building, building), true
+                )
+            }
             if !rebuilding, let control {
                 try self.refuseOlder(than: max(live?.version ?? 0, building?.version ?? 0))
                 if let live, live.version == version {

@@ -66,7 +66,7 @@ private struct SchemaComparison {
         if narrow.reference != nil || wide.reference != nil {
             // What stands beside a reference holds as well, and is not taken apart here.
             guard narrow.isReferenceAlone, wide.isReferenceAlone else {
-                if !narrow.source.isEqual(to: wide.source) {
+                if !self.isSame(narrow.source, wide.source) {
                     self.note(path, "is not compared where something stands beside '$ref'")
                 }
                 return
@@ -143,9 +143,35 @@ private struct SchemaComparison {
     private mutating func combinations(_ narrow: SchemaNode, _ wide: SchemaNode, _ path: String) {
         for keyword in ["allOf", "anyOf", "oneOf", "not"] {
             guard let demand = wide.source[keyword] else { continue }
-            if narrow.source[keyword]?.isEqual(to: demand) != true {
-                self.note(path, "is not compared under '\(keyword)', which must stay as it is")
+            if let own = narrow.source[keyword], self.isSame(own, demand) { continue }
+            self.note(path, "is not compared under '\(keyword)', which must stay as it is")
+        }
+    }
+
+    /// Whether two schemas are written alike, and so is all that they refer to.
+    private func isSame(_ narrow: JSONValue, _ wide: JSONValue) -> Bool {
+        guard narrow.isEqual(to: wide) else { return false }
+        var seen: Set<String> = []
+        var pending = Self.references(in: narrow)
+        while let reference = pending.popLast() {
+            guard seen.insert(reference).inserted else { continue }
+            // What is no schema here stands in a value, as in an `enum`, and refers to nothing.
+            guard let own = self.narrow[reference]?.source else { continue }
+            guard let other = self.wide[reference]?.source, own.isEqual(to: other) else { return false }
+            pending += Self.references(in: own)
+        }
+        return true
+    }
+
+    private static func references(in value: JSONValue) -> [String] {
+        switch value {
+        case .array(let elements): elements.flatMap { Self.references(in: $0) }
+        case .object(let members):
+            members.flatMap { member -> [String] in
+                if member.key == "$ref", case .string(let text) = member.value { return [text] }
+                return Self.references(in: member.value)
             }
+        default: []
         }
     }
 }

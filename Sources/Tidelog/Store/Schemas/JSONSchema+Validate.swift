@@ -97,10 +97,10 @@ private struct SchemaCheck {
 
     private func size(_ count: Int, _ node: SchemaNode, _ what: String, _ unit: String) -> String? {
         if let least = node.bounds["min\(what)"], Double(count) < least {
-            return "must have at least \(Int(least)) \(unit), and has \(count)"
+            return "must have at least \(Self.text(least)) \(unit), and has \(count)"
         }
         if let most = node.bounds["max\(what)"], Double(count) > most {
-            return "must have at most \(Int(most)) \(unit), and has \(count)"
+            return "must have at most \(Self.text(most)) \(unit), and has \(count)"
         }
         return nil
     }

@@ -78,6 +78,14 @@ struct SchemaNode: Sendable {
     /// Whether it says nothing: everything satisfies it.
     var isAlways: Bool { self.source == .boolean(true) || self.source == .object([]) }
 
+    /// Takes these values alone; with `enum` and `const` side by side, those that are in both.
+    mutating func allow(_ values: [JSONValue]) {
+        self.values =
+            self.values.map { own in
+                own.filter { value in values.contains { $0.isEqual(to: value) } }
+            } ?? values
+    }
+
     func property(_ key: String) -> SchemaNode? {
         self.properties.first { $0.key.isExactly(key) }?.node
     }
@@ -130,8 +138,8 @@ private struct SchemaReader {
             node.types = Set(names)
         case "enum":
             guard case .array(let values) = value else { throw self.fault(place, "must be an array") }
-            node.values = values
-        case "const": node.values = [value]
+            node.allow(values)
+        case "const": node.allow([value])
         case "properties":
             for (key, schema) in try self.schemas(value, place, depth) {
                 node.properties.append((key, schema))
@@ -139,7 +147,11 @@ private struct SchemaReader {
         case "required": node.required = try self.texts(value, place, orOne: false)
         case "additionalProperties": node.additional = .init(try self.node(value, place, depth: depth + 1))
         case "items": node.items = .init(try self.node(value, place, depth: depth + 1))
-        case "uniqueItems": node.isUnique = value == .boolean(true)
+        case "uniqueItems":
+            guard case .boolean(let isUnique) = value else {
+                throw self.fault(place, "must be true or false")
+            }
+            node.isUnique = isUnique
         case "allOf": node.allOf = try self.list(value, place, depth)
         case "anyOf": node.anyOf = try self.list(value, place, depth)
         case "oneOf": node.oneOf = try self.list(value, place, depth)

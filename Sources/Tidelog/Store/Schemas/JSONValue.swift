@@ -1,3 +1,5 @@
+import TidelogStorage
+
 /// A JSON text taken apart, as schemas and merges of documents need it.
 package indirect enum JSONValue: Hashable, Sendable {
     case null
@@ -49,15 +51,15 @@ package indirect enum JSONValue: Hashable, Sendable {
         case UInt8(ascii: "{"):
             try scanner.startContainer(depth: depth + 1)
             var members: [Member] = []
-            var places: [String: Int] = [:]
+            var places: [ExactText: Int] = [:]
             if !scanner.take(UInt8(ascii: "}")) {
                 repeat {
                     let key = scanner.string(try scanner.scanKey())
                     let value = try JSONValue(&scanner, depth: depth + 1)
-                    if let place = places[key] {
+                    if let place = places[ExactText(key)] {
                         members[place].value = value
                     } else {
-                        places[key] = members.count
+                        places[ExactText(key)] = members.count
                         members.append(Member(key, value))
                     }
                 } while try scanner.continueObject()

@@ -196,6 +196,8 @@ public final class SchemaRegistry: Sendable {
             }
         }
         self.state.withLock { state in
+            // Another thread may have read a newer table meanwhile, even one that was registered here.
+            guard SchemaTable.number(of: stamp) >= SchemaTable.number(of: state.stamp) else { return }
             (state.table, state.stamp, state.lookedAt) = (table, stamp, now)
         }
         return (table, stamp)

@@ -116,8 +116,12 @@ struct SchemaTable: Sendable {
     static let stampKey = Array("schemas".utf8)
 
     static func stamp(after stamp: [UInt8]?) -> [UInt8] {
-        let number = stamp.map { $0.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) } } ?? 0
-        return withUnsafeBytes(of: (number &+ 1).littleEndian) { [UInt8]($0) }
+        withUnsafeBytes(of: (self.number(of: stamp) &+ 1).littleEndian) { [UInt8]($0) }
+    }
+
+    /// How many changes a stamp tells of.
+    static func number(of stamp: [UInt8]?) -> UInt64 {
+        stamp.map { $0.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) } } ?? 0
     }
 
     private static func key(_ type: String, _ version: UInt32) -> [UInt8] {

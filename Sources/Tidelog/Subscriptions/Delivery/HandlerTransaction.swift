@@ -36,7 +36,7 @@ public final class HandlerTransaction: Sendable {
         }
         var placed = events
         if let stream { for index in placed.indices { placed[index].stream = stream } }
-        for event in placed { try event.validate(limits: self.log.configuration.limits) }
+        try self.log.validate(placed)
         self.state.withLock { [placed] state in
             state.events.append(contentsOf: placed)
             if let stream, expectation != .any { state.expectations.append((stream, expectation.storage)) }
@@ -86,7 +86,7 @@ public final class HandlerTransaction: Sendable {
 
     /// Appends an event later: a timer. See ``EventLog/schedule(_:to:at:)``.
     public func schedule(_ event: Event, to stream: String? = nil, at time: Timestamp) throws(EventLogError) {
-        let scheduled = try ScheduledEvent(event, stream, .at(time), limits: self.log.configuration.limits)
+        let scheduled = try ScheduledEvent(event, stream, .at(time), for: self.log)
         self.state.withLock { $0.schedules.append(scheduled) }
     }
 
@@ -94,8 +94,7 @@ public final class HandlerTransaction: Sendable {
     public func schedule(
         _ event: Event, to stream: String? = nil, after delay: Duration
     ) throws(EventLogError) {
-        let scheduled = try ScheduledEvent(
-            event, stream, .after(delay), limits: self.log.configuration.limits)
+        let scheduled = try ScheduledEvent(event, stream, .after(delay), for: self.log)
         self.state.withLock { $0.schedules.append(scheduled) }
     }
 

@@ -8,8 +8,7 @@ extension EventLog {
     public func schedule(
         _ event: Event, to stream: String? = nil, at time: Timestamp
     ) async throws(EventLogError) {
-        try await self.schedule(
-            try ScheduledEvent(event, stream, .at(time), limits: self.configuration.limits))
+        try await self.schedule(try ScheduledEvent(event, stream, .at(time), for: self))
     }
 
     /// Keeps an event now and appends it after a time, measured by a clock that nobody sets; across a restart of
@@ -17,8 +16,7 @@ extension EventLog {
     public func schedule(
         _ event: Event, to stream: String? = nil, after delay: Duration
     ) async throws(EventLogError) {
-        try await self.schedule(
-            try ScheduledEvent(event, stream, .after(delay), limits: self.configuration.limits))
+        try await self.schedule(try ScheduledEvent(event, stream, .after(delay), for: self))
     }
 
     private func schedule(_ scheduled: ScheduledEvent) async throws(EventLogError) {
@@ -98,28 +96,67 @@ extension SubscriptionHub {
     }
 
     private func fire(_ scheduled: [ScheduledEvent]) throws(StorageError) {
+        var fitting: [ScheduledEvent] = []
+        for event in scheduled {
+            if let problem = self.misfit(event) {
+                try self.giveUp(event, because: problem)
+            } else {
+                fitting.append(event)
+            }
+        }
+        if !fitting.isEmpty { try self.append(fitting) }
+    }
+
+    /// Why a schema that was registered since forbids the event; nil if none does.
+    private func misfit(_ scheduled: ScheduledEvent) -> String? {
+        do throws(EventLogError) {
+            try self.schemas.validate([scheduled.event.record])
+            return nil
+        } catch {
+            // What keeps schemas from being read is no fault of the event's, and meets the append as well.
+            return error.code == .schemaViolation ? error.message : nil
+        }
+    }
+
+    private func append(_ scheduled: [ScheduledEvent]) throws(StorageError) {
+        let removals = scheduled.flatMap(\.removal)
+        let check: @Sendable (borrowing HeadTransaction) throws(StorageError) -> Void = {
+            transaction throws(StorageError) in
+            for event in scheduled where try !event.isThere(in: transaction) {
+                throw StorageError(.cancelled, "another process was faster, or it was taken back")
+            }
+        }
         do throws(StorageError) {
-            _ = try self.engine.appendBlocking(
-                scheduled.map(\.event.record), changing: scheduled.flatMap(\.removal)
-            ) { transaction throws(StorageError) in
-                for event in scheduled where try !event.isThere(in: transaction) {
-                    throw StorageError(.cancelled, "another process was faster, or it was taken back")
-                }
+            let outcome = try self.engine.appendBlocking(
+                scheduled.map(\.event.record), changing: removals, check: check)
+            if outcome.isRepeat {
+                // Somebody has appended them himself, so the writer has only looked: they are still to be removed.
+                _ = try self.engine.appendBlocking([], changing: removals, check: check)
             }
         } catch {
             switch error.code {
             case .cancelled where scheduled.count == 1: return
             case .cancelled, .duplicate, .streamDeleted, .conflict, .invalidArgument, .limitExceeded:
                 guard scheduled.count == 1 else {
-                    for event in scheduled { try self.fire([event]) }
+                    for event in scheduled { try self.append([event]) }
                     return
                 }
-                // It can never be appended: keep it where a person finds it.
-                let failed = scheduled[0].failed(error.message)
-                _ = try self.engine.appendBlocking(
-                    [], changing: scheduled[0].removal + failed.entries)
+                try self.giveUp(scheduled[0], because: error.message)
             default: throw error
             }
+        }
+    }
+
+    /// It can never be appended: keeps it where a person finds it.
+    private func giveUp(_ scheduled: ScheduledEvent, because problem: String) throws(StorageError) {
+        let changes = scheduled.removal + scheduled.failed(problem).entries
+        do throws(StorageError) {
+            _ = try self.engine.appendBlocking([], changing: changes) { transaction throws(StorageError) in
+                guard try !scheduled.isThere(in: transaction) else { return }
+                throw StorageError(.cancelled, "another process was faster, or it was taken back")
+            }
+        } catch {
+            if error.code != .cancelled { throw error }
         }
     }
 

@@ -19,12 +19,11 @@ public struct ScheduledEvent: Sendable, Hashable {
     /// Tells apart two of one time.
     let serial: UInt64
 
-    init(
-        _ event: Event, _ stream: String?, _ due: Due, limits: EventLimits
-    ) throws(EventLogError) {
+    /// An event that `log` would accept now.
+    init(_ event: Event, _ stream: String?, _ due: Due, for log: EventLog) throws(EventLogError) {
         var event = event
         if let stream { event.stream = stream }
-        try event.validate(limits: limits)
+        try log.validate([event])
         self.event = event
         self.problem = nil
         self.boot = BootClock.boot
