@@ -77,9 +77,9 @@ final class MemoryBusState: Sendable {
     }
 
     private func publishBlocking(_ event: Event) throws(EventLogError) {
-        while let full = try self.attempt(event, exceeding: false) {
+        while let full = try self.attempt(event, for: .publisher) {
             if self.isWithinHandler {
-                if let full = try self.attempt(event, exceeding: true) { throw Self.noRoom(full) }
+                if let full = try self.attempt(event, for: .handler) { throw Self.noRoom(full) }
                 return
             }
             guard full.whenFull == .wait, !Self.isInTask else { throw Self.noRoom(full) }
@@ -100,9 +100,9 @@ final class MemoryBusState: Sendable {
     private func publishWaiting(_ event: Event) async throws(EventLogError) {
         while true {
             if Task.isCancelled { throw .publisherCancelled }
-            guard let full = try self.attempt(event, exceeding: false) else { return }
+            guard let full = try self.attempt(event, for: .publisher) else { return }
             if self.isWithinHandler {
-                if let full = try self.attempt(event, exceeding: true) { throw Self.noRoom(full) }
+                if let full = try self.attempt(event, for: .handler) { throw Self.noRoom(full) }
                 return
             }
             guard full.whenFull == .wait else { throw Self.noRoom(full) }
@@ -111,9 +111,9 @@ final class MemoryBusState: Sendable {
     }
 
     /// Publishes if nothing has to be waited for; else nobody gets the event, and the full queue is told.
-    private func attempt(_ event: Event, exceeding: Bool) throws(EventLogError) -> EventQueue? {
+    private func attempt(_ event: Event, for sender: BusCore.Sender) throws(EventLogError) -> EventQueue? {
         guard let queue = self.hotQueue else {
-            switch self.core.dispatch(event, self.core.lane, counts: true, exceeding: exceeding) {
+            switch self.core.dispatch(event, self.core.lane, counts: true, for: sender) {
             case .done: return nil
             case .closed: throw .busClosed
             case .cancelled: throw .publisherCancelled
@@ -121,7 +121,8 @@ final class MemoryBusState: Sendable {
             }
         }
         if Task.isCancelled { throw .publisherCancelled }
-        switch queue._withUnsafeGuaranteedRef({ $0.offer(event, exceeding: exceeding) }) {
+        let limit: EventQueue.Limit = sender == .handler ? .twice : .size
+        switch queue._withUnsafeGuaranteedRef({ $0.offer(event, upTo: limit) }) {
         case .accepted:
             self.core.lane.add(1, to: .published)
             return nil
@@ -145,9 +146,10 @@ final class MemoryBusState: Sendable {
     /// An entry that puts events into a queue.
     static func queued(_ pattern: TypePattern, _ buffer: BusBuffer) -> (HandlerEntry, EventQueue) {
         let queue = EventQueue(buffer)
-        let exceeds = buffer.whenFull == .wait
+        // Whoever must not find a full queue has looked before the first handler got the event.
+        let limit: EventQueue.Limit = buffer.whenFull == .wait ? .unlimited : .size
         let entry = HandlerEntry(pattern, queue: queue) { event in
-            if queue.offer(event, exceeding: exceeds) == .full { throw Self.noRoom(queue) }
+            if queue.offer(event, upTo: limit) == .full { throw Self.noRoom(queue) }
         }
         return (entry, queue)
     }
@@ -229,22 +231,16 @@ final class MemoryBusState: Sendable {
         let lane = self.core.lane
         while next < batch.count {
             queue.begin(next)
-            switch self.dispatch(batch.slots[next], lane, exceeding: false) {
-            case .done, .closed, .cancelled: break
-            case .full(let full):
-                if full.whenFull == .wait { return full }
-                // There is no publisher to throw to: for that subscription it is a failure.
-                _ = self.dispatch(batch.slots[next], lane, exceeding: true)
-            }
+            // Where a queue refuses, there is no publisher to throw to: for that subscription it is a failure.
+            if case .full(let full) = self.dispatch(batch.slots[next], lane) { return full }
             next += 1
         }
         return nil
     }
 
     @inline(__always)
-    private func dispatch(_ slot: borrowing EventQueue.Slot, _ lane: Lane, exceeding: Bool) -> BusCore.Outcome
-    {
-        self.core.dispatch(slot.event, lane, counts: false, exceeding: exceeding)
+    private func dispatch(_ slot: borrowing EventQueue.Slot, _ lane: Lane) -> BusCore.Outcome {
+        self.core.dispatch(slot.event, lane, counts: false, for: .dispatcher)
     }
 
     // MARK: Closing

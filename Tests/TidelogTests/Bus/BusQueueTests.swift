@@ -1,0 +1,65 @@
+import Testing
+import TidelogTesting
+
+@testable import Tidelog
+
+@Suite("The queues of an in-memory bus's subscriptions")
+struct BusQueueTests {
+    private static func number(_ event: Event) -> Int64 { event.metadata["n"]?.integer ?? -1 }
+    private static func event(_ number: Int) -> Event {
+        Event(type: "n", metadata: ["n": .integer(Int64(number))])
+    }
+
+    @Test("a subscription that is waited for gets all that was accepted, and a handler learns what was not")
+    func handlersAndFullQueues() async throws {
+        let bus = InMemoryBus()
+        let door = Door()
+        let seen = Seen<String>()
+        let refused = Seen<EventLogError.Code>()
+        try bus.subscribe("start") { _ in
+            for number in 1...4 {
+                do throws(EventLogError) {
+                    try bus.publish(Event(type: "n.\(number)"))
+                } catch {
+                    refused.add(error.code)
+                }
+            }
+        }
+        try bus.subscribe(
+            "*", buffer: .init(size: 1),
+            handler: { event in
+                await door.pass()
+                seen.add(event.type)
+            })
+        try await bus.publish(Event(type: "first"))
+        await door.arrived()
+        // There is room for it, and none any more when its turn comes in the queue.
+        try await bus.publish(Event(type: "start"))
+        #expect(refused.values == [.limitExceeded, .limitExceeded])
+        door.open()
+        await bus.close()
+        #expect(seen.values == ["first", "n.1", "n.2", "start"])
+        #expect(bus.health.failed == 0)
+    }
+
+    @Test("a full subscription that refuses costs one that is waited for nothing")
+    func refusingBesidePatient() async throws {
+        let bus = try InMemoryBus(dispatch: .asynchronous(size: 256))
+        let door = Door()
+        let patient = Seen<Int64>()
+        try bus.subscribe(
+            "n", buffer: .init(size: 1, whenFull: .fail), handler: { _ in await door.pass() })
+        try bus.subscribe(
+            "n", buffer: .init(size: 2),
+            handler: { event in
+                try await Task.sleep(for: .microseconds(200))
+                patient.add(Self.number(event))
+            })
+        for number in 0..<100 { try await bus.publish(Self.event(number)) }
+        while patient.count < 50, bus.health.waiting > 1 { await Task.yield() }
+        door.open()
+        await bus.close()
+        #expect(patient.values == Array(0..<100))
+        #expect(bus.health.failed > 0)
+    }
+}
