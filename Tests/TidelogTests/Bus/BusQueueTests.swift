@@ -62,4 +62,24 @@ struct BusQueueTests {
         #expect(patient.values == Array(0..<100))
         #expect(bus.health.failed > 0)
     }
+
+    @Test("a sequence whose reader was cancelled gives another reader what comes next, and loses nothing")
+    func secondReader() async throws {
+        let bus = InMemoryBus()
+        let stream = try await bus.events("n")
+        for number in 0..<10 { try await bus.publish(Self.event(number)) }
+        let first = Task {
+            var got: [Int64] = []
+            for try await event in stream {
+                got.append(Self.number(event))
+                if got.count == 3 { withUnsafeCurrentTask { $0?.cancel() } }
+            }
+            return got
+        }
+        #expect(try await first.value == [0, 1, 2])
+        await bus.close()
+        var rest: [Int64] = []
+        for try await event in stream { rest.append(Self.number(event)) }
+        #expect(rest == Array(3..<10))
+    }
 }

@@ -350,17 +350,21 @@ final class QueueReader: Sendable {
     }
 
     func next() async -> Event? {
+        if self.isOver { return nil }
         if let event = self.taken() { return event }
         return await withTaskCancellationHandler {
             let batch = await self.queue.next(after: self.place.withLock { $0.count })
-            guard batch.count > 0, !Task.isCancelled else { return nil }
+            guard batch.count > 0 else { return nil }
+            // They are kept where the task has been cancelled: another reader may go on.
             let events = (0..<batch.count).map { batch.slots[$0].event }
             self.place.withLock { $0 = Place(events: events, index: 0, count: events.count) }
-            return self.taken()
+            return self.isOver ? nil : self.taken()
         } onCancel: {
             self.queue.wakeConsumer()
         }
     }
+
+    private var isOver: Bool { Task.isCancelled || self.queue.isCancelled }
 
     private func taken() -> Event? {
         let (event, index) = self.place.withLock { place -> (Event?, Int) in
@@ -368,7 +372,7 @@ final class QueueReader: Sendable {
             defer { place.index += 1 }
             return (place.events[place.index], place.index)
         }
-        guard let event, !Task.isCancelled, !self.queue.isCancelled else { return nil }
+        guard let event else { return nil }
         self.queue.begin(index)
         self.core.count(1, .delivered)
         return event
