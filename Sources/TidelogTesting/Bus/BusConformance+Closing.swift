@@ -89,14 +89,21 @@ extension BusConformance {
     private func closingFromWithin() async throws {
         try await self.withBus { bus in
             let collector = Collector()
+            let refused = Collector()
             try await bus.subscribe(
                 "a",
                 handler: { event in
                     await bus.close()
+                    do {
+                        try await bus.subscribe("b") { _ in }
+                    } catch {
+                        if error.code == .closed { refused.add(event) }
+                    }
                     collector.add(event)
                 })
             try await bus.publish(Event(type: "a"))
             try await self.eventually("the handler returns from closing") { collector.count == 1 }
+            try self.require(refused.count == 1, "the handler that closed the bus could still subscribe")
             try await self.requireError(.closed, "publishing after that") {
                 try await bus.publish(Event(type: "a"))
             }

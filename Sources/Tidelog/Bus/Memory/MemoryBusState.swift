@@ -155,6 +155,8 @@ final class MemoryBusState: Sendable {
     }
 
     func subscribe(_ entry: HandlerEntry) throws(EventLogError) -> BusSubscription {
+        // With asynchronous dispatch the table stays open until the last event has been dispatched.
+        guard !self.life.withLock({ $0.isClosing }) else { throw .busClosed }
         let isDone = self.core.replace { $0.isClosed ? nil : HandlerTable($0.entries + [entry]) }
         guard isDone else { throw .busClosed }
         return BusSubscription(pattern: entry.pattern) { [weak self] in self?.cancel(entry) }
