@@ -82,4 +82,25 @@ struct BusQueueTests {
         for try await event in stream { rest.append(Self.number(event)) }
         #expect(rest == Array(3..<10))
     }
+
+    @Test("what a subscription dropped counts once, whether it is cancelled before closing or after")
+    func droppedOnce() async throws {
+        let bus = InMemoryBus()
+        let door = Door()
+        let subscriptions = try (0..<2).map { _ in
+            try bus.subscribe(
+                "n", buffer: .init(size: 1, whenFull: .dropNewest), handler: { _ in await door.pass() })
+        }
+        try await bus.publish(Self.event(0))
+        await door.arrived(2)
+        for number in 1...4 { try await bus.publish(Self.event(number)) }
+        #expect(bus.health.dropped == 6)
+        subscriptions[0].cancel()
+        #expect(bus.health.dropped == 6)
+        door.open()
+        await bus.close()
+        #expect(bus.health.dropped == 6)
+        subscriptions[1].cancel()
+        #expect(bus.health.dropped == 6)
+    }
 }

@@ -164,14 +164,15 @@ final class MemoryBusState: Sendable {
 
     private func cancel(_ entry: HandlerEntry) {
         entry.deactivate()
-        self.core.replace { table in
+        let wasThere = self.core.replace { table in
             guard !table.isClosed else { return nil }
             return HandlerTable(table.entries.filter { $0 !== entry })
         }
         entry.queue?.cancel()
         self.life.withLock { life in
             life.handlers[ObjectIdentifier(entry)] = nil
-            life.droppedBefore += entry.queue?.dropped ?? 0
+            // Closing has counted what the queues dropped that were there then.
+            if wasThere { life.droppedBefore += entry.queue?.dropped ?? 0 }
         }
     }
 
