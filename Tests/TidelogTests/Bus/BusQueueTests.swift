@@ -103,4 +103,20 @@ struct BusQueueTests {
         subscriptions[1].cancel()
         #expect(bus.health.dropped == 6)
     }
+
+    @Test("a subscription that a handler of another bus makes is not within that handler")
+    func subscribedWithin() async throws {
+        let (outer, inner) = (InMemoryBus(), InMemoryBus())
+        let seen = Seen<[UInt64]>()
+        try outer.subscribe(
+            "start",
+            handler: { _ in
+                try await inner.subscribe("n", handler: { _ in seen.add(BusContext.handling) })
+            })
+        try await outer.publish(Event(type: "start"))
+        await outer.close()
+        try await inner.publish(Self.event(0))
+        await inner.close()
+        #expect(seen.values == [[inner.state.core.number]])
+    }
 }

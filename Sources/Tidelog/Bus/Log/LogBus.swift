@@ -206,7 +206,7 @@ public final class LogBus: EventBus {
     func start(_ number: Int, _ body: @escaping @Sendable () async -> Void) {
         let core = self.core
         let task = Task {
-            await BusContext.$handling.withValue(BusContext.handling + [core.number]) { await body() }
+            await BusContext.$handling.withValue([core.number]) { await body() }
         }
         core.state.withLock { state in
             guard let index = state.members.firstIndex(where: { $0.number == number }) else { return }

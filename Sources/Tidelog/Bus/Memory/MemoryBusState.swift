@@ -183,7 +183,8 @@ final class MemoryBusState: Sendable {
     ) {
         let core = self.core
         let task = Task {
-            await BusContext.$handling.withValue(BusContext.handling + [core.number]) {
+            // Where it was subscribed in a handler of another bus, it is not within that one.
+            await BusContext.$handling.withValue([core.number]) {
                 var count = 0
                 while true {
                     let batch = await queue.next(after: count)
