@@ -94,7 +94,7 @@ extension BusConformance {
                 "a",
                 handler: { event in
                     await bus.close()
-                    do {
+                    do throws(EventLogError) {
                         try await bus.subscribe("b") { _ in }
                     } catch {
                         if error.code == .closed { refused.add(event) }

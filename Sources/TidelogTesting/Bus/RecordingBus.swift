@@ -18,6 +18,8 @@ public final class RecordingBus: EventBus {
     private struct State {
         var events: [Event] = []
         var waiters: [Waiter] = []
+        /// The waits that have not been given up; their waiters may have yet to come.
+        var waits: Set<Int> = []
         var nextNumber = 0
     }
 
@@ -77,11 +79,13 @@ public final class RecordingBus: EventBus {
     ) async throws(EventLogError) -> Event {
         let number = self.state.withLock { state in
             state.nextNumber += 1
+            state.waits.insert(state.nextNumber)
             return state.nextNumber
         }
         let state = self.state
         let giveUp: @Sendable () -> Void = {
             let waiter = state.withLock { state -> Waiter? in
+                state.waits.remove(number)
                 let index = state.waiters.firstIndex { $0.number == number }
                 return index.map { state.waiters.remove(at: $0) }
             }
@@ -96,7 +100,7 @@ public final class RecordingBus: EventBus {
             await withCheckedContinuation { (reply: CheckedContinuation<Event?, Never>) in
                 let (known, mustWait) = state.withLock { state -> (Event?, Bool) in
                     if let known = state.events.first(where: condition) { return (known, false) }
-                    if Task.isCancelled { return (nil, false) }
+                    if Task.isCancelled || !state.waits.contains(number) { return (nil, false) }
                     state.waiters.append(Waiter(number: number, condition: condition, reply: reply))
                     return (nil, true)
                 }
