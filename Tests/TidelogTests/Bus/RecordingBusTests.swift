@@ -42,4 +42,49 @@ struct RecordingBusTests {
         await #expect(throws: EventLogError.self) { try await bus.publish(event) }
         #expect(bus.events.isEmpty)  // what was refused is not recorded
     }
+
+    /// A bus that passes an event on, and returns only once its consequence has been published.
+    private final class Slow: EventBus {
+        let inner = InMemoryBus()
+        let handled = Seen<Event>()
+
+        func publish(_ event: Event) async throws(EventLogError) {
+            try await self.inner.publish(event)
+            while event.type == "cause", self.handled.count == 0 { await Task.yield() }
+        }
+        func subscribe(
+            _ pattern: TypePattern, _ handler: @escaping @Sendable (Event) throws -> Void
+        ) async throws(EventLogError) -> BusSubscription { try self.inner.subscribe(pattern, handler) }
+        func subscribe(
+            _ pattern: TypePattern, buffer: BusBuffer,
+            handler: @escaping @Sendable (Event) async throws -> Void
+        ) async throws(EventLogError) -> BusSubscription {
+            try self.inner.subscribe(pattern, buffer: buffer, handler: handler)
+        }
+        func events(_ pattern: TypePattern, buffer: BusBuffer) async throws(EventLogError) -> EventStream {
+            try self.inner.events(pattern, buffer: buffer)
+        }
+        func close() async { await self.inner.close() }
+        var health: BusHealth { self.inner.health }
+        var failures: AsyncStream<BusFailure> { self.inner.failures }
+        var topics: [TypePattern] { self.inner.topics }
+        var subscriberCount: Int { self.inner.subscriberCount }
+        func subscriberCount(of type: String) -> Int { self.inner.subscriberCount(of: type) }
+    }
+
+    @Test("an event is recorded before what its handlers publish, even if publishing it takes longer")
+    func order() async throws {
+        let slow = Slow()
+        let bus = RecordingBus(forwardingTo: slow)
+        try await bus.subscribe(
+            "cause",
+            handler: { event in
+                try await bus.publish(Event(type: "effect").caused(by: event))
+                slow.handled.add(event)
+            })
+        try await bus.publish(Event(type: "cause"))
+        await bus.close()
+        #expect(bus.events.map(\.type) == ["cause", "effect"])
+        #expect(bus.events(ofType: "effect").first?.causationID == bus.events.first?.id)
+    }
 }
