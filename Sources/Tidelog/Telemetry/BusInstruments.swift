@@ -167,9 +167,13 @@ final class BusInstruments: Sendable {
         let context = ServiceContext.current ?? .topLevel
         let span = tracer.startAnySpan("publish \(event.type)", context: context, ofKind: .producer)
         self.describe(event, "publish", "send", in: span)
+        var headers = EventMetadata()
+        tracer.inject(span.context, into: &headers, using: TraceCarrier())
         var event = event
         var metadata = event.metadata
-        tracer.inject(span.context, into: &metadata, using: TraceCarrier())
+        // The state that an event brought along, such as one that is passed on, is that of another parent.
+        if headers.traceparent != nil { metadata.tracestate = nil }
+        metadata.merge(headers)
         event.metadata = metadata
         return (event, span)
     }

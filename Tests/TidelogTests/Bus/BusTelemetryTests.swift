@@ -155,6 +155,25 @@ struct BusTelemetryTests {
         #expect(tracer.received.values == [header])
     }
 
+    @Test("an event that is passed on does not keep the trace state of its former parent")
+    func formerTracestate() async throws {
+        var telemetry = BusTelemetry()
+        telemetry.tracer = W3CTracer()
+        let bus = try Self.bus(nil, telemetry)
+        let seen = Seen<Event>()
+        try await bus.subscribe("*") { seen.add($0) }
+        let metadata: EventMetadata = [
+            "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "tracestate": "rojo=00f067aa0ba902b7", "user_id": "u-1",
+        ]
+        try await bus.publish(Event(type: "a", metadata: metadata))
+        await bus.close()
+        let got = try #require(seen.values.first).metadata
+        #expect(got.traceparent == W3CTracer.sent)
+        #expect(got.tracestate == nil)
+        #expect(got.userID == "u-1")
+    }
+
     @Test("failures are logged with what tells the event, and not each one of many")
     func logging() async throws {
         let lines = Seen<Logger.Metadata>()
