@@ -68,6 +68,44 @@ struct BusTelemetryTests {
         #expect(timer.values.count == 20)
     }
 
+    @Test("readings that come out of their order are counted once")
+    func reportsOutOfOrder() throws {
+        let metrics = TestMetrics()
+        var telemetry = BusTelemetry()
+        telemetry.metrics = metrics
+        let instruments = try #require(BusInstruments(telemetry))
+        for published: UInt64 in [6, 5, 7] {
+            var health = BusHealth(.healthy)
+            health.published = published
+            instruments.report(health)
+        }
+        let counter = try metrics.expectCounter(TelemetryNames.published, [("bus", "bus")])
+        #expect(counter.values.reduce(0, +) == 7)
+    }
+
+    @Test("a bus on a log that publishes nothing tells what it delivers, before it is closed")
+    func deliveriesOnLog() async throws {
+        let metrics = TestMetrics()
+        var telemetry = BusTelemetry()
+        telemetry.metrics = metrics
+        let settings = telemetry
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            let bus = LogBus(log, telemetry: settings)
+            try await bus.subscribe("*") { _ in throw Oops() }
+            try await log.append((0..<3).map { _ in Event(type: "a") })
+            let failed = try metrics.expectCounter(TelemetryNames.failed, [("bus", "bus")])
+            for _ in 0..<5000 where failed.values.reduce(0, +) < 3 {
+                try await Task.sleep(for: .milliseconds(1))
+            }
+            let delivered = try metrics.expectCounter(TelemetryNames.delivered, [("bus", "bus")])
+            #expect(delivered.values.reduce(0, +) == 3)
+            #expect(failed.values.reduce(0, +) == 3)
+            await bus.close()
+            await log.close()
+        }
+    }
+
     @Test(
         "a handler's span is a child of the publisher's, through the event's metadata",
         arguments: [false, true])
