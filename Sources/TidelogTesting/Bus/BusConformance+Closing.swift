@@ -14,6 +14,9 @@ extension BusConformance {
             Promise("closing twice, and from many tasks at once, is the same as once", needsDelivery: false) {
                 try await $0.closingTwice()
             },
+            Promise("closing in a cancelled task delivers what was accepted, too") {
+                try await $0.closingWhenCancelled()
+            },
             Promise("a handler may close the bus") { try await $0.closingFromWithin() },
             Promise("closing while others publish: what was accepted is delivered, the rest is refused") {
                 try await $0.closingWhilePublishing()
@@ -83,6 +86,27 @@ extension BusConformance {
                 for _ in 0..<8 { group.addTask { await bus.close() } }
             }
             await bus.close()
+        }
+    }
+
+    private func closingWhenCancelled() async throws {
+        try await self.withBus { bus in
+            let collector = Collector()
+            try await bus.subscribe(
+                "a",
+                handler: { (event: Event) async throws in
+                    try await Task.sleep(for: .microseconds(200))
+                    collector.add(event)
+                })
+            let events = (0..<100).map { _ in Event(type: "a") }
+            for event in events { try await bus.publish(event) }
+            let closing = Task {
+                withUnsafeCurrentTask { $0?.cancel() }
+                await bus.close()
+            }
+            await closing.value
+            try self.require(
+                collector.events == events, "the handler got \(collector.count) of \(events.count)")
         }
     }
 

@@ -131,7 +131,7 @@ public final class RecordingBus: EventBus {
         let ready = self.state.withLock { state in
             let before = state.recorded.lastIndex { $0.number < number }
             let place = before.map { $0 + 1 } ?? 0
-            state.recorded.insert(contentsOf: events.map { (number, $0) }, at: place)
+            state.recorded.insert(contentsOf: events.map { (number: number, event: $0) }, at: place)
             var ready: [(CheckedContinuation<Event?, Never>, Event)] = []
             state.waiters.removeAll { waiter in
                 guard let event = events.first(where: waiter.condition) else { return false }
