@@ -119,4 +119,31 @@ struct BusQueueTests {
         await inner.close()
         #expect(seen.values == [[inner.state.core.number]])
     }
+
+    @Test(
+        "synchronous code in a cancelled task publishes nothing to those who listen",
+        arguments: [InMemoryBus.Dispatch.synchronous, .asynchronous()])
+    func cancelledSynchronously(dispatch: InMemoryBus.Dispatch) async throws {
+        let bus = try InMemoryBus(dispatch: dispatch)
+        let seen = Seen<String>()
+        try bus.subscribe("*") { seen.add($0.type) }
+        let publisher = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            return Self.refusal(of: Event(type: "a"), bus)
+        }
+        #expect(await publisher.value == .cancelled)
+        await bus.close()
+        #expect(seen.values.isEmpty)
+        #expect(bus.health.published == 0)
+    }
+
+    /// From code that cannot suspend.
+    private static func refusal(of event: Event, _ bus: InMemoryBus) -> EventLogError.Code? {
+        do throws(EventLogError) {
+            try bus.publish(event)
+            return nil
+        } catch {
+            return error.code
+        }
+    }
 }

@@ -261,6 +261,14 @@ struct BusTelemetryTests {
             try event.validate()
             #expect(try TypePattern(type).matches(event.type) && event.isOf(type))
         }
+        let names = [
+            "user.created", "user.updated", "user.deleted", "user.authenticated", "emissions.calculated",
+            "emissions.updated", "emissions.factor.updated", "ingestion.completed", "ingestion.error",
+            "compliance.report.generated", "compliance.report.submitted", "billing.subscription.created",
+            "billing.subscription.updated", "billing.payment.received", "billing.payment.failed",
+            "system.mode.changed", "system.health.error", "error",
+        ]
+        #expect(EventType.standard.map(\.rawValue) == names)
         let own: EventType = "order.placed"
         #expect(Event(own).type == "order.placed")
         #expect(EventType.emissionsFactorUpdated.rawValue == "emissions.factor.updated")
