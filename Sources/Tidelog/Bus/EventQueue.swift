@@ -6,8 +6,9 @@
 //   instead, so that the oldest is always in the buffer that publishers reach.
 // - Slots are always initialised. What was consumed is released when a publisher writes over it, or when the
 //   consumer goes to sleep: so the reference count of a payload stays on one core while there is traffic.
-// - `waiting` counts what the consumer has not begun with; it exceeds `size` only for handlers, who would
-//   otherwise wait for themselves, and then up to twice the size.
+// - `waiting` counts what the consumer has not begun with; it exceeds `size` for handlers, who would
+//   otherwise wait for themselves, and then up to twice the size; and by one for each publisher of a
+//   synchronous bus that found room at the same time as another one, since its event may be with others by now.
 // - `room` events can be accepted without a look at how far the consumer is: it is never more than there is.
 // - What the consumer writes for each event lies on another cache line than what publishers write, and
 //   neither on that of the queue itself: else each event would cost both cores a line that the other one has.
@@ -30,6 +31,16 @@ import TidelogStorage
 final class EventQueue: Sendable {
     /// What became of an event that was offered.
     enum Offer { case accepted, dropped, full, closed }
+
+    /// How many events may wait where a full queue is no reason to drop any.
+    enum Limit {
+        /// The queue's size.
+        case size
+        /// Twice as many: for handlers, who would otherwise wait for themselves.
+        case twice
+        /// However many: for those who have looked for room before.
+        case unlimited
+    }
 
     enum Waiter {
         case task(UnsafeContinuation<Void, Never>)
@@ -126,9 +137,8 @@ final class EventQueue: Sendable {
 
     /// Hands over an event without waiting.
     ///
-    /// - Parameter exceeding: Whether the queue may grow beyond its size, up to twice, where it would
-    ///   otherwise answer `full`.
-    func offer(_ event: borrowing Event, exceeding: Bool) -> Offer {
+    /// - Parameter limit: How many may wait before it answers `full`.
+    func offer(_ event: borrowing Event, upTo limit: Limit) -> Offer {
         let state = self.place.value
         self.lock()
         if state.pointee.isClosed {
@@ -137,7 +147,7 @@ final class EventQueue: Sendable {
         }
         if state.pointee.room > 0 {
             state.pointee.room -= 1
-        } else if let answer = self.makeRoom(state, exceeding: exceeding) {
+        } else if let answer = self.makeRoom(state, limit) {
             self.unlock()
             return answer
         }
@@ -154,7 +164,7 @@ final class EventQueue: Sendable {
 
     /// Room for one event, or why there is none.
     @inline(never)
-    private func makeRoom(_ state: UnsafeMutablePointer<State>, exceeding: Bool) -> Offer? {
+    private func makeRoom(_ state: UnsafeMutablePointer<State>, _ limit: Limit) -> Offer? {
         let waiting = state.pointee.filling.count + self.takenAndWaiting(state)
         if waiting < self.size {
             state.pointee.room = self.size - waiting - 1
@@ -174,19 +184,29 @@ final class EventQueue: Sendable {
             self.droppedCount.wrappingAdd(1, ordering: .relaxed)
             return nil
         default:
-            return exceeding && waiting < 2 * self.size ? nil : .full
+            return self.isReached(limit, by: waiting) ? .full : nil
         }
     }
 
-    /// Whether an event that is offered now would have to wait, or would be refused.
-    var isFull: Bool {
-        guard self.whenFull == .wait || self.whenFull == .fail else { return false }
-        return self.locked { self.isFull($0) }
+    /// Whether this sender would have to wait, or would be refused.
+    func isFull(for sender: BusCore.Sender) -> Bool {
+        let isRefusing = self.whenFull == .fail && sender != .dispatcher
+        guard self.whenFull == .wait || isRefusing else { return false }
+        let limit: Limit = self.whenFull == .wait && sender == .handler ? .twice : .size
+        return self.locked { self.isFull($0, limit) }
     }
 
-    private func isFull(_ state: UnsafeMutablePointer<State>) -> Bool {
-        !state.pointee.isClosed
-            && state.pointee.filling.count + self.takenAndWaiting(state) >= self.size
+    private func isFull(_ state: UnsafeMutablePointer<State>, _ limit: Limit = .size) -> Bool {
+        let waiting = state.pointee.filling.count + self.takenAndWaiting(state)
+        return !state.pointee.isClosed && self.isReached(limit, by: waiting)
+    }
+
+    private func isReached(_ limit: Limit, by waiting: Int) -> Bool {
+        switch limit {
+        case .size: waiting >= self.size
+        case .twice: waiting >= 2 * self.size
+        case .unlimited: false
+        }
     }
 
     private func takenAndWaiting(_ state: UnsafeMutablePointer<State>) -> Int {

@@ -43,12 +43,17 @@ final class BusInstruments: Sendable {
     /// Hands over what has been counted since the last time.
     func report(_ health: BusHealth) {
         guard let meters = self.meters else { return }
-        let last = self.last.withLock { last in
-            defer { last = health }
-            return last
+        // Of two readings at the same time the older one may come last.
+        let (before, now) = self.last.withLock { last -> (BusHealth, BusHealth) in
+            let before = last
+            last.published = max(last.published, health.published)
+            last.delivered = max(last.delivered, health.delivered)
+            last.failed = max(last.failed, health.failed)
+            last.dropped = max(last.dropped, health.dropped)
+            return (before, last)
         }
         func increase(_ counter: Counter, _ key: KeyPath<BusHealth, UInt64>) {
-            let more = health[keyPath: key] - min(last[keyPath: key], health[keyPath: key])
+            let more = now[keyPath: key] - before[keyPath: key]
             if more > 0 { counter.increment(by: Int64(clamping: more)) }
         }
         increase(meters.published, \.published)
@@ -167,9 +172,13 @@ final class BusInstruments: Sendable {
         let context = ServiceContext.current ?? .topLevel
         let span = tracer.startAnySpan("publish \(event.type)", context: context, ofKind: .producer)
         self.describe(event, "publish", "send", in: span)
+        var headers = EventMetadata()
+        tracer.inject(span.context, into: &headers, using: TraceCarrier())
         var event = event
         var metadata = event.metadata
-        tracer.inject(span.context, into: &metadata, using: TraceCarrier())
+        // The state that an event brought along, such as one that is passed on, is that of another parent.
+        if headers.traceparent != nil { metadata.tracestate = nil }
+        metadata.merge(headers)
         event.metadata = metadata
         return (event, span)
     }

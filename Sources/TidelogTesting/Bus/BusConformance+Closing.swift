@@ -14,6 +14,9 @@ extension BusConformance {
             Promise("closing twice, and from many tasks at once, is the same as once", needsDelivery: false) {
                 try await $0.closingTwice()
             },
+            Promise("closing in a cancelled task delivers what was accepted, too") {
+                try await $0.closingWhenCancelled()
+            },
             Promise("a handler may close the bus") { try await $0.closingFromWithin() },
             Promise("closing while others publish: what was accepted is delivered, the rest is refused") {
                 try await $0.closingWhilePublishing()
@@ -86,17 +89,45 @@ extension BusConformance {
         }
     }
 
-    private func closingFromWithin() async throws {
+    private func closingWhenCancelled() async throws {
         try await self.withBus { bus in
             let collector = Collector()
             try await bus.subscribe(
                 "a",
+                handler: { (event: Event) async throws in
+                    try await Task.sleep(for: .microseconds(200))
+                    collector.add(event)
+                })
+            let events = (0..<100).map { _ in Event(type: "a") }
+            for event in events { try await bus.publish(event) }
+            let closing = Task {
+                withUnsafeCurrentTask { $0?.cancel() }
+                await bus.close()
+            }
+            await closing.value
+            try self.require(
+                collector.events == events, "the handler got \(collector.count) of \(events.count)")
+        }
+    }
+
+    private func closingFromWithin() async throws {
+        try await self.withBus { bus in
+            let collector = Collector()
+            let refused = Collector()
+            try await bus.subscribe(
+                "a",
                 handler: { event in
                     await bus.close()
+                    do throws(EventLogError) {
+                        try await bus.subscribe("b") { _ in }
+                    } catch {
+                        if error.code == .closed { refused.add(event) }
+                    }
                     collector.add(event)
                 })
             try await bus.publish(Event(type: "a"))
             try await self.eventually("the handler returns from closing") { collector.count == 1 }
+            try self.require(refused.count == 1, "the handler that closed the bus could still subscribe")
             try await self.requireError(.closed, "publishing after that") {
                 try await bus.publish(Event(type: "a"))
             }

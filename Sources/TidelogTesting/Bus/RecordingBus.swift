@@ -16,8 +16,11 @@ public final class RecordingBus: EventBus {
     }
 
     private struct State {
-        var events: [Event] = []
+        /// What was recorded, in the order in which publishing began.
+        var recorded: [(number: Int, event: Event)] = []
         var waiters: [Waiter] = []
+        /// The waits that have not been given up; their waiters may have yet to come.
+        var waits: Set<Int> = []
         var nextNumber = 0
     }
 
@@ -31,8 +34,9 @@ public final class RecordingBus: EventBus {
 
     // MARK: What was recorded
 
-    /// What was published, in order; what the inner bus refused is not among it.
-    public var events: [Event] { self.state.withLock { $0.events } }
+    /// What was published, in the order in which publishing began: an event comes before what its handlers
+    /// published. What the inner bus refused is not among it.
+    public var events: [Event] { self.state.withLock { $0.recorded.map(\.event) } }
 
     /// What was published with a type that matches, in order.
     public func events(ofType pattern: TypePattern) -> [Event] {
@@ -46,11 +50,11 @@ public final class RecordingBus: EventBus {
 
     /// Whether an event was published that is as `condition` has it.
     public func hasEvent(where condition: (Event) -> Bool) -> Bool {
-        self.state.withLock { $0.events.contains(where: condition) }
+        self.state.withLock { $0.recorded.contains { condition($0.event) } }
     }
 
     /// Forgets what was published.
-    public func clear() { self.state.withLock { $0.events = [] } }
+    public func clear() { self.state.withLock { $0.recorded = [] } }
 
     /// The first event with a type that matches: one that was published, or else the next one.
     ///
@@ -75,13 +79,11 @@ public final class RecordingBus: EventBus {
     private func waitForEvent(
         _ what: String, _ timeout: Duration, _ condition: @escaping @Sendable (Event) -> Bool
     ) async throws(EventLogError) -> Event {
-        let number = self.state.withLock { state in
-            state.nextNumber += 1
-            return state.nextNumber
-        }
+        let number = self.begin { $0.waits.insert($1) }
         let state = self.state
         let giveUp: @Sendable () -> Void = {
             let waiter = state.withLock { state -> Waiter? in
+                state.waits.remove(number)
                 let index = state.waiters.firstIndex { $0.number == number }
                 return index.map { state.waiters.remove(at: $0) }
             }
@@ -95,8 +97,9 @@ public final class RecordingBus: EventBus {
         let event = await withTaskCancellationHandler {
             await withCheckedContinuation { (reply: CheckedContinuation<Event?, Never>) in
                 let (known, mustWait) = state.withLock { state -> (Event?, Bool) in
-                    if let known = state.events.first(where: condition) { return (known, false) }
-                    if Task.isCancelled { return (nil, false) }
+                    let known = state.recorded.first { condition($0.event) }
+                    if let known { return (known.event, false) }
+                    if Task.isCancelled || !state.waits.contains(number) { return (nil, false) }
                     state.waiters.append(Waiter(number: number, condition: condition, reply: reply))
                     return (nil, true)
                 }
@@ -114,9 +117,21 @@ public final class RecordingBus: EventBus {
             .notFound, "no event \(what) was published within \(timeout); there were \(seen.count): \(seen)")
     }
 
-    private func record(_ events: [Event]) {
+    /// A number that is greater than all before.
+    private func begin(_ body: (inout State, Int) -> Void = { _, _ in }) -> Int {
+        self.state.withLock { state in
+            state.nextNumber += 1
+            body(&state, state.nextNumber)
+            return state.nextNumber
+        }
+    }
+
+    /// Records what the inner bus has accepted, where its number belongs.
+    private func record(_ events: [Event], _ number: Int) {
         let ready = self.state.withLock { state in
-            state.events.append(contentsOf: events)
+            let before = state.recorded.lastIndex { $0.number < number }
+            let place = before.map { $0 + 1 } ?? 0
+            state.recorded.insert(contentsOf: events.map { (number: number, event: $0) }, at: place)
             var ready: [(CheckedContinuation<Event?, Never>, Event)] = []
             state.waiters.removeAll { waiter in
                 guard let event = events.first(where: waiter.condition) else { return false }
@@ -132,14 +147,16 @@ public final class RecordingBus: EventBus {
 
     /// Publishes on the inner bus, and records the event if that accepted it.
     public func publish(_ event: Event) async throws(EventLogError) {
+        let number = self.begin()
         try await self.inner.publish(event)
-        self.record([event])
+        self.record([event], number)
     }
 
     /// Publishes on the inner bus, and records the events if that accepted them.
     public func publish(_ events: [Event]) async throws(EventLogError) {
+        let number = self.begin()
         try await self.inner.publish(events)
-        self.record(events)
+        self.record(events, number)
     }
 
     /// Subscribes on the inner bus.

@@ -68,6 +68,44 @@ struct BusTelemetryTests {
         #expect(timer.values.count == 20)
     }
 
+    @Test("readings that come out of their order are counted once")
+    func reportsOutOfOrder() throws {
+        let metrics = TestMetrics()
+        var telemetry = BusTelemetry()
+        telemetry.metrics = metrics
+        let instruments = try #require(BusInstruments(telemetry))
+        for published: UInt64 in [6, 5, 7] {
+            var health = BusHealth(.healthy)
+            health.published = published
+            instruments.report(health)
+        }
+        let counter = try metrics.expectCounter(TelemetryNames.published, [("bus", "bus")])
+        #expect(counter.values.reduce(0, +) == 7)
+    }
+
+    @Test("a bus on a log that publishes nothing tells what it delivers, before it is closed")
+    func deliveriesOnLog() async throws {
+        let metrics = TestMetrics()
+        var telemetry = BusTelemetry()
+        telemetry.metrics = metrics
+        let settings = telemetry
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            let bus = LogBus(log, telemetry: settings)
+            try await bus.subscribe("*") { _ in throw Oops() }
+            try await log.append((0..<3).map { _ in Event(type: "a") })
+            let failed = try metrics.expectCounter(TelemetryNames.failed, [("bus", "bus")])
+            for _ in 0..<5000 where failed.values.reduce(0, +) < 3 {
+                try await Task.sleep(for: .milliseconds(1))
+            }
+            let delivered = try metrics.expectCounter(TelemetryNames.delivered, [("bus", "bus")])
+            #expect(delivered.values.reduce(0, +) == 3)
+            #expect(failed.values.reduce(0, +) == 3)
+            await bus.close()
+            await log.close()
+        }
+    }
+
     @Test(
         "a handler's span is a child of the publisher's, through the event's metadata",
         arguments: [false, true])
@@ -155,6 +193,25 @@ struct BusTelemetryTests {
         #expect(tracer.received.values == [header])
     }
 
+    @Test("an event that is passed on does not keep the trace state of its former parent")
+    func formerTracestate() async throws {
+        var telemetry = BusTelemetry()
+        telemetry.tracer = W3CTracer()
+        let bus = try Self.bus(nil, telemetry)
+        let seen = Seen<Event>()
+        try await bus.subscribe("*") { seen.add($0) }
+        let metadata: EventMetadata = [
+            "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "tracestate": "rojo=00f067aa0ba902b7", "user_id": "u-1",
+        ]
+        try await bus.publish(Event(type: "a", metadata: metadata))
+        await bus.close()
+        let got = try #require(seen.values.first).metadata
+        #expect(got.traceparent == W3CTracer.sent)
+        #expect(got.tracestate == nil)
+        #expect(got.userID == "u-1")
+    }
+
     @Test("failures are logged with what tells the event, and not each one of many")
     func logging() async throws {
         let lines = Seen<Logger.Metadata>()
@@ -204,6 +261,14 @@ struct BusTelemetryTests {
             try event.validate()
             #expect(try TypePattern(type).matches(event.type) && event.isOf(type))
         }
+        let names = [
+            "user.created", "user.updated", "user.deleted", "user.authenticated", "emissions.calculated",
+            "emissions.updated", "emissions.factor.updated", "ingestion.completed", "ingestion.error",
+            "compliance.report.generated", "compliance.report.submitted", "billing.subscription.created",
+            "billing.subscription.updated", "billing.payment.received", "billing.payment.failed",
+            "system.mode.changed", "system.health.error", "error",
+        ]
+        #expect(EventType.standard.map(\.rawValue) == names)
         let own: EventType = "order.placed"
         #expect(Event(own).type == "order.placed")
         #expect(EventType.emissionsFactorUpdated.rawValue == "emissions.factor.updated")

@@ -65,7 +65,7 @@ public final class LogBus: EventBus {
 
     /// A bus on a log that is open.
     ///
-    /// - Parameter telemetry: What it tells, and to whom; counters are handed over with each publish.
+    /// - Parameter telemetry: What it tells, and to whom; counters are handed over with each event.
     public init(_ log: EventLog, telemetry: BusTelemetry = .init()) {
         self.log = log
         self.core = Core(telemetry)
@@ -124,7 +124,7 @@ public final class LogBus: EventBus {
 
     private func count(_ events: Int) {
         self.core.state.withLock { $0.published += UInt64(events) }
-        if let instruments = self.core.instruments { instruments.report(self.health) }
+        self.core.report()
     }
 
     private func requireOpen() throws(EventLogError) {
@@ -180,6 +180,7 @@ public final class LogBus: EventBus {
             next: { () async throws(EventLogError) in
                 guard let stored = try await follower.next() else { return nil }
                 core.state.withLock { $0.delivered += 1 }
+                core.report()
                 return stored.event
             },
             onCancel: { subscription.cancel() })
@@ -206,7 +207,7 @@ public final class LogBus: EventBus {
     func start(_ number: Int, _ body: @escaping @Sendable () async -> Void) {
         let core = self.core
         let task = Task {
-            await BusContext.$handling.withValue(BusContext.handling + [core.number]) { await body() }
+            await BusContext.$handling.withValue([core.number]) { await body() }
         }
         core.state.withLock { state in
             guard let index = state.members.firstIndex(where: { $0.number == number }) else { return }
@@ -247,23 +248,11 @@ public final class LogBus: EventBus {
         } else if !isWithin {
             await self.core.waitUntilClosed()
         }
-        self.core.instruments?.report(self.health)
+        self.core.report()
     }
 
     /// How the bus fares; degraded if a subscription could not go on reading the log.
-    public var health: BusHealth {
-        self.core.state.withLock { state in
-            var health = BusHealth(state.isClosing ? .closed : .healthy)
-            if let fault = state.fault, !state.isClosing {
-                health = BusHealth(.degraded, reason: "a subscription has ended: \(fault)")
-            }
-            health.published = state.published
-            health.delivered = state.delivered
-            health.failed = state.failed
-            health.subscribers = state.members.count
-            return health
-        }
-    }
+    public var health: BusHealth { self.core.health }
 
     /// The handlers that threw, from now on.
     public var failures: AsyncStream<BusFailure> { self.core.channel.stream() }
@@ -284,6 +273,25 @@ public final class LogBus: EventBus {
 }
 
 extension LogBus.Core {
+    var health: BusHealth {
+        self.state.withLock { state in
+            var health = BusHealth(state.isClosing ? .closed : .healthy)
+            if let fault = state.fault, !state.isClosing {
+                health = BusHealth(.degraded, reason: "a subscription has ended: \(fault)")
+            }
+            health.published = state.published
+            health.delivered = state.delivered
+            health.failed = state.failed
+            health.subscribers = state.members.count
+            return health
+        }
+    }
+
+    /// Hands the counters over to the metrics, if there are any.
+    func report() {
+        if let instruments = self.instruments, instruments.hasMeters { instruments.report(self.health) }
+    }
+
     /// Calls a handler, and keeps what it throws away from everyone else.
     func deliver(
         _ stored: StoredEvent, _ pattern: TypePattern,
@@ -300,6 +308,7 @@ extension LogBus.Core {
             self.state.withLock { $0.failed += 1 }
             self.channel.report(BusFailure(event: stored.event, pattern: pattern, error: error))
         }
+        self.report()
     }
 
     /// A subscription cannot go on.

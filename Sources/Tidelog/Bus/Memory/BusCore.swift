@@ -22,6 +22,16 @@ final class BusCore: Sendable {
         case full(EventQueue)
     }
 
+    /// Who hands an event to the handlers, and so which queues are too full for it.
+    enum Sender {
+        /// Waits where a queue has no room, or is told that it has none.
+        case publisher
+        /// A publisher that is a handler of the bus: it cannot wait, but may exceed what others wait for.
+        case handler
+        /// The bus's own task: it waits, and has nobody to tell that a queue refuses.
+        case dispatcher
+    }
+
     private struct Writer {
         var retired: [Unmanaged<HandlerTable>] = []
     }
@@ -127,9 +137,9 @@ final class BusCore: Sendable {
     ///
     /// - Parameters:
     ///   - counts: whether the event counts as published now.
-    ///   - exceeding: whether a full queue is no reason to stop before anyone got the event.
+    ///   - sender: for whom a full queue is a reason to stop before anyone got the event.
     @inline(__always)
-    func dispatch(_ event: Event, _ lane: Lane, counts: Bool, exceeding: Bool) -> Outcome {
+    func dispatch(_ event: Event, _ lane: Lane, counts: Bool, for sender: Sender) -> Outcome {
         self.withTable(lane) { table in
             if table.isClosed { return .closed }
             if table.isEmpty {
@@ -137,17 +147,17 @@ final class BusCore: Sendable {
                 return .done
             }
             if counts, Task.isCancelled { return .cancelled }
-            return self.dispatch(event, table, lane, counts: counts, exceeding: exceeding)
+            return self.dispatch(event, table, lane, counts: counts, for: sender)
         }
     }
 
     @inline(__always)
     private func dispatch(
-        _ event: Event, _ table: HandlerTable, _ lane: Lane, counts: Bool, exceeding: Bool
+        _ event: Event, _ table: HandlerTable, _ lane: Lane, counts: Bool, for sender: Sender
     ) -> Outcome {
         let list = table.known(event.record.type) ?? self.makeList(event.record.type, in: table)
         return list._withUnsafeGuaranteedRef { list in
-            if list.queueCount > 0, !exceeding, let queue = list.fullQueue() { return .full(queue) }
+            if list.queueCount > 0, let queue = list.fullQueue(for: sender) { return .full(queue) }
             if counts { lane.add(1, to: .published) }
             if self.instruments != nil {
                 self.callMeasured(list, event, lane)

@@ -60,10 +60,11 @@ final class HandlerList: Sendable {
         return mine == unsafeBitCast(type, to: (UInt64, UInt64).self) || self.type.isExactly(type)
     }
 
-    /// A queue that has no room and whose publishers must know.
-    func fullQueue() -> EventQueue? {
+    /// A queue that has no room, where this sender must know.
+    func fullQueue(for sender: BusCore.Sender) -> EventQueue? {
         for index in 0..<self.count {
-            if let queue = self.handlers[index].takeUnretainedValue().queue, queue.isFull { return queue }
+            let queue = self.handlers[index].takeUnretainedValue().queue
+            if let queue, queue.isFull(for: sender) { return queue }
         }
         return nil
     }

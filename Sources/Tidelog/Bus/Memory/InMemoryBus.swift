@@ -83,7 +83,7 @@ public final class InMemoryBus: EventBus {
     private func publishToSomebody(_ event: Event) throws(EventLogError) {
         if self.isSimple {
             switch self.hot._withUnsafeGuaranteedRef({ core in
-                core.dispatch(event, core.lane, counts: true, exceeding: false)
+                core.dispatch(event, core.lane, counts: true, for: .publisher)
             }) {
             case .done: return
             case .closed: throw .busClosed

@@ -77,9 +77,9 @@ final class MemoryBusState: Sendable {
     }
 
     private func publishBlocking(_ event: Event) throws(EventLogError) {
-        while let full = try self.attempt(event, exceeding: false) {
+        while let full = try self.attempt(event, for: .publisher) {
             if self.isWithinHandler {
-                if let full = try self.attempt(event, exceeding: true) { throw Self.noRoom(full) }
+                if let full = try self.attempt(event, for: .handler) { throw Self.noRoom(full) }
                 return
             }
             guard full.whenFull == .wait, !Self.isInTask else { throw Self.noRoom(full) }
@@ -100,9 +100,9 @@ final class MemoryBusState: Sendable {
     private func publishWaiting(_ event: Event) async throws(EventLogError) {
         while true {
             if Task.isCancelled { throw .publisherCancelled }
-            guard let full = try self.attempt(event, exceeding: false) else { return }
+            guard let full = try self.attempt(event, for: .publisher) else { return }
             if self.isWithinHandler {
-                if let full = try self.attempt(event, exceeding: true) { throw Self.noRoom(full) }
+                if let full = try self.attempt(event, for: .handler) { throw Self.noRoom(full) }
                 return
             }
             guard full.whenFull == .wait else { throw Self.noRoom(full) }
@@ -111,9 +111,9 @@ final class MemoryBusState: Sendable {
     }
 
     /// Publishes if nothing has to be waited for; else nobody gets the event, and the full queue is told.
-    private func attempt(_ event: Event, exceeding: Bool) throws(EventLogError) -> EventQueue? {
+    private func attempt(_ event: Event, for sender: BusCore.Sender) throws(EventLogError) -> EventQueue? {
         guard let queue = self.hotQueue else {
-            switch self.core.dispatch(event, self.core.lane, counts: true, exceeding: exceeding) {
+            switch self.core.dispatch(event, self.core.lane, counts: true, for: sender) {
             case .done: return nil
             case .closed: throw .busClosed
             case .cancelled: throw .publisherCancelled
@@ -121,7 +121,8 @@ final class MemoryBusState: Sendable {
             }
         }
         if Task.isCancelled { throw .publisherCancelled }
-        switch queue._withUnsafeGuaranteedRef({ $0.offer(event, exceeding: exceeding) }) {
+        let limit: EventQueue.Limit = sender == .handler ? .twice : .size
+        switch queue._withUnsafeGuaranteedRef({ $0.offer(event, upTo: limit) }) {
         case .accepted:
             self.core.lane.add(1, to: .published)
             return nil
@@ -145,14 +146,17 @@ final class MemoryBusState: Sendable {
     /// An entry that puts events into a queue.
     static func queued(_ pattern: TypePattern, _ buffer: BusBuffer) -> (HandlerEntry, EventQueue) {
         let queue = EventQueue(buffer)
-        let exceeds = buffer.whenFull == .wait
+        // Whoever must not find a full queue has looked before the first handler got the event.
+        let limit: EventQueue.Limit = buffer.whenFull == .wait ? .unlimited : .size
         let entry = HandlerEntry(pattern, queue: queue) { event in
-            if queue.offer(event, exceeding: exceeds) == .full { throw Self.noRoom(queue) }
+            if queue.offer(event, upTo: limit) == .full { throw Self.noRoom(queue) }
         }
         return (entry, queue)
     }
 
     func subscribe(_ entry: HandlerEntry) throws(EventLogError) -> BusSubscription {
+        // With asynchronous dispatch the table stays open until the last event has been dispatched.
+        guard !self.life.withLock({ $0.isClosing }) else { throw .busClosed }
         let isDone = self.core.replace { $0.isClosed ? nil : HandlerTable($0.entries + [entry]) }
         guard isDone else { throw .busClosed }
         return BusSubscription(pattern: entry.pattern) { [weak self] in self?.cancel(entry) }
@@ -160,14 +164,15 @@ final class MemoryBusState: Sendable {
 
     private func cancel(_ entry: HandlerEntry) {
         entry.deactivate()
-        self.core.replace { table in
+        let wasThere = self.core.replace { table in
             guard !table.isClosed else { return nil }
             return HandlerTable(table.entries.filter { $0 !== entry })
         }
         entry.queue?.cancel()
         self.life.withLock { life in
             life.handlers[ObjectIdentifier(entry)] = nil
-            life.droppedBefore += entry.queue?.dropped ?? 0
+            // Closing has counted what the queues dropped that were there then.
+            if wasThere { life.droppedBefore += entry.queue?.dropped ?? 0 }
         }
     }
 
@@ -178,7 +183,8 @@ final class MemoryBusState: Sendable {
     ) {
         let core = self.core
         let task = Task {
-            await BusContext.$handling.withValue(BusContext.handling + [core.number]) {
+            // Where it was subscribed in a handler of another bus, it is not within that one.
+            await BusContext.$handling.withValue([core.number]) {
                 var count = 0
                 while true {
                     let batch = await queue.next(after: count)
@@ -229,22 +235,16 @@ final class MemoryBusState: Sendable {
         let lane = self.core.lane
         while next < batch.count {
             queue.begin(next)
-            switch self.dispatch(batch.slots[next], lane, exceeding: false) {
-            case .done, .closed, .cancelled: break
-            case .full(let full):
-                if full.whenFull == .wait { return full }
-                // There is no publisher to throw to: for that subscription it is a failure.
-                _ = self.dispatch(batch.slots[next], lane, exceeding: true)
-            }
+            // Where a queue refuses, there is no publisher to throw to: for that subscription it is a failure.
+            if case .full(let full) = self.dispatch(batch.slots[next], lane) { return full }
             next += 1
         }
         return nil
     }
 
     @inline(__always)
-    private func dispatch(_ slot: borrowing EventQueue.Slot, _ lane: Lane, exceeding: Bool) -> BusCore.Outcome
-    {
-        self.core.dispatch(slot.event, lane, counts: false, exceeding: exceeding)
+    private func dispatch(_ slot: borrowing EventQueue.Slot, _ lane: Lane) -> BusCore.Outcome {
+        self.core.dispatch(slot.event, lane, counts: false, for: .dispatcher)
     }
 
     // MARK: Closing
@@ -354,17 +354,21 @@ final class QueueReader: Sendable {
     }
 
     func next() async -> Event? {
+        if self.isOver { return nil }
         if let event = self.taken() { return event }
         return await withTaskCancellationHandler {
             let batch = await self.queue.next(after: self.place.withLock { $0.count })
-            guard batch.count > 0, !Task.isCancelled else { return nil }
+            guard batch.count > 0 else { return nil }
+            // They are kept where the task has been cancelled: another reader may go on.
             let events = (0..<batch.count).map { batch.slots[$0].event }
             self.place.withLock { $0 = Place(events: events, index: 0, count: events.count) }
-            return self.taken()
+            return self.isOver ? nil : self.taken()
         } onCancel: {
             self.queue.wakeConsumer()
         }
     }
+
+    private var isOver: Bool { Task.isCancelled || self.queue.isCancelled }
 
     private func taken() -> Event? {
         let (event, index) = self.place.withLock { place -> (Event?, Int) in
@@ -372,7 +376,7 @@ final class QueueReader: Sendable {
             defer { place.index += 1 }
             return (place.events[place.index], place.index)
         }
-        guard let event, !Task.isCancelled, !self.queue.isCancelled else { return nil }
+        guard let event else { return nil }
         self.queue.begin(index)
         self.core.count(1, .delivered)
         return event
