@@ -228,6 +228,35 @@
             }
         }
 
+        @Test(
+            "a database whose transactions are serializable by default is made ready and appended to by many")
+        func isolation() async throws {
+            try await withDatabase { server, database in
+                try server.connect().execute(
+                    "ALTER DATABASE \(database) SET default_transaction_isolation = 'serializable'")
+                var level: String?
+                try server.connect(database).query("SHOW transaction_isolation") {
+                    row throws(PostgresError) in
+                    level = row.text(0)
+                }
+                #expect(level == "read committed")
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for _ in 0..<4 {
+                        group.addTask {
+                            let store = try await server.openStore(database)
+                            for _ in 0..<25 {
+                                try await store.append([Event(type: "t", stream: "s")], if: .always)
+                            }
+                            store.close()
+                        }
+                    }
+                    try await group.waitForAll()
+                }
+                let count = "SELECT count(DISTINCT (position, revision)) FROM tidelog.events"
+                #expect(try server.number(count, in: database) == 100)
+            }
+        }
+
         @Test("a store of a table that an older version made brings it up to date")
         func older() async throws {
             for version: Int64 in [2, 3] { try await self.older(version) }

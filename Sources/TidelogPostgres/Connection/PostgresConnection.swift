@@ -69,6 +69,8 @@
             try connection.execute(
                 "SET client_min_messages = error; SET standard_conforming_strings = on; SET DateStyle = ISO;"
                     + " SET TimeZone = 'UTC'; SET extra_float_digits = 1; SET search_path = pg_catalog, pg_temp;"
+                    // Who waited for a lock must see what was committed meanwhile, whatever the default is.
+                    + " SET default_transaction_isolation = 'read committed';"
                     // What is acknowledged is on the disk, whatever the server's default is.
                     + " SELECT set_config('synchronous_commit', 'on', false)"
                     + " WHERE current_setting('synchronous_commit') = 'off'"
