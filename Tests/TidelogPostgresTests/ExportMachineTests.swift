@@ -193,6 +193,12 @@
                 code({
                     $0.exported = 0; $0.anchor = nil; $1.first = 51
                 }) == nil)
+            // The filter wanted nothing so far, and yet there is a place from which on events are missing.
+            #expect(
+                code(
+                    {
+                        $0.exported = 0; $1.first = 51
+                    }, digest: nil) == .eventsGone)
             #expect(code({ checkpoint, _ in checkpoint.filter = "type=\"a\"" }) == .invalidConfiguration)
         }
     }

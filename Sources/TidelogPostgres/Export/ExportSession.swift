@@ -105,8 +105,13 @@
         /// Puts a batch and the checkpoint behind it into the database: both or neither.
         ///
         /// - Throws: ``PostgresError`` with code `busy` if another exporter of this name has moved the
-        ///   checkpoint; `diverged` if other events are there at these positions.
+        ///   checkpoint; `diverged` if other events are there at these positions; `eventsGone` if retention
+        ///   dropped some of them after log and database were compared.
         func export(_ batch: ExportBatch) throws(PostgresError) {
+            let expected = max(batch.from, self.facts.first)
+            if batch.logFirst > expected, !self.configuration.accepts.contains(.missingEvents) {
+                throw PostgresError(eventsGone: Position(expected)..<Position(batch.logFirst))
+            }
             try self.partitions.prepare(self.connection, logID: self.facts.id, months: batch.months)
             try self.connection.transaction { () throws(PostgresError) in
                 let moved = try self.connection.query(
