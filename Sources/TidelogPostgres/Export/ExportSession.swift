@@ -41,8 +41,11 @@
 
         /// Reads the checkpoint, makes one if there is none, and compares log and database.
         ///
+        /// - Parameters:
+        ///   - known: how far the exporter has seen the database to be; nil: it has not seen it.
+        ///   - remembered: how far the log remembers it to have been; tables that nothing was exported to are others.
         /// - Returns: the position to go on from.
-        func begin(known: UInt64?) throws(PostgresError) -> UInt64 {
+        func begin(known: UInt64?, remembered: UInt64? = nil) throws(PostgresError) -> UInt64 {
             self.facts = try LogFacts(of: self.log)
             try self.connection.query(
                 """
@@ -69,8 +72,8 @@
             }
             // A checkpoint that never took anything and no start of the caller's: begin where the log begins.
             try checkpoint.compare(
-                with: self.facts, filter: self.configuration.filterText, known: known, digest: digest,
-                accepts: self.configuration.accepts)
+                with: self.facts, filter: self.configuration.filterText,
+        ///   - remembered: how far the log remembers it to have been; of no meaning for tables that have nothing yet.
             return checkpoint.next
         }
 
