@@ -43,7 +43,7 @@
         ///
         /// - Parameters:
         ///   - known: how far the exporter has seen the database to be; nil: it has not seen it.
-        ///   - remembered: how far the log remembers it to have been; tables that nothing was exported to are others.
+        ///   - remembered: how far the log remembers it to have been; of no meaning where nothing was exported.
         /// - Returns: the position to go on from.
         func begin(known: UInt64?, remembered: UInt64? = nil) throws(PostgresError) -> UInt64 {
             self.facts = try LogFacts(of: self.log)
@@ -73,7 +73,8 @@
             // A checkpoint that never took anything and no start of the caller's: begin where the log begins.
             try checkpoint.compare(
                 with: self.facts, filter: self.configuration.filterText,
-        ///   - remembered: how far the log remembers it to have been; of no meaning for tables that have nothing yet.
+                known: known ?? (checkpoint.exported > 0 ? remembered : nil), digest: digest,
+                accepts: self.configuration.accepts)
             return checkpoint.next
         }
 
