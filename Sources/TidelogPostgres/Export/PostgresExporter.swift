@@ -53,7 +53,7 @@
             log: EventLog, to settings: PostgresSettings, configuration: PostgresExportConfiguration = .init()
         ) throws(PostgresError) {
             try configuration.validate()
-            _ = try PostgresConnection.password(in: settings.connectionString)
+            _ = try PostgresConnection.passwords(in: settings.connectionString)
             self.log = log
             self.settings = settings
             self.configuration = configuration
