@@ -54,6 +54,8 @@
             try await self.withFiles { log, _, _, dsn in
                 let password = try Tool.run("export", "postgres", log, "--dsn", dsn + " password=sesame")
                 #expect(password.status == 2 && !password.error.contains("sesame"), "\(password)")
+                let key = try Tool.run("export", "postgres", log, "--dsn", dsn + " sslpassword=sesame")
+                #expect(key.status == 2 && !key.error.contains("sesame"), "\(key)")
                 let malformed = try Tool.run("export", "postgres", log, "--dsn", "host='sesame")
                 #expect(malformed.status == 2 && !malformed.error.contains("sesame"), "\(malformed)")
                 let away = try Tool.run(

@@ -72,6 +72,39 @@
             }
         }
 
+        @Test("events that retention takes from under an export that is connected are told, not passed over")
+        func takenMeanwhile() async throws {
+            var configuration = EventLogConfiguration()
+            configuration.sealsInBackground = false
+            try await withLogAndDatabase(configuration) { log, server, database in
+                try await fill(log, 100)
+                let exporter = try exporter(log, server.settings(database)) {
+                    $0.batchEvents = 10
+                    $0.pace = .full
+                }
+                exporter.start()
+                #expect(try await eventually { exporter.status.nextPosition == 100 })
+                // The database keeps the export waiting, with two batches of what comes now in its hands.
+                let blocker = try server.connect(database)
+                try blocker.execute("BEGIN; LOCK TABLE tidelog.events_checkpoints")
+                try await fill(log, 200, seed: 2)
+                let waiting =
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = '\(database)' AND wait_event_type = 'Lock'"
+                #expect(try await eventually { try server.number(waiting, in: "postgres") == 1 })
+                try await log.seal()
+                try await fill(log, 100, seed: 3)
+                var policy = RetentionPolicy()
+                policy.maximumEvents = 50
+                policy.ignoresConsumers = true
+                #expect(try await log.retain(policy).count == 1)
+                try blocker.execute("COMMIT")
+                #expect(try await eventually { exporter.status.state == .halted })
+                #expect(exporter.status.lastError?.code == .eventsGone)
+                #expect(try server.events(in: database).count <= 120)
+                await exporter.stop()
+            }
+        }
+
         @Test("a log that is open for reading alone is exported all the same")
         func readOnly() async throws {
             try await withTemporaryLog { _, open in

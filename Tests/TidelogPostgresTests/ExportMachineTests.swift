@@ -110,6 +110,15 @@
             #expect(done.step(now: .zero, end: 6) == .end)
             #expect(done.lastError == nil)
 
+            // An app that goes on appending does not keep it from ending.
+            var busy = machine(continuous: false)
+            busy.connected(next: 0, now: .zero)
+            #expect(busy.step(now: .zero, end: 6) == .export(from: 0))
+            busy.exported(next: 4, now: .zero)
+            #expect(busy.step(now: .zero, end: 8) == .export(from: 4))
+            busy.exported(next: 8, now: .zero)
+            #expect(busy.step(now: .zero, end: 12) == .end)
+
             var refused = machine(continuous: false)
             refused.failed(PostgresError(.authentication, "no"), now: .zero, random: 0)
             #expect(refused.step(now: .zero, end: 6) == .end && refused.lastError?.code == .authentication)
@@ -184,6 +193,12 @@
                 code({
                     $0.exported = 0; $0.anchor = nil; $1.first = 51
                 }) == nil)
+            // The filter wanted nothing so far, and yet there is a place from which on events are missing.
+            #expect(
+                code(
+                    {
+                        $0.exported = 0; $1.first = 51
+                    }, digest: nil) == .eventsGone)
             #expect(code({ checkpoint, _ in checkpoint.filter = "type=\"a\"" }) == .invalidConfiguration)
         }
     }

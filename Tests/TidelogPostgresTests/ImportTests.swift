@@ -92,6 +92,44 @@
             }
         }
 
+        @Test("a log is compared with the database in parts that leave nothing out, whatever their size")
+        func parts() async throws {
+            try await withLogAndDatabase { log, server, database in
+                try await fill(log, 1000)
+                try await exporter(log, server.settings(database)) { $0.filter = .types("order.*") }
+                    .exportOnce()
+                let folder = try TemporaryDirectory()
+                defer { folder.remove() }
+                let wanted = try await events(of: log, .types("order.*"))
+                for size in [1, 7, wanted.count, 1_000_000] {
+                    var importer = try PostgresImporter(from: server.settings(database))
+                    importer.digestEvents = size
+                    let report = try await importer.import(
+                        acceptsPartial: true, to: folder.path.appending("\(size)"))
+                    #expect(report.events == wanted.count)
+                }
+                var parts = ImportedParts(size: 300)
+                for try await stored in log.read() { parts.add(stored) }
+                let found = parts.finish(at: 1000)
+                #expect(found.map(\.count) == [300, 300, 300, 100])
+                #expect(found.map(\.positions) == [0..<300, 300..<600, 600..<900, 900..<1000])
+                // JSON that does not have the value of the bytes beside it, in a part in the middle.
+                try server.run(
+                    "UPDATE tidelog.events SET payload = '{}', payload_raw = '1' WHERE position = "
+                        + "(SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY position) FROM tidelog.events)",
+                    in: database)
+                var importer = try PostgresImporter(from: server.settings(database))
+                importer.digestEvents = 7
+                do throws(PostgresError) {
+                    _ = try await importer.import(
+                        acceptsPartial: true, to: folder.path.appending("changed"))
+                    Issue.record("rows that were changed were imported")
+                } catch {
+                    #expect(error.code == .diverged)
+                }
+            }
+        }
+
         @Test("a failed import leaves nothing behind")
         func failing() async throws {
             try await withLogAndDatabase { log, server, database in

@@ -92,12 +92,20 @@
                 try administrator.execute("ALTER DATABASE \(backup) RENAME TO \(database)")
                 try await fill(log, 1, seed: 3)
                 #expect(await self.code(exporter) == .databaseBehind)
+                // A program that was started meanwhile learns it from the log.
+                let restarted = try TidelogPostgresTests.exporter(log, server.settings(database))
+                #expect(await self.code(restarted) == .databaseBehind)
                 #expect(try server.events(in: database).count == 100)
                 let accepting = try TidelogPostgresTests.exporter(log, server.settings(database)) {
                     $0.accepts = .olderDatabase
                 }
                 #expect(await self.code(accepting) == nil)
                 #expect(try server.events(in: database) == (try await events(of: log)))
+                // Other tables, to which nothing was exported yet, are no older ones.
+                let elsewhere = try TidelogPostgresTests.exporter(log, server.settings(database)) {
+                    $0.names.table = "elsewhere"
+                }
+                #expect(await self.code(elsewhere) == nil)
             }
         }
 

@@ -83,6 +83,39 @@
             }
         }
 
+        @Test("a subscription waits for a server that has no room for connections, and goes on when it has")
+        func noRoom() async throws {
+            try await withDatabase { server, database in
+                let writer = try await server.openStore(database)
+                let role = "r_" + database
+                let administrator = try server.connect()
+                try server.run(
+                    """
+                    CREATE ROLE \(role) LOGIN; GRANT USAGE ON SCHEMA tidelog TO \(role);
+                    GRANT SELECT ON ALL TABLES IN SCHEMA tidelog TO \(role)
+                    """, in: database)
+                let store = try await server.openStore(
+                    database, settings: server.settings(database, user: role))
+                let subscriber = try Subscriber(store)
+                try await writer.append([Event(type: "t")], if: .always)
+                #expect(try await subscriber.waitForCount(1))
+                try administrator.execute("ALTER ROLE \(role) CONNECTION LIMIT 0")
+                try administrator.query(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", [.text(role)]
+                )
+                try await writer.append([Event(type: "t")], if: .always)
+                // Long enough for several refusals.
+                try await Task.sleep(for: .milliseconds(300))
+                try administrator.execute("ALTER ROLE \(role) CONNECTION LIMIT 10")
+                #expect(try await subscriber.waitForCount(2))
+                #expect(subscriber.positions == [0, 1])
+                try await subscriber.end()
+                for entry in [store, writer] { entry.close() }
+                try server.run("DROP OWNED BY \(role)", in: database)
+                try administrator.execute("DROP ROLE \(role)")
+            }
+        }
+
         @Test("what nobody notifies of is found by looking from time to time")
         func polling() async throws {
             try await withDatabase { server, database in
@@ -225,6 +258,35 @@
                 try server.run("DROP OWNED BY \(role)", in: database)
                 for entry in [store, reader, readOnly] { entry.close() }
                 try administrator.execute("DROP ROLE \(role)")
+            }
+        }
+
+        @Test(
+            "a database whose transactions are serializable by default is made ready and appended to by many")
+        func isolation() async throws {
+            try await withDatabase { server, database in
+                try server.connect().execute(
+                    "ALTER DATABASE \(database) SET default_transaction_isolation = 'serializable'")
+                var level: String?
+                try server.connect(database).query("SHOW transaction_isolation") {
+                    row throws(PostgresError) in
+                    level = row.text(0)
+                }
+                #expect(level == "read committed")
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for _ in 0..<4 {
+                        group.addTask {
+                            let store = try await server.openStore(database)
+                            for _ in 0..<25 {
+                                try await store.append([Event(type: "t", stream: "s")], if: .always)
+                            }
+                            store.close()
+                        }
+                    }
+                    try await group.waitForAll()
+                }
+                let count = "SELECT count(DISTINCT (position, revision)) FROM tidelog.events"
+                #expect(try server.number(count, in: database) == 100)
             }
         }
 

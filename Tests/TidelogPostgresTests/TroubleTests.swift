@@ -202,14 +202,16 @@
         @Test("malformed connection strings are refused without being repeated")
         func malformed() throws {
             for text in ["host=x pass", "postgres://u:sesame@[", "host='sesame", "user=a\u{0}b"] {
-                #expect(throws: PostgresError.self) { try PostgresConnection.password(in: text) }
+                #expect(throws: PostgresError.self) { try PostgresConnection.passwords(in: text) }
                 do {
-                    _ = try PostgresConnection.password(in: text)
+                    _ = try PostgresConnection.passwords(in: text)
                 } catch {
                     #expect(error.code == .invalidConfiguration && !error.description.contains("sesame"))
                 }
             }
             #expect(try PostgresSettings("postgres://u:sesame@h/d").hasPassword())
+            #expect(try PostgresSettings("host=h sslkey=k sslpassword=sesame").hasPassword())
+            #expect(try PostgresSettings("postgres://u@h/d?sslpassword=sesame").hasPassword())
             #expect(try !PostgresSettings("host=h user=u").hasPassword())
             #expect(try !PostgresSettings("farm").hasPassword())
             let shown =

@@ -85,6 +85,14 @@ extension EventLog {
             try EventLogError.translating { () throws(StorageError) in try self.engine.currentView().end })
     }
 
+    /// The oldest position that retention has left, for threads that may block.
+    package func firstPositionBlocking() throws(EventLogError) -> Position {
+        Position(
+            try EventLogError.translating { () throws(StorageError) in
+                try self.engine.currentView().state.firstPosition
+            })
+    }
+
     /// Suspends until the log ends beyond `position`, by whatever process's append. Answers false when the log
     /// closed or the task was cancelled.
     package func waitForEvents(beyond position: Position) async -> Bool {

@@ -9,7 +9,7 @@
     final class PostgresConnection {
         let handle: OpaquePointer
         private let switchOff: ConnectionSwitch
-        private let password: String?
+        private let passwords: [String]
         /// The names of prepared statements by their text.
         var prepared: [PreparedKey: String] = [:]
         /// Makes events of rows, and keeps what they have in common.
@@ -17,10 +17,10 @@
         /// The partitions that are known to be there.
         var partitions: Partitions?
 
-        private init(_ handle: OpaquePointer, _ switchOff: ConnectionSwitch, password: String?) {
+        private init(_ handle: OpaquePointer, _ switchOff: ConnectionSwitch, passwords: [String]) {
             self.handle = handle
             self.switchOff = switchOff
-            self.password = password
+            self.passwords = passwords
         }
 
         deinit {
@@ -36,7 +36,7 @@
         static func connect(
             _ settings: PostgresSettings, switchOff: ConnectionSwitch
         ) throws(PostgresError) -> PostgresConnection {
-            let password = try Self.password(in: settings.connectionString)
+            let passwords = try Self.passwords(in: settings.connectionString)
             let milliseconds = max(1, settings.networkTimeout.components.seconds) * 1000
             // Later words win, so what the connection string says goes before these defaults.
             let words: [(String, String)] = [
@@ -51,7 +51,7 @@
             guard let handle = started else {
                 throw PostgresError(.unreachable, "libpq has no memory for a connection")
             }
-            let connection = PostgresConnection(handle, switchOff, password: password)
+            let connection = PostgresConnection(handle, switchOff, passwords: passwords)
             PQsetErrorVerbosity(handle, PQERRORS_VERBOSE)
             // By default, libpq prints what the server notes to standard error.
             PQsetNoticeProcessor(handle, { _, _ in }, nil)
@@ -69,6 +69,8 @@
             try connection.execute(
                 "SET client_min_messages = error; SET standard_conforming_strings = on; SET DateStyle = ISO;"
                     + " SET TimeZone = 'UTC'; SET extra_float_digits = 1; SET search_path = pg_catalog, pg_temp;"
+                    // Who waited for a lock must see what was committed meanwhile, whatever the default is.
+                    + " SET default_transaction_isolation = 'read committed';"
                     // What is acknowledged is on the disk, whatever the server's default is.
                     + " SELECT set_config('synchronous_commit', 'on', false)"
                     + " WHERE current_setting('synchronous_commit') = 'off'"
@@ -76,25 +78,26 @@
             return connection
         }
 
-        /// The password that the string holds, so that no message can; throws for a string that is malformed.
-        static func password(in connectionString: String) throws(PostgresError) -> String? {
+        /// The passwords that the string holds, which no message may show; throws for a string that is malformed.
+        static func passwords(in connectionString: String) throws(PostgresError) -> [String] {
             // Without these, libpq takes it for the name of a database.
             let isDatabase =
                 !connectionString.contains("=") && !connectionString.hasPrefix("postgres://")
                 && !connectionString.hasPrefix("postgresql://")
             // libpq's own message would quote the string.
             guard !connectionString.utf8.contains(0) else { throw Self.malformed }
-            if isDatabase { return nil }
+            if isDatabase { return [] }
             guard let options = PQconninfoParse(connectionString, nil) else { throw Self.malformed }
             defer { PQconninfoFree(options) }
+            var passwords: [String] = []
             var option = options
             while let keyword = option.pointee.keyword {
-                if String(cString: keyword) == "password", let value = option.pointee.val {
-                    return String(cString: value)
+                if String(cString: keyword).hasSuffix("password"), let value = option.pointee.val {
+                    passwords.append(String(cString: value))
                 }
                 option += 1
             }
-            return nil
+            return passwords
         }
 
         private static var malformed: PostgresError {
@@ -160,7 +163,7 @@
         private var message: String {
             let text = String(cString: PQerrorMessage(self.handle))
             var line = text.split(whereSeparator: \.isNewline).joined(separator: " ")
-            if let password, !password.isEmpty { line = line.replacing(password, with: "***") }
+            for secret in self.passwords where !secret.isEmpty { line = line.replacing(secret, with: "***") }
             return String(line.prefix(500))
         }
 

@@ -17,11 +17,11 @@
         /// Settings with this connection string; empty: everything from the environment.
         public init(_ connectionString: String) { self.connectionString = connectionString }
 
-        /// Whether the connection string itself holds a password.
+        /// Whether the connection string itself holds a password, of the user or of the client's key.
         ///
         /// - Throws: ``PostgresError`` with code `invalidConfiguration` for a string that cannot be read.
         public func hasPassword() throws(PostgresError) -> Bool {
-            try PostgresConnection.password(in: self.connectionString) != nil
+            try !PostgresConnection.passwords(in: self.connectionString).isEmpty
         }
 
         /// Nothing of the connection string: it can hold a password.

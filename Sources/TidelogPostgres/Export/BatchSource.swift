@@ -7,6 +7,8 @@
     struct ExportBatch: Sendable {
         /// Where it begins, and the position that follows it: in between there is nothing else to export.
         var from: UInt64, next: UInt64
+        /// The oldest event that retention had left when it was read.
+        var logFirst: UInt64
         /// Data for a binary `COPY`.
         var bytes: [UInt8]
         /// Rows.
@@ -126,7 +128,9 @@
             var isFull = false
             var next = position
             var before: StoredEvent?
+            let logFirst: UInt64
             do throws(EventLogError) {
+                logFirst = try self.log.firstPositionBlocking().rawValue
                 let end = min(try self.log.nextPositionBlocking().rawValue, limit)
                 if end > position {
                     var query = self.configuration.filter
@@ -159,8 +163,8 @@
             encoder.finish()
             let lastAnchor = last.map { Anchor($0) }
             return ExportBatch(
-                from: position, next: next, bytes: encoder.bytes, count: encoder.count, last: lastAnchor,
-                anchor: before.map { Anchor($0) } ?? lastAnchor, months: months)
+                from: position, next: next, logFirst: logFirst, bytes: encoder.bytes, count: encoder.count,
+                last: lastAnchor, anchor: before.map { Anchor($0) } ?? lastAnchor, months: months)
         }
     }
 

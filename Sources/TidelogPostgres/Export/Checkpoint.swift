@@ -101,13 +101,22 @@
                         positions: Position(anchor.position)..<Position(anchor.position + 1))
                 }
             }
-            if log.first > self.next, self.exported > 0, !accepts.contains(.missingEvents) {
-                throw PostgresError(
-                    .eventsGone,
-                    "retention dropped the log's events before \(log.first), and those from \(self.next) on were "
-                        + "not exported. Accept `missingEvents` to go on without them",
-                    positions: Position(self.next)..<Position(log.first))
+            // An export that has passed events which its filter does not want has begun, too.
+            let hasBegun = self.exported > 0 || self.anchor != nil
+            if log.first > self.next, hasBegun, !accepts.contains(.missingEvents) {
+                throw PostgresError(eventsGone: Position(self.next)..<Position(log.first))
             }
+        }
+    }
+
+    extension PostgresError {
+        /// The error for events that retention dropped before they were exported.
+        init(eventsGone positions: Range<Position>) {
+            self.init(
+                .eventsGone,
+                "retention dropped the log's events before \(positions.upperBound), and those from "
+                    + "\(positions.lowerBound) on were not exported. Accept `missingEvents` to go on without them",
+                positions: positions)
         }
     }
 #endif

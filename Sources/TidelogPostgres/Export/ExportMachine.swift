@@ -63,6 +63,8 @@
         /// The last failure, until an export or a comparison succeeds.
         private(set) var lastError: PostgresError?
         private var stop: (target: UInt64, deadline: Duration)?
+        /// Where a machine that is not continuous ends: where the log ended at first.
+        private var target: UInt64?
 
         init(
             isContinuous: Bool, backoff: Backoff = .init(), attempts: Int = 5,
@@ -92,7 +94,11 @@
             case .offline:
                 guard let retryAt, retryAt > now else { return .connect }
                 return .rest(self.untilStop(retryAt - now, now))
-            case .connected: return self.stepConnected(now: now, end: end)
+            case .connected:
+                if self.isContinuous { return self.stepConnected(now: now, end: end) }
+                let target = self.target ?? end
+                self.target = target
+                return self.stepConnected(now: now, end: target)
             }
         }
 
@@ -104,6 +110,7 @@
                     let left = self.lastContact + Self.probeInterval - now
                     return left > .zero ? .wait(self.untilStop(left, now)) : .probe
                 }
+                self.settled()
                 self.phase = .ended
                 return .end
             }
@@ -149,7 +156,7 @@
         /// The idle connection stands.
         mutating func probed(now: Duration) { self.lastContact = now }
 
-        /// Everything is in the database that the log had.
+        /// Everything is in the database that was to be exported.
         mutating func settled() {
             self.failures = 0
             self.lastError = nil

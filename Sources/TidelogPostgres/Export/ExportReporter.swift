@@ -54,6 +54,19 @@
             }
         }
 
+        /// How far the log remembers the database to have been; nil if nothing was exported yet, or the log cannot
+        /// be asked.
+        func remembered() async -> UInt64? {
+            do throws(EventLogError) {
+                guard let status = try await self.log.consumers.status(of: self.name), status.acknowledged > 0
+                else { return nil }
+                return status.offset.rawValue
+            } catch {
+                self.say(error)
+                return nil
+            }
+        }
+
         /// Tells what has changed.
         func report(_ report: ExportReport) async {
             let last = self.noted.withLock { noted in

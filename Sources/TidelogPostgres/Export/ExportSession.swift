@@ -41,8 +41,11 @@
 
         /// Reads the checkpoint, makes one if there is none, and compares log and database.
         ///
+        /// - Parameters:
+        ///   - known: how far the exporter has seen the database to be; nil: it has not seen it.
+        ///   - remembered: how far the log remembers it to have been; of no meaning where nothing was exported.
         /// - Returns: the position to go on from.
-        func begin(known: UInt64?) throws(PostgresError) -> UInt64 {
+        func begin(known: UInt64?, remembered: UInt64? = nil) throws(PostgresError) -> UInt64 {
             self.facts = try LogFacts(of: self.log)
             try self.connection.query(
                 """
@@ -69,7 +72,8 @@
             }
             // A checkpoint that never took anything and no start of the caller's: begin where the log begins.
             try checkpoint.compare(
-                with: self.facts, filter: self.configuration.filterText, known: known, digest: digest,
+                with: self.facts, filter: self.configuration.filterText,
+                known: known ?? (checkpoint.exported > 0 ? remembered : nil), digest: digest,
                 accepts: self.configuration.accepts)
             return checkpoint.next
         }
@@ -105,8 +109,13 @@
         /// Puts a batch and the checkpoint behind it into the database: both or neither.
         ///
         /// - Throws: ``PostgresError`` with code `busy` if another exporter of this name has moved the
-        ///   checkpoint; `diverged` if other events are there at these positions.
+        ///   checkpoint; `diverged` if other events are there at these positions; `eventsGone` if retention
+        ///   dropped some of them after log and database were compared.
         func export(_ batch: ExportBatch) throws(PostgresError) {
+            let expected = max(batch.from, self.facts.first)
+            if batch.logFirst > expected, !self.configuration.accepts.contains(.missingEvents) {
+                throw PostgresError(eventsGone: Position(expected)..<Position(batch.logFirst))
+            }
             try self.partitions.prepare(self.connection, logID: self.facts.id, months: batch.months)
             try self.connection.transaction { () throws(PostgresError) in
                 let moved = try self.connection.query(

@@ -32,6 +32,8 @@
             var counted = ExportCounter()
             /// How far this exporter knows the database to be.
             var known: UInt64?
+            /// How far an exporter before this one had brought it, as the log remembers.
+            var remembered: UInt64?
         }
 
         /// The log.
@@ -51,7 +53,7 @@
             log: EventLog, to settings: PostgresSettings, configuration: PostgresExportConfiguration = .init()
         ) throws(PostgresError) {
             try configuration.validate()
-            _ = try PostgresConnection.password(in: settings.connectionString)
+            _ = try PostgresConnection.passwords(in: settings.connectionString)
             self.log = log
             self.settings = settings
             self.configuration = configuration
@@ -155,6 +157,8 @@
             // Retention waits from before the first look at the database.
             let reporter = Task { [self] in
                 await self.reporter.enroll()
+                let remembered = await self.reporter.remembered()
+                self.state.withLock { $0.remembered = remembered }
                 PlainThread.start("tidelog-export", isBackground: true) { [self] in self.loop() }
                 while !self.state.withLock({ $0.isOver }), !Task.isCancelled {
                     await self.reporter.report(await self.currentReport())
@@ -261,8 +265,8 @@
         }
 
         private func compare(_ session: ExportSession) throws(PostgresError) {
-            let known = self.state.withLock { $0.known }
-            let next = try session.begin(known: known)
+            let (known, remembered) = self.state.withLock { ($0.known, $0.remembered) }
+            let next = try session.begin(known: known, remembered: remembered)
             let now = self.now
             self.state.withLock { state in
                 state.known = next

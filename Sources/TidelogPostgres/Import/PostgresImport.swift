@@ -34,6 +34,9 @@
     public struct PostgresImporter: Sendable {
         private let settings: PostgresSettings
         private let names: PostgresNames
+        /// How many events are compared by one digest: the database holds 32 bytes of each in memory, and cannot
+        /// hold more than 1 GiB.
+        var digestEvents = 1_000_000
 
         /// An importer from these tables.
         public init(
@@ -167,13 +170,13 @@
             to rebuilder: LogRebuilder, _ progress: (@Sendable (Int) -> Void)?
         ) throws(PostgresError) -> Int {
             let range: [PostgresValue] = [key, .bigint(Int64(clamping: next.rawValue))]
-            var digest = RangeDigest()
+            var parts = ImportedParts(size: self.digestEvents)
             try connection.stream(
                 "SELECT \(EventColumns.selection) FROM \(self.names.quoted()) "
                     + "WHERE log_id = $1 AND position < $2 ORDER BY position", range
             ) { row throws(PostgresError) in
                 let stored = try connection.decoder.event(row)
-                digest.add(stored)
+                parts.add(stored)
                 do throws(EventLogError) {
                     try rebuilder.append(stored)
                 } catch {
@@ -181,16 +184,18 @@
                         .log, "the event at position \(stored.position) cannot be imported: \(error.message)",
                         cause: error)
                 }
-                if digest.count % 1000 == 0 { progress?(digest.count) }
+                if parts.count % 1000 == 0 { progress?(parts.count) }
                 return true
             }
-            let count = digest.count
-            let remote = try RemoteDigest.read(
-                connection, self.names, key, Position(0)..<next)
-            guard remote.count == count, remote.digest == digest.finish(), remote.agrees else {
-                throw PostgresError(
-                    .diverged, "what was read is not what the database's digest says: rows were changed there"
-                )
+            let count = parts.count
+            for part in parts.finish(at: next) {
+                let remote = try RemoteDigest.read(connection, self.names, key, part.positions)
+                guard remote.count == part.count, remote.digest == part.digest, remote.agrees else {
+                    throw PostgresError(
+                        .diverged,
+                        "what was read is not what the database's digest says: rows were changed there",
+                        positions: part.positions)
+                }
             }
             do throws(EventLogError) {
                 try rebuilder.finish(nextPosition: next)
@@ -199,6 +204,39 @@
             }
             progress?(count)
             return count
+        }
+    }
+
+    /// The digests of what was imported, in parts of so many events, which together are the whole log.
+    struct ImportedParts {
+        private let size: Int
+        private var digest = RangeDigest()
+        private var start = Position.zero
+        private var done: [(positions: Range<Position>, count: Int, digest: [UInt8])] = []
+        /// Events of all parts.
+        private(set) var count = 0
+
+        init(size: Int) { self.size = size }
+
+        mutating func add(_ stored: StoredEvent) {
+            if self.digest.count == self.size { self.cut(at: stored.position) }
+            self.digest.add(stored)
+            self.count += 1
+        }
+
+        private mutating func cut(at end: Position) {
+            let digest = self.digest
+            self.done.append((self.start..<end, digest.count, digest.finish()))
+            self.digest = RangeDigest()
+            self.start = end
+        }
+
+        /// The parts, of which the last goes to before `end`.
+        mutating func finish(
+            at end: Position
+        ) -> [(positions: Range<Position>, count: Int, digest: [UInt8])] {
+            self.cut(at: end)
+            return self.done
         }
     }
 #endif

@@ -70,7 +70,7 @@
             _ connection: StoreConnection, _ patience: Duration?,
             _ body: (PostgresConnection) throws(PostgresError) -> Value
         ) -> Result<Value, PostgresError> {
-            var retry = StoreRetry(patience: patience)
+            var retry = StoreRetry(patience: patience, isEndless: patience == nil)
             while true {
                 do throws(PostgresError) {
                     return .success(try connection.run(body))

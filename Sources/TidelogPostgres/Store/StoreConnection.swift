@@ -76,17 +76,25 @@
     /// When to try again after the server could not be reached.
     struct StoreRetry {
         private let patience: Duration?
+        private let isEndless: Bool
         private let began = ContinuousClock.now
         private var backoff = ExportMachine.Backoff(first: .milliseconds(20), most: .seconds(2))
         private var attempts = 0
 
-        /// - Parameter patience: how long to go on; nil: for ever.
-        init(patience: Duration?) { self.patience = patience }
+        /// - Parameters:
+        ///   - patience: how long to go on; nil: for ever.
+        ///   - isEndless: whether a server without room, as for connections, is waited for, too.
+        init(patience: Duration?, isEndless: Bool = false) {
+            self.patience = patience
+            self.isEndless = isEndless
+        }
 
         /// How long to wait before the next try after this error; nil if there is none to be made.
         mutating func delay(after error: PostgresError) -> Duration? {
             // A network that fails while TLS is agreed on looks like a certificate that is refused.
-            let mayPass = error.code == .unreachable || error.code == .tls && self.attempts < 2
+            let mayPass =
+                error.code == .unreachable || error.code == .tls && self.attempts < 2
+                || self.isEndless && error.code == .storageFull
             guard mayPass else { return nil }
             self.attempts += 1
             let delay = self.backoff.delay(attempt: self.attempts, random: .random(in: 0...1))

@@ -31,6 +31,8 @@
         private let state = Mutex(State())
         /// How long the thread stays when nobody waits.
         private static let lingering: Duration = .seconds(10)
+        /// How long it waits after what does not pass by itself, such as a password that is refused.
+        private static let refusalDelay: Duration = .seconds(1)
 
         init(_ context: StoreContext) { self.context = context }
 
@@ -95,7 +97,7 @@
             self.state.withLock { $0.session = switchOff }
             let connection = StoreConnection(
                 self.context, setting: "LISTEN \(self.context.names.channel)", switchOff: switchOff)
-            var retry = StoreRetry(patience: nil)
+            var retry = StoreRetry(patience: nil, isEndless: true)
             var lastWaiter = ContinuousClock.now
             while true {
                 let mustEnd = self.state.withLock { state in
@@ -111,10 +113,10 @@
                         self.publish(try StoreEnd.read(connection, self.context))
                         _ = try connection.waitForNotification(self.context.configuration.pollInterval)
                     }
-                    retry = StoreRetry(patience: nil)
+                    retry = StoreRetry(patience: nil, isEndless: true)
                 } catch {
                     self.note(error)
-                    if let delay = retry.delay(after: error) { PlainThread.sleep(delay) }
+                    PlainThread.sleep(retry.delay(after: error) ?? Self.refusalDelay)
                 }
             }
         }
@@ -123,7 +125,8 @@
             if self.state.withLock({ $0.isOver }) { return }
             self.context.configuration.logger.debug(
                 "listening to PostgreSQL failed", metadata: ["tidelog.error": "\(error)"])
-            if error.code == .unreachable { return }
+            // A server without room, as for connections, is waited for as one that is away.
+            if [.unreachable, .storageFull].contains(error.code) { return }
             // What does not pass by itself is the subscriptions' to know.
             let waiters = self.state.withLock { state in Self.take(&state) { _ in true } }
             for (_, reply) in waiters { reply.resume(returning: .failed(error)) }
