@@ -108,7 +108,7 @@ struct BusQueueTests {
     func subscribedWithin() async throws {
         let (outer, inner) = (InMemoryBus(), InMemoryBus())
         let seen = Seen<[UInt64]>()
-        try outer.subscribe(
+        try await outer.subscribe(
             "start",
             handler: { _ in
                 try await inner.subscribe("n", handler: { _ in seen.add(BusContext.handling) })

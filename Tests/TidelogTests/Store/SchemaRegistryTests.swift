@@ -48,9 +48,9 @@ struct SchemaRegistryTests {
             try await log.schemas.register(JSONSchema(Self.order), for: "order.placed")
             let (good, bad) = (self.event(#"{"total":1}"#), self.event("[]"))
             let transaction = HandlerTransaction(log: log)
-            await expectCode(.schemaViolation) { try transaction.append([good, bad]) }
-            await expectCode(.schemaViolation) { try transaction.schedule(bad, after: .seconds(3600)) }
-            await expectCode(.schemaViolation) { try transaction.schedule(bad, at: .now()) }
+            expectCode(.schemaViolation) { try transaction.append([good, bad]) }
+            expectCode(.schemaViolation) { try transaction.schedule(bad, after: .seconds(3600)) }
+            expectCode(.schemaViolation) { try transaction.schedule(bad, at: .now()) }
             await expectCode(.schemaViolation) { try await log.schedule(bad, after: .seconds(3600)) }
             await expectCode(.schemaViolation) { try await log.schedule(bad, at: .now()) }
 
