@@ -206,6 +206,28 @@ struct MemberTests {
         return (position, attempt, time)
     }
 
+    @Test("another process may not change the ordering that a member works with, until it is gone")
+    func otherOrdering() async throws {
+        try await Self.withLog { path, start in
+            let log = try await EventLog.open(at: path)
+            try await log.consumers.create("c", settings: Self.settings)
+            try await log.append([Event(type: "in")])
+            let member = try start("consume", "--hold")
+            _ = try member.waitForLine("HOLDS")
+            var settings = Self.settings
+            settings.ordering = .none
+            let error = await #expect(throws: EventLogError.self) {
+                _ = try await log.consumer("c", settings: settings)
+            }
+            #expect(error?.code == .invalidArgument)
+            member.kill()
+            let consumer = try await log.consumer("c", settings: settings)
+            let deliveries = try await consumer.next(max: 1, wait: .seconds(600))
+            #expect(deliveries.map(\.attempt) == [2])
+            await log.close()
+        }
+    }
+
     @Test(
         "an event that kills each process that gets it becomes a dead letter; its neighbours are handled")
     func poison() async throws {

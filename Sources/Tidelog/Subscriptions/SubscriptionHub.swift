@@ -179,6 +179,13 @@ package final class SubscriptionHub: Sendable {
         StorageError(.notFound, "there is no consumer '\(name)'; it was deleted, renamed or never created")
     }
 
+    static func atWork(_ name: String, _ ordering: EventOrdering) -> StorageError {
+        StorageError(
+            .invalidArgument,
+            "the consumer '\(name)' has members that work with the ordering \(ordering); let them leave before it is "
+                + "opened with another one")
+    }
+
     static func gone(_ name: String, _ from: UInt64, _ first: UInt64) -> String {
         "retention dropped events from position \(from) to \(first) that the consumer '\(name)' has not seen; "
             + "move it with seek, or let it skip them (skipsMissingEvents)"
@@ -193,11 +200,8 @@ package final class SubscriptionHub: Sendable {
         try EventLogError.translating { () throws(StorageError) in try self.begin() }
         let (core, isFirst) = try self.state.withLock { state throws(EventLogError) in
             if let known = state.cores[number] {
-                let ordering = known.ordering
-                guard ordering.kind == settings.ordering.kind, ordering.name == settings.ordering.name else {
-                    throw EventLogError(
-                        .invalidArgument,
-                        "the consumer '\(name)' is open in this process with the ordering \(ordering)")
+                guard known.ordering.isNamed(as: settings.ordering) else {
+                    throw EventLogError(Self.atWork(name, known.ordering))
                 }
                 return (known, false)
             }

@@ -155,4 +155,32 @@ struct OrderingTests {
             await log.close()
         }
     }
+
+    @Test("another ordering is refused while somebody works with the one there is, and changes nothing")
+    func otherOrdering() async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            try await log.append(ConsumerTests.events(0..<10))
+            var settings = ConsumerSettings()
+            settings.ordering = .by("first") { $0.stream }
+            settings.maximumDeadLetters = 7
+            let consumer = try await log.consumer("c", settings: settings)
+            #expect(try await consumer.next(max: 1, wait: .seconds(60)).count == 1)
+            for other in [EventOrdering.none, .perStream, .by("second") { $0.stream }] {
+                var changed = settings
+                changed.ordering = other
+                changed.maximumDeadLetters = 8
+                await refuses(.invalidArgument) { _ = try await log.consumer("c", settings: changed) }
+            }
+            // A function is not in the log: who opens it must have it.
+            await refuses(.invalidArgument) { _ = try await log.consumer("c") }
+            let second = try await log.consumer("c", settings: settings)
+            await second.leave()
+            await consumer.leave()
+            settings.ordering = .none
+            let third = try await log.consumer("c", settings: settings)
+            #expect(try await ConsumerTests.drain(third).count == 10)
+            await log.close()
+        }
+    }
 }

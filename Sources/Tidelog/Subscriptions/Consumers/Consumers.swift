@@ -247,6 +247,8 @@ public struct Consumers: Sendable {
         // What is there and as it should be needs no commit: ten thousand consumers open in a moment.
         var found = try await self.find(name, settings)
         if found == nil {
+            // Only a process that has made itself known can tell whether others live.
+            try EventLogError.translating { () throws(StorageError) in try self.hub.begin() }
             _ = try await self.write(name, settings ?? .init(), updates: settings != nil)
             found = try await self.find(name, nil)
         }
@@ -285,10 +287,16 @@ public struct Consumers: Sendable {
         _ name: String, _ settings: ConsumerSettings, updates: Bool
     ) async throws(EventLogError) -> Bool {
         let position = try await self.position(of: settings.start)
-        let ledgers = self.hub.ledgers
+        let (ledgers, isPresent) = (self.hub.ledgers, self.hub.isPresent)
         let (number, isNew) = try await self.change { transaction throws(StorageError) in
-            if let (number, _) = try LedgerStore.consumer(name, in: transaction) {
+            if let (number, known) = try LedgerStore.consumer(name, in: transaction) {
                 if updates {
+                    let ledger = try LedgerStore.load(number, known, in: transaction)
+                    // Members that do not agree on the keys would hand out events of one key at the same time.
+                    guard
+                        known.ordering.isNamed(as: settings.ordering)
+                            || !ledger.participants.contains(where: { isPresent($0.session) })
+                    else { throw SubscriptionHub.atWork(name, known.ordering) }
                     try transaction.setRecord(
                         .consumers, key: ConsumerKeys.consumer(name),
                         value: LedgerCoding.encode(number: number, settings))

@@ -31,6 +31,9 @@ public struct EventOrdering: Sendable, CustomStringConvertible {
         .init(kind: .function, name: name, function: key)
     }
 
+    /// Whether the log calls both by the same name: of functions it knows no more.
+    func isNamed(as other: Self) -> Bool { self.kind == other.kind && self.name == other.name }
+
     /// For people.
     public var description: String {
         switch self.kind {

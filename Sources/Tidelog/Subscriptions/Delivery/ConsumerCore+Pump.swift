@@ -311,6 +311,11 @@ extension ConsumerCore {
             let ledger = try LedgerStore.load(number, settings, in: reader)
             return (LedgerSnapshot(ledger, session: session, .now), settings)
         }
+        guard settings.ordering.isNamed(as: self.ordering) else {
+            throw EventLogError(
+                .invalidArgument,
+                "the consumer '\(name)' was opened elsewhere with another ordering; open it again")
+        }
         let (events, fed) = self.state.withLock { state in
             let ordering = state.settings.ordering
             let isPermanent = state.settings.retry.isPermanent

@@ -3,7 +3,7 @@ extension Ledger {
     /// Gives a session up to `capacity` events: first those that wait and are due, then what it proposes.
     ///
     /// Nil if there is nothing for it now. The frontier moves past what the proposal says is no business of
-    /// the consumer's, also then. Where others take part, it gets its part of what there is and leaves the rest to them.
+    /// the consumer's, also then. Where others take part, it gets its part of what there is, and leaves them the rest.
     mutating func grant(
         to session: UInt64, capacity: Int, _ proposal: Proposal?, _ moment: Moment
     ) -> Grant? {
