@@ -145,7 +145,7 @@
                 let result = try await store.append(refused, if: .always)
                 #expect(result.positions.lowerBound.rawValue == UInt64(stored.count) && !result.isRepeat)
                 #expect(try await store.events(.all).map(\.id) == stored + refused.map(\.id))
-                store.close()
+                await store.close()
             }
         }
     }

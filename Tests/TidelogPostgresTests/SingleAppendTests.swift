@@ -32,7 +32,7 @@
                 try other.execute("COMMIT")
                 let result = await task.value
                 outcome = (result, try await store.events(.all, offset: 0), try await store.end())
-                store.close()
+                await store.close()
             }
             let (result, events, next) = try #require(outcome)
             return (result, events, next)
@@ -109,7 +109,7 @@
         func plan() async throws {
             try await withDatabase { server, database in
                 let store = try await server.openStore(database)
-                store.close()
+                await store.close()
                 let connection = try server.connect(database)
                 try connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
                 var plan = ""
@@ -137,7 +137,7 @@
                 try await store.delete(stream: "b", expecting: .any)
                 let deleted = try server.number(writer, in: database)
                 #expect(Set([appended, truncated, deleted]).count == 3)
-                store.close()
+                await store.close()
             }
         }
     }

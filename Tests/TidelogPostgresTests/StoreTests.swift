@@ -42,7 +42,7 @@
                                     try await store.append(
                                         [Event(type: "own", stream: writer)], if: .always)
                                 }
-                                store.close()
+                                await store.close()
                             }
                         }
                     }
@@ -60,7 +60,7 @@
                 #expect(try await subscriber.waitForCount(360))
                 #expect(subscriber.positions == Array(0..<360))
                 try await subscriber.end()
-                store.close()
+                await store.close()
             }
         }
 
@@ -99,7 +99,7 @@
                 #expect(try await subscriber.waitForCount(3))
                 #expect(subscriber.positions == [0, 1, 2])
                 try await subscriber.end()
-                store.close()
+                await store.close()
             }
         }
 
@@ -119,7 +119,7 @@
                 }
                 try stuck.execute("ROLLBACK")
                 #expect(try await store.append([Event(id: "x", type: "t")], if: .always).positions == 0..<1)
-                store.close()
+                await store.close()
             }
         }
 
@@ -137,7 +137,7 @@
                 let again = try await server.openStore(database, log: "a")
                 #expect(again.logID == a.logID)
                 #expect(try await again.count(.all) == 1)
-                for store in [a, b, again] { store.close() }
+                for store in [a, b, again] { await store.close() }
             }
         }
 
@@ -154,7 +154,7 @@
                 let id = try await log.statistics().logID
                 #expect(try server.events(in: database, log: id) == (try await events(of: log)))
                 #expect(try server.events(in: database, log: store.logID).count == 100)
-                store.close()
+                await store.close()
             }
         }
 
@@ -181,7 +181,7 @@
                 #expect(stored.map(\.event) == events)
                 // The repeat of each is known to be the same.
                 #expect(try await store.append(events, if: .always).isRepeat)
-                store.close()
+                await store.close()
             }
         }
 
@@ -213,7 +213,7 @@
                 #expect(try await store.count(.types("a+(b.*")) == 1)
                 #expect(try await store.count(.types("*.c|d")) == 1)
                 #expect(try await store.count(.types("aa(b.*")) == 0)
-                store.close()
+                await store.close()
             }
         }
 
@@ -248,7 +248,7 @@
                     #expect(code == [nil, .conflict, .duplicateEvent, nil][number % 4])
                 }
                 #expect(try await store.events(.all).map(\.position.rawValue) == Array(0..<101))
-                store.close()
+                await store.close()
             }
         }
 
@@ -271,7 +271,7 @@
                     try await group.waitForAll()
                 }
                 #expect(try await store.count(.all) == 100)
-                store.close()
+                await store.close()
             }
         }
 
@@ -292,7 +292,7 @@
                 var found: [UInt64] = []
                 for try await stored in store.load(backwards) { found.append(stored.position.rawValue) }
                 #expect(found == stride(from: 58, through: 0, by: -2).map { UInt64($0) })
-                store.close()
+                await store.close()
             }
         }
 
@@ -328,7 +328,7 @@
                     AND pid <> pg_backend_pid()
                     """
                 #expect(try server.number(others, in: "postgres") == 2)
-                store.close()
+                await store.close()
             }
         }
 
@@ -339,7 +339,7 @@
                 try await store.append([Event(type: "t")], if: .always)
                 let subscriber = try Subscriber(store)
                 #expect(try await subscriber.waitForCount(1))
-                store.close()
+                await store.close()
                 try await subscriber.end()
                 for call in 0..<3 {
                     do throws(EventLogError) {

@@ -54,7 +54,7 @@
                 #expect(try await subscriber.waitForCount(written))
                 #expect(subscriber.positions == Array(0..<UInt64(written)))
                 try await subscriber.end()
-                store.close()
+                await store.close()
             }
         }
 
@@ -78,8 +78,8 @@
                 }
                 #expect(subscriber.positions == Array(0..<30))
                 try await subscriber.end()
-                store.close()
-                other.close()
+                await store.close()
+                await other.close()
             }
         }
 
@@ -110,7 +110,7 @@
                 #expect(try await subscriber.waitForCount(2))
                 #expect(subscriber.positions == [0, 1])
                 try await subscriber.end()
-                for entry in [store, writer] { entry.close() }
+                for entry in [store, writer] { await entry.close() }
                 try server.run("DROP OWNED BY \(role)", in: database)
                 try administrator.execute("DROP ROLE \(role)")
             }
@@ -135,7 +135,7 @@
                 }
                 #expect(subscriber.positions == [0, 1, 2, 3, 4])
                 try await subscriber.end()
-                store.close()
+                await store.close()
             }
         }
 
@@ -185,8 +185,8 @@
                     #expect((error.cause as? PostgresError)?.code == .unreachable)
                 }
             }
-            store.close()
-            impatient.close()
+            await store.close()
+            await impatient.close()
         }
 
         @Test("what the server refuses is told by a typed error, and goes on when it is mended")
@@ -256,7 +256,7 @@
                     _ = try await server.openStore("none_of_that_name")
                 }
                 try server.run("DROP OWNED BY \(role)", in: database)
-                for entry in [store, reader, readOnly] { entry.close() }
+                for entry in [store, reader, readOnly] { await entry.close() }
                 try administrator.execute("DROP ROLE \(role)")
             }
         }
@@ -280,7 +280,7 @@
                             for _ in 0..<25 {
                                 try await store.append([Event(type: "t", stream: "s")], if: .always)
                             }
-                            store.close()
+                            await store.close()
                         }
                     }
                     try await group.waitForAll()
@@ -301,7 +301,7 @@
                 let store = try await server.openStore(database)
                 try await store.append([Event(type: "t", stream: "s")], if: .stream("s", .noStream))
                 #expect(try await store.count(.all) == 1)
-                store.close()
+                await store.close()
             }
         }
     }

@@ -129,7 +129,7 @@
             let store = try await PostgresEventStore.open(settings)
             try await store.append([Event(type: "t", stream: "s")], if: .always)
             #expect(try await store.count(.stream("s")) == 1)
-            store.close()
+            await store.close()
             place.server.end()
         }
 

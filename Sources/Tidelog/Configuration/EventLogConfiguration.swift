@@ -122,6 +122,9 @@ public struct EventLogConfiguration: Sendable {
         options.streamCacheBytes = self.streamCacheBytes
         options.pollInterval = self.tailPollInterval
         options.allowsNetworkFileSystem = self.allowsNetworkFileSystem
+        options.hasSameMetadata = {
+            EventMetadata(stored: $0).withoutTrace == EventMetadata(stored: $1).withoutTrace
+        }
         return options
     }
 

@@ -200,3 +200,16 @@ extension Event: CustomStringConvertible {
         return TerminalText.escape("\(self.type) \(self.id)\(place), \(self.record.payload.count) bytes")
     }
 }
+
+extension Event {
+    /// Whether this may be an event that is stored, offered once more: all agrees but what a second try makes anew, the
+    /// timestamp and the trace in the metadata.
+    package func isRepeat(of stored: Event) -> Bool {
+        var copy = self
+        copy.timestamp = stored.timestamp
+        if copy.metadata != stored.metadata, copy.metadata.withoutTrace == stored.metadata.withoutTrace {
+            copy.metadata = stored.metadata
+        }
+        return copy == stored
+    }
+}

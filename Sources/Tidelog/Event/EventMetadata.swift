@@ -170,6 +170,14 @@ public struct EventMetadata: Hashable, Sendable {
         return keys
     }
 
+    /// The entries but for `traceparent` and `tracestate`: they are of the call that brings an event, and others when
+    /// it is brought again.
+    var withoutTrace: Self {
+        var rest = self
+        (rest["traceparent"], rest["tracestate"]) = (nil, nil)
+        return rest
+    }
+
     /// Sets every entry of `other`.
     public mutating func merge(_ other: EventMetadata) {
         guard !self.isEmpty else { return self = other }

@@ -81,7 +81,8 @@ extension EventLog {
     ///
     /// Each event goes to the stream that it names, or to `stream` if that is given. Appending the same
     /// events again (same ids, same order) within the idempotence window stores nothing and answers as the
-    /// first time.
+    /// first time; their timestamps, and the trace in their metadata, may be others then. With a tracer
+    /// (``EventLogConfiguration/consumerTelemetry``) the caller's span travels in the metadata.
     ///
     /// - Parameters:
     ///   - events: what to append; an empty array changes nothing.
@@ -172,7 +173,7 @@ extension EventLog {
     }
 
     func records(_ events: [Event], stream: String?) throws(EventLogError) -> [EventRecord] {
-        var records = Event.records(of: events)
+        var records = Event.records(of: self.subscriptions.instruments?.tracing(events) ?? events)
         if let stream {
             for index in records.indices { records[index].stream = stream }
         }

@@ -108,11 +108,7 @@ public final class InMemoryEventStore: EventStore {
         let stored = places.map { state.events[$0] }
         let isSame =
             places.count == events.count && places == Array(first..<first + places.count)
-            && zip(stored, events).allSatisfy { stored, event in
-                var copy = event
-                copy.timestamp = stored.timestamp
-                return copy == stored.event
-            }
+            && zip(stored, events).allSatisfy { stored, event in event.isRepeat(of: stored.event) }
         guard isSame else {
             throw EventLogError(
                 .duplicateEvent,

@@ -67,6 +67,21 @@ final class ConsumerInstruments: Sendable {
 
     // MARK: Spans
 
+    /// Events with the context of the caller's span in their metadata, for handlers' spans to link to; what an event
+    /// brought along stays.
+    func tracing(_ events: [Event]) -> [Event] {
+        guard let tracer = self.tracer, let context = ServiceContext.current else { return events }
+        var headers = EventMetadata()
+        tracer.inject(context, into: &headers, using: TraceCarrier())
+        guard !headers.isEmpty else { return events }
+        return events.map { event in
+            guard event.metadata.traceparent == nil else { return event }
+            var event = event
+            event.metadata.merge(headers)
+            return event
+        }
+    }
+
     /// Runs a handler in a span of its own, with a link to the span of each event's append.
     func handling(_ deliveries: [Delivery], _ body: () async throws -> Void) async throws {
         guard let tracer = self.tracer, let first = deliveries.first else { return try await body() }

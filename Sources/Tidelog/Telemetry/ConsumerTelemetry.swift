@@ -8,7 +8,8 @@ public struct ConsumerTelemetry: Sendable {
     /// open here also once a second. Default: nil, no metrics.
     public var metrics: (any MetricsFactory)?
     /// What makes the spans, such as `InstrumentationSystem.tracer`: one for each call of a handler by `run`,
-    /// linked to the spans that the events' metadata carry (W3C Trace Context). Default: nil, no spans.
+    /// linked to the spans that the events' metadata carry (W3C Trace Context). What is appended within a span carries
+    /// it, if it carries none yet. Default: nil, no spans.
     public var tracer: (any Tracer)?
 
     /// Neither metrics nor spans.

@@ -139,11 +139,7 @@
         func result(known stored: [StoredEvent], isRepeat: Bool) -> Result<AppendResult, EventLogError> {
             let isSame =
                 stored.count == self.events.count
-                && zip(stored, self.events).allSatisfy { stored, event in
-                    var copy = event
-                    copy.timestamp = stored.timestamp
-                    return copy == stored.event
-                }
+                && zip(stored, self.events).allSatisfy { stored, event in event.isRepeat(of: stored.event) }
             guard isSame, let first = stored.first?.position else {
                 let position = stored.first { known in self.events.contains { $0.id == known.id } }?.position
                 return .failure(

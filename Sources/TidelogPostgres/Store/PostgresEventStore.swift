@@ -47,7 +47,13 @@
 
         /// Closes the store: appends that were accepted are finished, everything else ends; subscriptions end
         /// without an error.
-        public func close() { self.core.close() }
+        ///
+        /// When it returns, other processes' subscriptions have been told of the last append. Without it, as after a
+        /// kill, they find it when they look for themselves (``PostgresStoreConfiguration/pollInterval``).
+        public func close() async {
+            self.core.close()
+            await self.core.appender.waitUntilOver()
+        }
 
         // MARK: Appending
 

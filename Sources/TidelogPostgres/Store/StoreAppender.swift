@@ -38,6 +38,8 @@
             /// Whether the thread waits to be signalled.
             var isAsleep = false
             var parked: [CheckedContinuation<Void, Never>] = []
+            /// Who waits for the thread's end.
+            var closers: [CheckedContinuation<Void, Never>] = []
         }
 
         private let context: StoreContext
@@ -134,7 +136,7 @@
                 let group = self.take()
                 let now = ContinuousClock.now
                 if let at = due, now >= at.latest || group.isEmpty && now >= at.quiet {
-                    self.notify(connection)
+                    StoreTail.notify(connection, self.context)
                     due = nil
                 }
                 if group.isEmpty {
@@ -148,7 +150,24 @@
                     self.linger()
                 }
             }
-            if due != nil { self.notify(connection) }
+            if due != nil { StoreTail.notify(connection, self.context) }
+            let closers = self.state.withLock { state in
+                state.isRunning = false
+                defer { state.closers = [] }
+                return state.closers
+            }
+            for closer in closers { closer.resume() }
+        }
+
+        /// Waits for the end of the thread, once closed.
+        func waitUntilOver() async {
+            await withCheckedContinuation { reply in
+                let isOver = self.state.withLock { state in
+                    if state.isRunning { state.closers.append(reply) }
+                    return !state.isRunning
+                }
+                if isOver { reply.resume() }
+            }
         }
 
         private var lockMilliseconds: Int64 {
@@ -362,25 +381,6 @@
             // What an earlier try of the same call has stored is no repeat.
             let isRepeat = !job.isInDoubt.load(ordering: .relaxed)
             return job.request.result(known: stored, isRepeat: isRepeat)
-        }
-
-        /// Tells the subscriptions of other processes. If it is lost they find out by themselves, a little later.
-        private func notify(_ connection: StoreConnection) {
-            do throws(PostgresError) {
-                try connection.run { connection throws(PostgresError) in
-                    try connection.pipeline([
-                        .init(
-                            // What a crash of the server would undo here nobody misses, so no flush is waited for.
-                            text: "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)",
-                            parameters: [
-                                .text(self.context.names.channel), .text(self.context.logID.description),
-                            ])
-                    ])
-                }
-            } catch {
-                self.context.configuration.logger.debug(
-                    "a notification was not sent", metadata: ["tidelog.error": "\(error)"])
-            }
         }
     }
 #endif

@@ -90,6 +90,25 @@
             for (_, reply) in ready { reply.resume(returning: .closed) }
         }
 
+        /// Tells the subscriptions of other processes. If it is lost they find out by themselves, a little later.
+        static func notify(_ connection: StoreConnection, _ context: StoreContext) {
+            do throws(PostgresError) {
+                try connection.run { connection throws(PostgresError) in
+                    try connection.pipeline([
+                        .init(
+                            // What a crash of the server would undo here nobody misses, so no flush is waited for.
+                            text: "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)",
+                            parameters: [
+                                .text(context.names.channel), .text(context.logID.description),
+                            ])
+                    ])
+                }
+            } catch {
+                context.configuration.logger.debug(
+                    "a notification was not sent", metadata: ["tidelog.error": "\(error)"])
+            }
+        }
+
         // MARK: The thread
 
         private func loop() {

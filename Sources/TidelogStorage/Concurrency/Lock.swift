@@ -4,6 +4,15 @@
 #if TIDELOG_SANITIZE_THREAD
     import Glibc
 
+    /// Orders what a thread did before it resumed a task before what the task does then: the Thread Sanitizer does not
+    /// see that the runtime does (swiftlang/swift 57803).
+    package enum ResumeFence {
+        private static let lock = Lock(())
+
+        /// To be called before a task is resumed, and by the task once it goes on.
+        package static func cross() { self.lock.withLock { _ in } }
+    }
+
     // SAFETY: both pointers are owned by the lock, and `value` is touched only while `mutex` is held.
     /// A value that one thread at a time can reach, inside ``withLock(_:)``.
     package struct Lock<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
@@ -52,4 +61,9 @@
     /// A value that one thread at a time can reach, inside `withLock(_:)` and
     /// `withLockIfAvailable(_:)`.
     package typealias Lock = Mutex
+
+    package enum ResumeFence {
+        @inline(__always)
+        package static func cross() {}
+    }
 #endif

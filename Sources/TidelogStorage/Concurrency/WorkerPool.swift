@@ -27,16 +27,20 @@ package final class WorkerPool: Sendable {
         let result = await withUnsafeContinuation {
             (reply: UnsafeContinuation<Result<Value, StorageError>, Never>) in
             let accepted = self.submit {
+                let result: Result<Value, StorageError>
                 do throws(StorageError) {
-                    reply.resume(returning: .success(try body()))
+                    result = .success(try body())
                 } catch {
-                    reply.resume(returning: .failure(error))
+                    result = .failure(error)
                 }
+                ResumeFence.cross()
+                reply.resume(returning: result)
             }
             if !accepted {
                 reply.resume(returning: .failure(StorageError(.closed, "the log is closed")))
             }
         }
+        ResumeFence.cross()
         return try result.get()
     }
 

@@ -43,6 +43,8 @@ package struct EngineOptions: Sendable {
     package var readerCheckInterval: Duration = .seconds(5)
     package var allowsNetworkFileSystem = false
     package var seam: CommitSeam = .durable
+    /// Whether metadata that differ in their bytes may be those of one event, offered once more.
+    package var hasSameMetadata: @Sendable (ArraySlice<UInt8>, ArraySlice<UInt8>) -> Bool = { $0 == $1 }
     /// Called between a look at the index of the active segment and the read of the head that belongs to it; for
     /// tests.
     package var betweenReads: (@Sendable () -> Void)?

@@ -1,7 +1,7 @@
 /// Tells a repeated append from a new one: the same ids, in the same order, with the same contents.
 ///
 /// Timestamps are left out of the comparison, since a caller who builds his events anew for a second try
-/// stamps them anew; everything else must agree.
+/// stamps them anew, and of the metadata what ``EngineOptions/hasSameMetadata`` does; everything else must agree.
 ///
 /// An id that the window knows and whose segment cannot be read is refused: to store the event might store it
 /// twice, to answer would be a guess.
@@ -49,7 +49,7 @@ struct Repeats {
             if !place.record.stream.isExactly(offered.stream) {
                 throw self.refusal(place, "belongs to another stream already")
             }
-            if !Self.isSame(place.record, offered) {
+            if !self.isSame(place.record, offered) {
                 throw self.refusal(place, "stands in the log already, with other contents")
             }
         }
@@ -97,9 +97,13 @@ struct Repeats {
             number: error.number, path: error.path, positions: position..<position + 1)
     }
 
-    private static func isSame(_ stored: EventRecord, _ offered: EventRecord) -> Bool {
+    private func isSame(_ stored: EventRecord, _ offered: EventRecord) -> Bool {
         var offered = offered
         offered.timestamp = stored.timestamp
+        if stored.metadata != offered.metadata {
+            guard self.engine.options.hasSameMetadata(stored.metadata, offered.metadata) else { return false }
+            offered.metadata = stored.metadata
+        }
         return stored == offered && stored.type.isExactly(offered.type)
             && stored.source.isExactly(offered.source) && stored.contentType.isExactly(offered.contentType)
             && stored.tenant.isExactly(offered.tenant)

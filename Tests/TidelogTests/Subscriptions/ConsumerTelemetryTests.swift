@@ -137,4 +137,38 @@ struct ConsumerTelemetryTests {
         }
         #expect(handled.map { $0.errors.count } == [1, 0])
     }
+
+    @Test("what is appended within a span carries it, and the handler's span links to it")
+    func appendedWithinSpan() async throws {
+        let tracer = InMemoryTracer()
+        var configuration = EventLogConfiguration()
+        configuration.consumerTelemetry.tracer = tracer
+        try await withTemporaryLog { _, open in
+            let log = try await open(configuration)
+            let consumer = try await log.consumer("billing")
+            let run = Task {
+                try await consumer.runExactlyOnce { deliveries, transaction in
+                    guard deliveries[0].event.type == "order.placed" else { return }
+                    try transaction.append(Event(type: "order.billed", json: "{}"))
+                }
+            }
+            try await tracer.withSpan("request", ofKind: .server) { _ in
+                _ = try await log.append(Event(type: "order.placed", json: "{}"))
+            }
+            while try await log.consumers.status(of: "billing")?.acknowledged != 2 {
+                try await Task.sleep(for: .milliseconds(2))
+            }
+            await log.close()
+            try await run.value
+        }
+        let spans = tracer.finishedSpans
+        func one(_ name: String) throws -> FinishedInMemorySpan {
+            try #require(spans.first { $0.operationName == name })
+        }
+        func links(_ name: String) throws -> [String?] {
+            try one(name).links.map(\.context.inMemorySpanContext?.spanID)
+        }
+        #expect(try links("process order.placed") == [try one("request").spanID])
+        #expect(try links("process order.billed") == [try one("process order.placed").spanID])
+    }
 }

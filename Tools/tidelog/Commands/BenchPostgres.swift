@@ -50,7 +50,6 @@
             configuration.names = self.postgres.names
             let store = try await PostgresEventStore.open(
                 try self.postgres.settings, configuration: configuration)
-            defer { store.close() }
             let (seconds, events) =
                 switch self.scenario {
                 case "append": try await self.append(store)
@@ -66,6 +65,7 @@
                 case "correlation": try await self.read(store) { .correlation(EventID($0)) }
                 default: throw ValidationError("there is no scenario '\(self.scenario)'; see --help")
                 }
+            await store.close()
             print("\(seconds) \(events)")
         }
 

@@ -34,7 +34,7 @@ public final class HandlerTransaction: Sendable {
         if stream == nil, expectation != .any {
             throw EventLogError(.invalidArgument, "an expected revision needs a stream; name it in the call")
         }
-        var placed = events
+        var placed = self.log.subscriptions.instruments?.tracing(events) ?? events
         if let stream { for index in placed.indices { placed[index].stream = stream } }
         try self.log.validate(placed)
         self.state.withLock { [placed] state in
