@@ -47,6 +47,8 @@ struct TransactionSizeTests {
         let tasks = (0..<20).map { number in
             Task { try await engine.append(EngineScratch.records(number * 3..<number * 3 + 3, stream: nil)) }
         }
+        // One is being committed, and all the others wait.
+        await Task.detached { _ = began.wait() }.value
         while try #require(engine.writer).waitingRequests < 19 { await Task.yield() }
         letGo.wake()
         await Task.detached { engine.close() }.value
