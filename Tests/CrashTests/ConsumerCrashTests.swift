@@ -84,6 +84,24 @@ struct ConsumerCrashTests {
         let missing = Set(0..<total).subtracting(delivered)
         #expect(missing.isEmpty, "seed \(seed): never delivered: \(missing.sorted().prefix(5))")
         #expect(total > 500, "the children did work")
+        try await Self.checkOrder(of: path, outputs, seed)
+    }
+
+    /// Of each stream no event was delivered for the first time before the one ahead of it was, in whatever process.
+    private static func checkOrder(of path: String, _ outputs: [String], _ seed: UInt64) async throws {
+        var firsts: [UInt64: UInt64] = [:]
+        for words in Self.words("GOT", in: outputs) where words.count == 3 {
+            firsts[words[0]] = min(words[2], firsts[words[0]] ?? .max)
+        }
+        let log = try await EventLog.open(at: FilePath(path), configuration: Self.configuration)
+        var last: [String: UInt64] = [:]
+        for try await stored in log.read(.types("in")) {
+            guard let stream = stored.stream, let time = firsts[stored.position.rawValue] else { continue }
+            #expect(time >= last[stream] ?? 0, "seed \(seed): \(stored.position) overtook in \(stream)")
+            last[stream] = time
+        }
+        #expect(last.count == 7, "of every stream something was delivered")
+        await log.close()
     }
 
     private static var settings: ConsumerSettings {
