@@ -150,7 +150,8 @@ struct ConsumerCrashTests {
         let directory = try TemporaryDirectory()
         defer { directory.remove() }
         let path = directory.path.appending("log.tidelog")
-        var feeder: Child? = try Child(["feed", path.string], output: directory.path.string + "/feed")
+        var feeder: Child? = try Child(
+            ["feed", path.string, "--events", "20000"], output: directory.path.string + "/feed")
         for round in 0..<60 {
             let child = try Child(["transform", path.string], output: directory.path.string + "/t-\(round)")
             _ = try child.waitForLine("READY")
