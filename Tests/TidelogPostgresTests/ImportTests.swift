@@ -73,14 +73,23 @@
             #expect(try await importer.import(logID: ids[1], to: target).events == 20)
         }
 
-        @Test("an export that left events out is imported only where that is wanted, positions kept")
-        func partial() async throws {
+        /// A thousand events, of which the orders were exported, and a place for what is imported.
+        private func withOrders(
+            _ body: (EventLog, PostgresServer, _ database: String, TemporaryDirectory) async throws -> Void
+        ) async throws {
             try await withLogAndDatabase { log, server, database in
                 try await fill(log, 1000)
                 try await exporter(log, server.settings(database)) { $0.filter = .types("order.*") }
                     .exportOnce()
                 let folder = try TemporaryDirectory()
                 defer { folder.remove() }
+                try await body(log, server, database, folder)
+            }
+        }
+
+        @Test("an export that left events out is imported only where that is wanted, positions kept")
+        func partial() async throws {
+            try await self.withOrders { log, server, database, folder in
                 let target = folder.path.appending("log")
                 let importer = try PostgresImporter(from: server.settings(database))
                 await #expect(throws: PostgresError.self) { try await importer.import(to: target) }
@@ -94,12 +103,7 @@
 
         @Test("a log is compared with the database in parts that leave nothing out, whatever their size")
         func parts() async throws {
-            try await withLogAndDatabase { log, server, database in
-                try await fill(log, 1000)
-                try await exporter(log, server.settings(database)) { $0.filter = .types("order.*") }
-                    .exportOnce()
-                let folder = try TemporaryDirectory()
-                defer { folder.remove() }
+            try await self.withOrders { log, server, database, folder in
                 let wanted = try await events(of: log, .types("order.*"))
                 for size in [1, 7, wanted.count, 1_000_000] {
                     var importer = try PostgresImporter(from: server.settings(database))
