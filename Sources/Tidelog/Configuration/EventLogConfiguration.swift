@@ -53,8 +53,8 @@ public struct EventLogConfiguration: Sendable {
     /// Address space for the head, which holds the events that are not sealed yet, and all records. It is
     /// reserved, not allocated. Default: 64 GiB.
     public var headMapSizeBytes = 64 << 30
-    /// Room on the disk that is kept free of appends, so that acknowledging and sealing go on when the disk
-    /// is full. Default: 4 MiB.
+    /// Room in the head's file that is kept free of appends, so that acknowledging, truncating and retention go on
+    /// when the disk is full. Sealing writes a file of its own and needs room for that. Default: 4 MiB.
     public var reserveBytes = 4 << 20
     /// Sealed segments that are kept open. Default: 128.
     public var openSegments = 128

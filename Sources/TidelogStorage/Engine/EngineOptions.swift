@@ -28,7 +28,7 @@ package struct EngineOptions: Sendable {
     package var maximumWaitingBytes = 64 << 20
     /// Bytes of appends that share a transaction; a larger append has one of its own.
     package var transactionBytes = 32 << 20
-    /// Room on the disk that is kept for acknowledgements and sealing when appends are refused.
+    /// Room in the head's file that is kept for changes of the head alone when appends are refused.
     package var reserveBytes = 4 << 20
     /// Sealed segments that are kept open.
     package var openSegments = 128

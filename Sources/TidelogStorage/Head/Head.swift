@@ -213,8 +213,8 @@ package final class Head: Sendable {
 
     /// Sees to it that `bytes` of new frames fit into the file and the map, with the reserve still free.
     ///
-    /// - Throws: ``StorageError`` with code `diskFull` or `mapFull`. Acknowledgements, sealing and retention
-    ///   do not ask here, and live on the reserve.
+    /// - Throws: ``StorageError`` with code `diskFull` or `mapFull`. Acknowledgements and retention, and what
+    ///   sealing changes in the head, do not ask here, and live on the reserve.
     func ensureRoom(for bytes: Int) throws(StorageError) {
         let info = try self.environment.info()
         let needed = bytes + bytes / 2 + 64 * info.pageSizeBytes

@@ -144,4 +144,34 @@ struct RoomTests {
         #expect(try engine.checkedNumbers() == numbers)
         engine.close()
     }
+
+    @Test(
+        "on a full disk retention goes on, and makes the room that appending goes on with",
+        .enabled(if: SmallDisk.isPossible, "mounting a small file system needs root"))
+    func retentionOnFullDisk() throws {
+        let disk = try SmallDisk(self.scratch.scratch.file("disk"), "size=24m")
+        defer { disk.remove() }
+        var options = self.scratch.options
+        options.reserveBytes = 1 << 20
+        options.segmentBytes = 64 << 20
+        let engine = try LogEngine(directory: disk.directory + "/log", options: options)
+        let (sealed, _) = try Self.fill(engine, from: 0, limit: 4000)
+        #expect(try !engine.seal().isEmpty)
+        let descriptor = open(disk.directory + "/ballast", O_CREAT | O_WRONLY, 0o600)
+        var room: off_t = 24 << 20
+        while room > 0, posix_fallocate(descriptor, 0, room) != 0 { room -= 64 << 10 }
+        close(descriptor)
+
+        let (next, refusal) = try Self.fill(engine, from: sealed, limit: 20_000)
+        #expect(refusal?.code == .diskFull, "\(refusal as Any)")
+        var limits = RetentionLimits()
+        limits.maximumAge = 0
+        limits.keepFrom = UInt64(sealed)
+        #expect(try engine.retain(limits).map(\.positions.upperBound) == [UInt64(sealed)])
+        let (more, _) = try Self.fill(engine, from: next, limit: 100)
+        #expect(more == next + 100, "there is room again and appending does not go on")
+        let kept = try engine.records(RecordQuery()).map(\.position)
+        #expect(kept == Array(UInt64(sealed)..<UInt64(more)))
+        engine.close()
+    }
 }
