@@ -56,19 +56,6 @@ extension LogEngine {
             }
         }
     }
-
-    /// Reads owned events into an array: the next batch of a longer read.
-    package func records(_ query: RecordQuery, maximumBytes: Int = .max) throws(StorageError)
-        -> [PlacedRecord]
-    {
-        if let known = try self.cachedStreamRecords(query, maximumBytes: maximumBytes) { return known }
-        // A scan ends itself at the limit.
-        var collected = CollectedRecords(maximumBytes: maximumBytes)
-        try self.scan(query) { (frame, selection) throws(StorageError) in
-            try collected.add(frame, selection, backwards: query.isBackwards)
-        }
-        return collected.records
-    }
 }
 
 /// One run of a query over the sealed segments and the head.

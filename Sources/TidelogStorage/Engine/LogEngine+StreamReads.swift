@@ -199,6 +199,31 @@ extension LogEngine {
     }
 }
 
+extension LogEngine {
+    /// Reads owned events into an array: the next batch of a longer read.
+    package func records(_ query: RecordQuery, maximumBytes: Int = .max) throws(StorageError)
+        -> [PlacedRecord]
+    {
+        try self.batch(query, maximumBytes: maximumBytes).records
+    }
+
+    /// As ``records(_:maximumBytes:)``; also answers whether a limit has ended it, so that there may be more.
+    package func batch(
+        _ query: RecordQuery, maximumBytes: Int
+    ) throws(StorageError) -> (records: [PlacedRecord], isFull: Bool) {
+        var collected = CollectedRecords(limit: query.limit ?? .max, maximumBytes: maximumBytes)
+        if let known = try self.cachedStreamRecords(query, maximumBytes: maximumBytes) {
+            let bytes = known.reduce(0) { $0 + CollectedRecords.bytes(of: $1) }
+            return (known, known.count >= query.limit ?? .max || bytes >= maximumBytes)
+        }
+        // A scan ends itself at the limit.
+        try self.scan(query) { (frame, selection) throws(StorageError) in
+            try collected.add(frame, selection, backwards: query.isBackwards)
+        }
+        return (collected.records, collected.isFull)
+    }
+}
+
 /// Owned events that a read gathers, up to a number of events and of bytes.
 struct CollectedRecords {
     private(set) var records: [PlacedRecord] = []
@@ -215,8 +240,13 @@ struct CollectedRecords {
 
     var isFull: Bool { self.records.count >= self.limit || self.bytes >= self.maximumBytes }
 
+    /// What an event counts in memory, about.
+    static func bytes(of placed: PlacedRecord) -> Int {
+        placed.record.payload.count + placed.record.metadata.count + 128
+    }
+
     mutating func add(_ placed: PlacedRecord) {
-        self.bytes += placed.record.payload.count + placed.record.metadata.count + 128
+        self.bytes += Self.bytes(of: placed)
         self.records.append(placed)
     }
 

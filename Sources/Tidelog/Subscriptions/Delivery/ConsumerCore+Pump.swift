@@ -32,7 +32,7 @@ extension ConsumerCore {
     }
 
     private func pump() async {
-        var ahead: ReadAhead?
+        var ahead = ReadAhead()
         while true {
             let (plan, isOver) = self.nextPlan()
             if isOver { return }
@@ -124,10 +124,10 @@ extension ConsumerCore {
 
     // MARK: Doing
 
-    private func carryOut(_ plan: Plan, _ ahead: inout ReadAhead?) async throws(EventLogError) {
+    private func carryOut(_ plan: Plan, _ ahead: inout ReadAhead) async throws(EventLogError) {
         if plan.mustLook {
             // The filter may be another one.
-            ahead = nil
+            ahead = ReadAhead()
             try await self.look()
         }
         var renewed: [UInt64] = []
@@ -150,64 +150,25 @@ extension ConsumerCore {
         }
     }
 
-    /// What was read of these positions.
-    struct Reading: Sendable {
-        var records: [PlacedRecord]
-        var from: UInt64
-        var to: UInt64
-
-        /// Takes what is beyond the first `count` events off; nil if there are no more.
-        mutating func split(at count: Int) -> Reading? {
-            guard self.records.count > count else { return nil }
-            var rest = self
-            rest.records.removeFirst(count)
-            rest.from = self.records[count - 1].position + 1
-            self.records.removeLast(self.records.count - count)
-            self.to = rest.from
-            return rest
-        }
-    }
-
-    /// What is read while the grant of what comes before it is committed.
-    struct ReadAhead {
-        let from: UInt64
-        let began: UInt64
-        let task: Task<Result<Reading, EventLogError>, Never>
-
-        /// How long what was read is good for, in nanoseconds: as of old, what is deleted meanwhile is delivered.
-        static let shelfLife: UInt64 = 1_000_000_000
-    }
-
     /// Reads as the plan says, or takes what was read ahead; and reads further ahead.
     private func reading(
-        _ from: UInt64, _ plan: Plan, _ ahead: inout ReadAhead?
+        _ from: UInt64, _ plan: Plan, _ ahead: inout ReadAhead
     ) async throws(EventLogError) -> Reading {
-        let known = ahead
-        ahead = nil
-        var reading: Reading?
-        if let known, known.from == from, BootClock.now - known.began < ReadAhead.shelfLife {
-            reading = try? await known.task.value.get()
-        }
-        var result: Reading
-        if let reading {
-            result = reading
+        var (result, began) = (Reading(from: from), BootClock.now)
+        if let known = await ahead.next(from: from) {
+            (result, began) = known
         } else {
             result = try await self.read(from: from, to: plan.readTo, limit: plan.capacity)
         }
-        let rest = result.split(at: plan.capacity)
-        guard plan.readsAhead, !result.records.isEmpty, result.to < plan.readTo else { return result }
-        let next = result.to
+        if let rest = result.split(at: plan.capacity) { ahead.putBack(rest, began: began) }
+        guard plan.readsAhead, !result.records.isEmpty, result.to < plan.readTo else {
+            ahead = ReadAhead()
+            return result
+        }
         let limit = max(plan.capacity, self.settings.prefetch / 2)
-        ahead = ReadAhead(
-            from: next, began: rest == nil ? BootClock.now : known?.began ?? 0,
-            task: Task {
-                if let rest { return .success(rest) }
-                do throws(EventLogError) {
-                    return .success(try await self.read(from: next, to: plan.readTo, limit: limit))
-                } catch {
-                    return .failure(error)
-                }
-            })
+        ahead.fill(from: result.to) { start throws(EventLogError) in
+            try await self.read(from: start, to: plan.readTo, limit: limit)
+        }
         return result
     }
 
@@ -219,8 +180,8 @@ extension ConsumerCore {
         let settings = self.settings
         var query = try settings.filter.storageQuery()
         let skipsMissing = settings.skipsMissingEvents
-        let name = self.name
-        let high = min(to, from + Self.readPositions)
+        let (name, ordering) = (self.name, self.ordering)
+        let high = max(from, min(to, from + Self.readPositions))
         query.positions = from..<high
         query.limit = limit
         let storage = query
@@ -231,13 +192,12 @@ extension ConsumerCore {
                     throw StorageError(
                         .notFound, SubscriptionHub.gone(name, from, first), positions: from..<first)
                 }
-                let records = try engine.records(storage, maximumBytes: Self.readBytes)
-                let bytes = records.reduce(0) {
-                    $0 + $1.record.payload.count + $1.record.metadata.count + 128
-                }
-                let isWhole = records.count < limit && bytes < Self.readBytes
+                guard high > from else { return Reading(from: from) }
+                let (records, isFull) = try engine.batch(storage, maximumBytes: Self.readBytes)
                 return Reading(
-                    records: records, from: from, to: isWhole ? high : (records.last?.position ?? from) + 1)
+                    records: records, keys: ordering.kind == .none ? [] : records.map(ordering.key),
+                    from: from,
+                    to: isFull ? records.last.map { $0.position + 1 } ?? high : high)
             }
         } catch {
             if error.code == .notFound {
@@ -250,7 +210,7 @@ extension ConsumerCore {
     private func proposal(_ reading: Reading, _ plan: Plan) -> Proposal {
         var proposal = Proposal(epoch: plan.epoch, from: plan.frontier, to: reading.to)
         proposal.positions = reading.records.map(\.position)
-        if self.ordering.kind != .none { proposal.keys = reading.records.map { self.ordering.key(of: $0) } }
+        proposal.keys = reading.keys
         return proposal
     }
 
