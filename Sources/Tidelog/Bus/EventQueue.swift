@@ -13,6 +13,7 @@
 // - `room` events can be accepted without a look at how far the consumer is: it is never more than there is.
 // - What the consumer writes for each event lies on another cache line than what publishers write, and
 //   neither on that of the queue itself: else each event would cost both cores a line that the other one has.
+// - `accepted` counts under `spin`, so whoever has closed the queue knows how many there will ever have been.
 // - Everything in `state` is reached under `spin`; the buffer that the consumer has taken lies elsewhere.
 // - Whoever waits, watches for some 20 microseconds before it sleeps, about what the other side needs for
 //   512 events: so where both have a core, they seldom sleep. Publishers go on when the queue is half empty.
@@ -62,6 +63,7 @@ final class EventQueue: Sendable {
         var isClosed = false
         var consumer: UnsafeContinuation<Void, Never>?
         var waiters: [Waiter] = []
+        var accepted: UInt64 = 0
     }
 
     private static let firstCapacity = 16
@@ -127,6 +129,8 @@ final class EventQueue: Sendable {
         self.memory.value.deallocate()
     }
 
+    /// Events that were accepted. Once the queue is closed, there will be no more.
+    var accepted: UInt64 { self.locked { $0.pointee.accepted } }
     /// Events that were dropped.
     var dropped: UInt64 { self.droppedCount.load(ordering: .relaxed) }
     /// Whether the consumer is to stop without looking at the rest.
@@ -156,6 +160,7 @@ final class EventQueue: Sendable {
             state.pointee.filling.grow(to: state.pointee.filling.capacity * 2)
         }
         state.pointee.filling.append(event)
+        state.pointee.accepted &+= 1
         let consumer = state.pointee.consumer
         if consumer != nil { state.pointee.consumer = nil }
         self.unlock()

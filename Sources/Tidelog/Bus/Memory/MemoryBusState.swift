@@ -29,6 +29,8 @@ final class MemoryBusState: Sendable {
     private let hotQueue: Unmanaged<EventQueue>?
     /// Whether publishing is a matter of calling handlers and nothing else.
     let isSimple: Bool
+    /// The queue, where publishing is a matter of putting events there and nothing else.
+    let simpleQueue: Unmanaged<EventQueue>?
     private let telemetry: BusTelemetry
     private let life = Lock(Life())
 
@@ -38,7 +40,9 @@ final class MemoryBusState: Sendable {
         self.core = BusCore(failures: BusFailures(logger: telemetry.logger), instruments: instruments)
         self.queue = dispatch.map { EventQueue($0) }
         self.hotQueue = self.queue.map { .passUnretained($0) }
-        self.isSimple = dispatch == nil && instruments?.isTracing != true
+        let isTracing = instruments?.isTracing == true
+        self.isSimple = dispatch == nil && !isTracing
+        self.simpleQueue = isTracing ? nil : self.hotQueue
     }
 
     func start() {
@@ -65,7 +69,8 @@ final class MemoryBusState: Sendable {
         self.core.lane.depth > 0 || BusContext.handling.contains(self.core.number)
     }
 
-    /// Publishes from synchronous code where it is not a matter of calling handlers alone.
+    /// Publishes from synchronous code where it is a matter of more than calling handlers or filling a queue.
+    @inline(never)
     func publishOtherwise(_ event: Event) throws(EventLogError) {
         if let instruments = self.core.instruments, instruments.isTracing {
             try instruments.publishing(event) { event throws(EventLogError) in
@@ -123,10 +128,7 @@ final class MemoryBusState: Sendable {
         if Task.isCancelled { throw .publisherCancelled }
         let limit: EventQueue.Limit = sender == .handler ? .twice : .size
         switch queue._withUnsafeGuaranteedRef({ $0.offer(event, upTo: limit) }) {
-        case .accepted:
-            self.core.lane.add(1, to: .published)
-            return nil
-        case .dropped: return nil
+        case .accepted, .dropped: return nil
         case .full: return self.queue
         case .closed: throw .busClosed
         }
@@ -254,7 +256,7 @@ final class MemoryBusState: Sendable {
         var health = BusHealth(isClosing ? .closed : .healthy)
         let entries = self.core.current.entries
         let queues = entries.compactMap(\.queue) + [self.queue].compactMap(\.self)
-        health.published = self.core.lanes.sum(.published)
+        health.published = self.core.lanes.sum(.published) + (self.queue?.accepted ?? 0)
         health.delivered = self.core.lanes.sum(.delivered)
         health.failed = self.core.lanes.sum(.failed)
         health.dropped = before + queues.reduce(0) { $0 + $1.dropped }
