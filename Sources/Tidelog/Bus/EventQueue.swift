@@ -5,8 +5,8 @@
 //   it for the other one and reads that without a lock. With `dropOldest` it takes one event at a time
 //   instead, so that the oldest is always in the buffer that publishers reach.
 // - Slots are always initialised. What was consumed is released when a publisher writes over it, or when the
-//   consumer goes to sleep: so the reference count of a payload stays on one core while there is traffic. What
-//   the next event in that slot has in common with it is neither released nor counted again.
+//   consumer goes to sleep: so the reference count of a payload stays on one core while there is traffic.
+//   What the next event in that slot has in common with it is neither released nor counted again.
 // - `waiting` counts what the consumer has not begun with; it exceeds `size` for handlers, who would
 //   otherwise wait for themselves, and then up to twice the size; and by one for each publisher of a
 //   synchronous bus that found room at the same time as another one, since its event may be with others by now.

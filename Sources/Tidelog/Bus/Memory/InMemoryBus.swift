@@ -84,7 +84,8 @@ public final class InMemoryBus: EventBus {
 
     /// Publishes where nothing is waited for or traced; false: it has to be done in another way.
     ///
-    /// Apart from its callers: one needs no room on the stack without subscribers, the other may change threads.
+    /// Apart from its callers: without subscribers the one needs no room on the stack, and the other is
+    /// asynchronous, where what lies in memory of a thread must not be kept.
     @inline(never)
     private func publishesAtOnce(_ event: Event) throws(EventLogError) -> Bool {
         if self.isSimple {
