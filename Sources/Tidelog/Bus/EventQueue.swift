@@ -13,6 +13,8 @@
 // - `room` events can be accepted without a look at how far the consumer is: it is never more than there is.
 // - What the consumer writes for each event lies on another cache line than what publishers write, and
 //   neither on that of the queue itself: else each event would cost both cores a line that the other one has.
+// - A queue whose limit was lifted, because its bus is being closed, makes nobody wait: it takes what the bus
+//   had accepted before, whether or not anybody reads it.
 // - `accepted` counts under `spin`, so whoever has closed the queue knows how many there will ever have been.
 // - Everything in `state` is reached under `spin`; the buffer that the consumer has taken lies elsewhere.
 // - Whoever waits, watches for some 20 microseconds before it sleeps, about what the other side needs for
@@ -61,6 +63,7 @@ final class EventQueue: Sendable {
         var taken = 0
         var room: Int
         var isClosed = false
+        var isUnlimited = false
         var consumer: UnsafeContinuation<Void, Never>?
         var waiters: [Waiter] = []
         var accepted: UInt64 = 0
@@ -203,8 +206,8 @@ final class EventQueue: Sendable {
     }
 
     private func isFull(_ state: UnsafeMutablePointer<State>, _ limit: Limit = .size) -> Bool {
-        let waiting = state.pointee.filling.count + self.takenAndWaiting(state)
-        return !state.pointee.isClosed && self.isReached(limit, by: waiting)
+        if state.pointee.isClosed || state.pointee.isUnlimited { return false }
+        return self.isReached(limit, by: state.pointee.filling.count + self.takenAndWaiting(state))
     }
 
     private func isReached(_ limit: Limit, by waiting: Int) -> Bool {
@@ -273,6 +276,15 @@ final class EventQueue: Sendable {
         defer { state.pointee.waiters = [] }
         self.hasWaiters.value.pointee.store(false, ordering: .relaxed)
         return state.pointee.waiters
+    }
+
+    /// Makes nobody wait for room from now on; those who do go on.
+    func liftLimit() {
+        let waiters = self.locked { state in
+            state.pointee.isUnlimited = true
+            return self.takeWaiters(state)
+        }
+        for waiter in waiters { waiter.wake() }
     }
 
     /// Accepts nothing more; the consumer gets the rest.

@@ -156,9 +156,7 @@ public final class InMemoryBus: EventBus {
     ) throws(EventLogError) -> BusSubscription {
         try buffer.check()
         let (entry, queue) = MemoryBusState.queued(pattern, buffer)
-        let subscription = try self.state.subscribe(entry)
-        self.state.run(entry, queue, handler)
-        return subscription
+        return try self.state.subscribe(entry, queue, handler)
     }
 
     /// The events from now on whose type matches, as a sequence for one reader.
@@ -180,6 +178,8 @@ public final class InMemoryBus: EventBus {
 
     /// Delivers what was accepted, then refuses. A second call waits for the first one to end.
     ///
+    /// It waits for handlers, but not for readers of sequences: a sequence takes the rest, beyond its size if
+    /// need be, and gives it to its reader also after closing. Publishers that wait for room get `closed`.
     /// Called from within a handler of the bus, it does not wait for that handler.
     public func close() async { await self.state.close() }
 

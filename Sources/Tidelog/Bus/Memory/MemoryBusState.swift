@@ -23,7 +23,7 @@ final class MemoryBusState: Sendable {
 
     let core: BusCore
     /// Events that the dispatcher has not come to; nil with synchronous dispatch.
-    private let queue: EventQueue?
+    let queue: EventQueue?
     /// The same, to be reached by publishers without counting references: the count would lie where the
     /// dispatcher reads for each event.
     private let hotQueue: Unmanaged<EventQueue>?
@@ -161,7 +161,24 @@ final class MemoryBusState: Sendable {
         guard !self.life.withLock({ $0.isClosing }) else { throw .busClosed }
         let isDone = self.core.replace { $0.isClosed ? nil : HandlerTable($0.entries + [entry]) }
         guard isDone else { throw .busClosed }
+        // Closing says so first, and then looks at the table: one of the two sees the other.
+        if self.life.withLock({ $0.isClosing }) { entry.queue?.liftLimit() }
         return BusSubscription(pattern: entry.pattern) { [weak self] in self?.cancel(entry) }
+    }
+
+    /// Subscribes a handler that has a task of its own, which comes first: closing waits for those it knows.
+    func subscribe(
+        _ entry: HandlerEntry, _ queue: EventQueue,
+        _ handler: @escaping @Sendable (Event) async throws -> Void
+    ) throws(EventLogError) -> BusSubscription {
+        guard !self.life.withLock({ $0.isClosing }) else { throw .busClosed }
+        self.run(entry, queue, handler)
+        do throws(EventLogError) {
+            return try self.subscribe(entry)
+        } catch {
+            self.cancel(entry)
+            throw error
+        }
     }
 
     private func cancel(_ entry: HandlerEntry) {
@@ -179,7 +196,7 @@ final class MemoryBusState: Sendable {
     }
 
     /// Calls an asynchronous handler with what comes into the queue, until that is closed.
-    func run(
+    private func run(
         _ entry: HandlerEntry, _ queue: EventQueue,
         _ handler: @escaping @Sendable (Event) async throws -> Void
     ) {
@@ -297,6 +314,10 @@ final class MemoryBusState: Sendable {
                 return HandlerTable([], isClosed: true)
             }
         }
+        // Whoever waits for room in a subscription's queue goes on: publishers find the bus closed, and the
+        // dispatcher hands over the rest, at most what its own queue holds. The reader of a sequence may never
+        // come, though somebody holds the sequence.
+        for entry in entries { entry.queue?.liftLimit() }
         return entries
     }
 
