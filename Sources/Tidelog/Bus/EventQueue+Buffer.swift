@@ -66,7 +66,8 @@ extension EventQueue {
         }
 
         mutating func forget() {
-            for index in 0..<self.used { self.slots[index].event = EventQueue.nothing }
+            let nothing = EventQueue.nothing
+            for index in 0..<self.used { self.slots[index].event.become(nothing) }
             self.used = 0
         }
 
