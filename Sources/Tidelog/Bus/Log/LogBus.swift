@@ -226,7 +226,7 @@ public final class LogBus: EventBus {
         try await self.log.run { engine throws(StorageError) in Position(try engine.currentView().end) }
     }
 
-    /// Where subscriptions are to stop. Where the log does not tell, they stop where they are, and it is said.
+    /// Where subscriptions are to stop. Where the log does not tell, they stop as they are, and it is said.
     private func lastEnd() async -> Position? {
         do throws(EventLogError) {
             return try await self.end()

@@ -315,8 +315,8 @@ final class MemoryBusState: Sendable {
             }
         }
         // Whoever waits for room in a subscription's queue goes on: publishers find the bus closed, and the
-        // dispatcher hands over the rest, at most what its own queue holds. The reader of a sequence may never
-        // come, though somebody holds the sequence.
+        // dispatcher hands over the rest, at most what its own queue holds. The reader of a sequence may
+        // never come, though somebody holds the sequence.
         for entry in entries { entry.queue?.liftLimit() }
         return entries
     }
