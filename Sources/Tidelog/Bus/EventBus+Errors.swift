@@ -34,7 +34,8 @@ extension EventBus {
         do throws(EventLogError) {
             try await self.publish(event)
         } catch {
-            preconditionFailure(
+            // Not `preconditionFailure`, which says nothing in a release build.
+            fatalError(
                 "The event \(event) must be published, and it was not: \(error). The process ends here "
                     + "because it was published with publishOrFail.")
         }

@@ -14,7 +14,8 @@
 /// - A handler that throws is isolated: others still get the event, and the failure is counted, logged, and
 ///   offered on ``failures``. A trap in a handler ends the process, as everywhere in Swift.
 /// - A handler may publish, subscribe and cancel on the bus that calls it.
-/// - ``close()`` delivers what was accepted; from then on, publishing and subscribing throw `closed`.
+/// - ``close()`` delivers what was accepted; from then on, publishing and subscribing throw `closed`. What is
+///   published meanwhile is either accepted, and delivered, or refused.
 /// - An event with an empty type is refused with `invalidEvent`; a cancelled task publishes nothing and gets
 ///   `cancelled`.
 ///
@@ -28,7 +29,8 @@ public protocol EventBus: Sendable {
 
     /// Publishes events in their order.
     ///
-    /// All of them are checked first: if one is not valid, none is published.
+    /// All of them are checked first: if one is not valid, none is published. A bus that does not accept them
+    /// together has published those before the one that it refuses, as when it is closed meanwhile.
     func publish(_ events: [Event]) async throws(EventLogError)
 
     /// Calls `handler` with every event from now on whose type matches.
@@ -59,14 +61,17 @@ public protocol EventBus: Sendable {
 
     /// The events from now on whose type matches, as a sequence for one reader.
     ///
-    /// It ends when the bus is closed, after what was accepted. Letting go of its iterator cancels it.
+    /// It ends when the bus is closed, after what was accepted, which can be read also then. Letting go of
+    /// its iterator cancels it, and drops the rest.
     func events(
         _ pattern: TypePattern, buffer: BusBuffer
     ) async throws(EventLogError) -> EventStream
 
     /// Delivers what was accepted, then refuses. A second call waits for the first one to end.
     ///
-    /// Called from within a handler of the bus, it does not wait for that handler.
+    /// It waits for handlers, but not for readers of sequences, who may never come: those can read the rest
+    /// later. A publisher that waits for room gets `closed`. Called from within a handler of the bus, it does
+    /// not wait for that handler.
     func close() async
 
     /// How the bus fares.

@@ -34,11 +34,12 @@ extension EventQueue {
             self.capacity = capacity
         }
 
-        mutating func append(_ event: borrowing Event) {
+        @inline(__always)
+        mutating func append(_ event: Event) {
             var slot = self.head + self.count
             if slot >= self.capacity { slot -= self.capacity }
             self.fetch(slot + 4)
-            self.slots[slot].event = copy event
+            self.slots[slot].event.become(event)
             self.count += 1
             if slot >= self.used { self.used = slot + 1 }
         }
@@ -65,7 +66,8 @@ extension EventQueue {
         }
 
         mutating func forget() {
-            for index in 0..<self.used { self.slots[index].event = EventQueue.nothing }
+            let nothing = EventQueue.nothing
+            for index in 0..<self.used { self.slots[index].event.become(nothing) }
             self.used = 0
         }
 

@@ -6,12 +6,16 @@
 //   instead, so that the oldest is always in the buffer that publishers reach.
 // - Slots are always initialised. What was consumed is released when a publisher writes over it, or when the
 //   consumer goes to sleep: so the reference count of a payload stays on one core while there is traffic.
+//   What the next event in that slot has in common with it is neither released nor counted again.
 // - `waiting` counts what the consumer has not begun with; it exceeds `size` for handlers, who would
 //   otherwise wait for themselves, and then up to twice the size; and by one for each publisher of a
 //   synchronous bus that found room at the same time as another one, since its event may be with others by now.
 // - `room` events can be accepted without a look at how far the consumer is: it is never more than there is.
 // - What the consumer writes for each event lies on another cache line than what publishers write, and
 //   neither on that of the queue itself: else each event would cost both cores a line that the other one has.
+// - A queue whose limit was lifted, because its bus is being closed, makes nobody wait: it takes what the bus
+//   had accepted before, whether or not anybody reads it.
+// - `accepted` counts under `spin`, so whoever has closed the queue knows how many there will ever have been.
 // - Everything in `state` is reached under `spin`; the buffer that the consumer has taken lies elsewhere.
 // - Whoever waits, watches for some 20 microseconds before it sleeps, about what the other side needs for
 //   512 events: so where both have a core, they seldom sleep. Publishers go on when the queue is half empty.
@@ -59,8 +63,10 @@ final class EventQueue: Sendable {
         var taken = 0
         var room: Int
         var isClosed = false
+        var isUnlimited = false
         var consumer: UnsafeContinuation<Void, Never>?
         var waiters: [Waiter] = []
+        var accepted: UInt64 = 0
     }
 
     private static let firstCapacity = 16
@@ -126,6 +132,8 @@ final class EventQueue: Sendable {
         self.memory.value.deallocate()
     }
 
+    /// Events that were accepted. Once the queue is closed, there will be no more.
+    var accepted: UInt64 { self.locked { $0.pointee.accepted } }
     /// Events that were dropped.
     var dropped: UInt64 { self.droppedCount.load(ordering: .relaxed) }
     /// Whether the consumer is to stop without looking at the rest.
@@ -138,7 +146,7 @@ final class EventQueue: Sendable {
     /// Hands over an event without waiting.
     ///
     /// - Parameter limit: How many may wait before it answers `full`.
-    func offer(_ event: borrowing Event, upTo limit: Limit) -> Offer {
+    func offer(_ event: Event, upTo limit: Limit) -> Offer {
         let state = self.place.value
         self.lock()
         if state.pointee.isClosed {
@@ -155,6 +163,7 @@ final class EventQueue: Sendable {
             state.pointee.filling.grow(to: state.pointee.filling.capacity * 2)
         }
         state.pointee.filling.append(event)
+        state.pointee.accepted &+= 1
         let consumer = state.pointee.consumer
         if consumer != nil { state.pointee.consumer = nil }
         self.unlock()
@@ -197,8 +206,8 @@ final class EventQueue: Sendable {
     }
 
     private func isFull(_ state: UnsafeMutablePointer<State>, _ limit: Limit = .size) -> Bool {
-        let waiting = state.pointee.filling.count + self.takenAndWaiting(state)
-        return !state.pointee.isClosed && self.isReached(limit, by: waiting)
+        if state.pointee.isClosed || state.pointee.isUnlimited { return false }
+        return self.isReached(limit, by: state.pointee.filling.count + self.takenAndWaiting(state))
     }
 
     private func isReached(_ limit: Limit, by waiting: Int) -> Bool {
@@ -267,6 +276,15 @@ final class EventQueue: Sendable {
         defer { state.pointee.waiters = [] }
         self.hasWaiters.value.pointee.store(false, ordering: .relaxed)
         return state.pointee.waiters
+    }
+
+    /// Makes nobody wait for room from now on; those who do go on.
+    func liftLimit() {
+        let waiters = self.locked { state in
+            state.pointee.isUnlimited = true
+            return self.takeWaiters(state)
+        }
+        for waiter in waiters { waiter.wake() }
     }
 
     /// Accepts nothing more; the consumer gets the rest.

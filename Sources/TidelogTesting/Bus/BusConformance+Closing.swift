@@ -11,6 +11,9 @@ extension BusConformance {
             Promise("closing ends sequences, after what was accepted, and the stream of failures") {
                 try await $0.endingSequences()
             },
+            Promise("closing ends although nobody reads a sequence, which still gives what was accepted") {
+                try await $0.closingUnread()
+            },
             Promise("closing twice, and from many tasks at once, is the same as once", needsDelivery: false) {
                 try await $0.closingTwice()
             },
@@ -75,6 +78,33 @@ extension BusConformance {
             for try await event in stream { got.append(event) }
             try self.require(got == events, "the sequence gave \(got.count) of \(events.count)")
             for await failure in failures { throw Failure(description: "there was a failure: \(failure)") }
+        }
+    }
+
+    private func closingUnread() async throws {
+        try await self.withBus { bus in
+            let stream = try await bus.events("a", buffer: BusBuffer(size: 2))
+            let accepted = Collector()
+            let publisher = Task {
+                for _ in 0..<100 {
+                    let event = Event(type: "a")
+                    guard try await Self.publishes(event, on: bus) else { return }
+                    accepted.add(event)
+                }
+            }
+            try await self.eventually("two events are accepted") { accepted.count >= 2 }
+            let hasEnded = Recorded(false)
+            let closing = Task {
+                await bus.close()
+                hasEnded.withLock { $0 = true }
+            }
+            try await self.eventually("closing ends") { hasEnded.withLock { $0 } }
+            await closing.value
+            try await publisher.value
+            var got: [Event] = []
+            for try await event in stream { got.append(event) }
+            try self.require(
+                got == accepted.events, "\(accepted.count) were accepted, and the sequence gave \(got.count)")
         }
     }
 

@@ -54,6 +54,14 @@ struct CloudEventsTests {
             + #""correlationid":"c-1","causationid":"c-2","schemaversion":3,"#
             + #""traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","#
             + #""tracestate":"rojo=00f067aa0ba902b7","userid":"u","tenantid":"t","requestid":"r","traceid":"x"}"#,
+        "the source that stands for none": #"{"specversion":"1.0","id":"1","source":"urn:tidelog:unknown","#
+            + #""type":"t","time":"2018-04-05T17:31:00Z"}"#,
+        "that source, meant": #"{"specversion":"1.0","id":"1","source":"urn:tidelog:unknown","type":"t","#
+            + #""time":"2018-04-05T17:31:00Z","tidelogsource":true,"correlationid":"c-1"}"#,
+        "that source, expressly not meant": #"{"specversion":"1.0","id":"1","source":"urn:tidelog:unknown","#
+            + #""type":"t","time":"2018-04-05T17:31:00Z","tidelogsource":false}"#,
+        "another source, expressly meant": #"{"specversion":"1.0","id":"1","source":"/s","type":"t","#
+            + #""time":"2018-04-05T17:31:00Z","tidelogsource":true}"#,
         "attributes against the rules": #"{"specversion":"1.0","id":"1","source":"/s","type":"t","#
             + #""time":"2018-04-05T17:31:00Z","ok":-2147483648,"user_id":"u","Upper":1,"nested":{"a":[1]},"#
             + #""float":1.50,"large":2147483648,"":"empty","userid":["u"],"cloudevents":1,"#
@@ -131,6 +139,31 @@ struct CloudEventsTests {
             #"{"specversion":"1.0","id":"1","source":"/s","type":"t","position":"left","revision":null}"#)
         #expect(foreign.metadata.description == #"{"position":"left"}"#)
         #expect(try decoder.decode(EventJSONEncoder().encode(foreign)).metadata == foreign.metadata)
+    }
+
+    @Test("tell an event without a source from one whose source is the text that stands for none")
+    func sources() throws {
+        var decoder = EventJSONDecoder()
+        let encoder = EventJSONEncoder()
+        let without = Event(id: "1", type: "t", timestamp: .init(nanosecondsSinceEpoch: 0))
+        let with = without.withSource("urn:tidelog:unknown")
+        let start =
+            #"{"specversion":"1.0","id":"1","source":"urn:tidelog:unknown","type":"t","#
+            + #""time":"1970-01-01T00:00:00Z""#
+        // An event without a source is written as ever, so what earlier builds wrote is read as it was meant.
+        let texts = [start + "}", start + #","tidelogsource":true}"#]
+        let events = [without, with]
+        #expect(events.map { String(decoding: encoder.encode($0), as: UTF8.self) } == texts)
+        #expect(try texts.map { text in try decoder.decode(text) } == events)
+        let batch = "[" + texts.joined(separator: ",") + "]"
+        #expect(String(decoding: encoder.encodeBatch(events), as: UTF8.self) == batch)
+        #expect(try decoder.decodeBatch(Array(batch.utf8)) == events)
+        let stored = events.enumerated().map { StoredEvent($1, position: Position(UInt64($0))) }
+        #expect(try decoder.decodeBatch(encoder.encodeBatch(stored)) == events)
+        // Metadata of that name are metadata, and no mark.
+        for event in events.map({ $0.with(metadata: "tidelogsource", true) }) {
+            #expect(try decoder.decode(encoder.encode(event)) == event)
+        }
     }
 
     @Test("are one line each, unless line breaks are to be kept")

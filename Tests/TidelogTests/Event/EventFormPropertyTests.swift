@@ -44,7 +44,7 @@ struct EventFormPropertyTests {
             var before = try CloudEventsTests.members(document)
             var after = try CloudEventsTests.members(written)
             // Attributes that are null count as missing; a time that is missing comes back as that of reading.
-            for name in ["subject", "dataschema", "correlationid", "schemaversion"]
+            for name in ["subject", "dataschema", "correlationid", "schemaversion", "tidelogsource"]
             where before[name] == "null" {
                 before[name] = nil
             }
@@ -116,7 +116,7 @@ struct RandomEvents {
         "snake_case", "", "é", "e\u{301}", "key \"q\"\n", "id", "type", "source", "time", "data",
         "data_base64",
         "position", "revision", "correlationid", "schemaversion", "tidelogmetadata", "cloudevents", "stream",
-        "payload", "metadata", "version", "specversion", "subject", "dataschema",
+        "payload", "metadata", "version", "specversion", "subject", "dataschema", "tidelogsource",
     ]
 
     mutating func value(_ depth: Int = 0) -> MetadataValue {
@@ -151,6 +151,7 @@ struct RandomEvents {
             ("schemaversion", 1),
             ("schemaversion", 2), ("userid", []), ("userid", "u"), ("user_id", "u"), ("id", "2"),
             ("position", "x"),
+            ("tidelogsource", true), ("tidelogsource", false), ("tidelogsource", "x"),
             ("tidelogmetadata", "x"), ("tidelogmetadata", "{}"), ("cloudevents", [:]), ("", nil), ("a", [:]),
         ]
         return .object(EventMetadata((0..<self.random.below(4)).map { _ in self.pick(choices) }))
@@ -164,9 +165,9 @@ struct RandomEvents {
                 .init(nanosecondsSinceEpoch: Int64(bitPattern: self.random.next())),
             ]), schemaVersion: self.pick([0, 1, 2, .max]))
         if self.random.chance(permille: 500) { event.stream = self.name() }
-        // The source that stands for none is not one to give.
-        if self.random.chance(permille: 500) { event.source = self.name() }
-        if event.source == "urn:tidelog:unknown" { event.source = "urn:x" }
+        if self.random.chance(permille: 500) {
+            event.source = self.random.chance(permille: 300) ? "urn:tidelog:unknown" : self.name()
+        }
         if self.random.chance(permille: 500) { event.correlationID = EventID(self.name()) }
         if self.random.chance(permille: 500) { event.causationID = EventID(self.name()) }
         return event
@@ -175,9 +176,10 @@ struct RandomEvents {
     mutating func document() -> [UInt8] {
         var members: [(String, [UInt8])] = [
             ("specversion", Array(#""1.0""#.utf8)), ("id", Array(#""\u0031""#.utf8)),
-            ("source", Array(#""/s""#.utf8)),
             ("type", Array(#""t""#.utf8)),
         ]
+        let sources = [#""/s""#, #""urn:tidelog:unknown""#, #""urn:\u0074idelog:unknown""#]
+        members.append(("source", Array(self.pick(sources).utf8)))
         func maybe(_ name: String, _ choices: [String]) {
             guard self.random.chance(permille: 400) else { return }
             members.append((name, Array(self.pick(choices).utf8)))
@@ -193,6 +195,7 @@ struct RandomEvents {
             ])
         maybe("datacontenttype", [#""text/plain""#, #""application/json""#, #""a/b+json""#, #""image/png""#])
         maybe("dataschema", [#""http:\/\/x""#, "null"])
+        maybe("tidelogsource", ["true", "true", "false", "null", #""true""#, "1", "[]"])
         maybe("correlationid", [#""c""#, "5", "null", "[]", "true"])
         maybe(
             "schemaversion", ["1", "2", "0", "-1", "4294967295", "4294967296", "1.0", #""2""#, "null", "{}"])

@@ -28,9 +28,8 @@ extension LogBus {
         try self.reserve(name)
         do throws(EventLogError) {
             let offset = try await ConsumerOffset.load(self.log, name: name, start: start)
-            let (follower, number) = try await self.add(pattern, from: offset.position)
             let core = self.core
-            self.start(number) {
+            let (follower, number) = try await self.add(pattern, from: offset.position) { follower in
                 do throws(EventLogError) {
                     var unsaved = 0
                     while let stored = try await follower.next() {

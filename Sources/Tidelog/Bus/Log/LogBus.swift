@@ -152,9 +152,8 @@ public final class LogBus: EventBus {
         handler: @escaping @Sendable (Event) async throws -> Void
     ) async throws(EventLogError) -> BusSubscription {
         try buffer.check()
-        let (follower, number) = try await self.add(pattern, from: nil)
         let core = self.core
-        self.start(number) {
+        let (follower, number) = try await self.add(pattern, from: nil) { follower in
             do throws(EventLogError) {
                 while let stored = try await follower.next() {
                     await core.deliver(stored, pattern) { try await handler($0.event) }
@@ -186,33 +185,31 @@ public final class LogBus: EventBus {
             onCancel: { subscription.cancel() })
     }
 
-    /// Adds a member that reads from a position, or from the end as it is now.
+    /// Adds a member that reads from a position, or from the end as it is now; `body` is its task, if it has
+    /// one, and known from the first: closing waits for those it knows.
     func add(
-        _ pattern: TypePattern, from position: Position?
+        _ pattern: TypePattern, from position: Position?,
+        _ body: (@Sendable (BusFollower) async -> Void)? = nil
     ) async throws(EventLogError) -> (BusFollower, Int) {
         try self.requireOpen()
         let start: Position
         if let position { start = position } else { start = try await self.end() }
         let follower = try BusFollower(self.log, pattern: pattern, from: start)
-        let number = self.core.state.withLock { state -> Int? in
+        let core = self.core
+        let number = core.state.withLock { state -> Int? in
             if state.isClosing { return nil }
             state.nextNumber += 1
-            state.members.append(Member(number: state.nextNumber, pattern: pattern, follower: follower))
+            var member = Member(number: state.nextNumber, pattern: pattern, follower: follower)
+            if let body {
+                member.task = Task {
+                    await BusContext.$handling.withValue([core.number]) { await body(follower) }
+                }
+            }
+            state.members.append(member)
             return state.nextNumber
         }
         guard let number else { throw .busClosed }
         return (follower, number)
-    }
-
-    func start(_ number: Int, _ body: @escaping @Sendable () async -> Void) {
-        let core = self.core
-        let task = Task {
-            await BusContext.$handling.withValue([core.number]) { await body() }
-        }
-        core.state.withLock { state in
-            guard let index = state.members.firstIndex(where: { $0.number == number }) else { return }
-            state.members[index].task = task
-        }
     }
 
     func subscription(
@@ -229,11 +226,23 @@ public final class LogBus: EventBus {
         try await self.log.run { engine throws(StorageError) in Position(try engine.currentView().end) }
     }
 
+    /// Where subscriptions are to stop. Where the log does not tell, they stop as they are, and it is said.
+    private func lastEnd() async -> Position? {
+        do throws(EventLogError) {
+            return try await self.end()
+        } catch {
+            if error.code != .closed { self.core.broke(error, .all) }
+            return nil
+        }
+    }
+
     // MARK: The rest
 
     /// Delivers what was committed before, then refuses. The log stays open.
     ///
-    /// Called from within a handler of the bus, it does not wait for that handler.
+    /// It waits for handlers, but not for readers of sequences: as long as the log is open, those can still
+    /// read what was committed before. Called from within a handler of the bus, it does not wait for that
+    /// handler.
     public func close() async {
         let isFirst = self.core.state.withLock { state in
             defer { state.isClosing = true }
@@ -242,7 +251,7 @@ public final class LogBus: EventBus {
         let isWithin = BusContext.handling.contains(self.core.number)
         if isFirst {
             await self.core.waitForAppends()
-            let end = try? await self.end()
+            let end = await self.lastEnd()
             let core = self.core
             if isWithin { Task { await core.drain(to: end) } } else { await core.drain(to: end) }
         } else if !isWithin {

@@ -37,6 +37,8 @@ public final class InMemoryBus: EventBus {
     /// The state's core, to be reached without counting references; and whether publishing is its affair alone.
     private let hot: Unmanaged<BusCore>
     private let isSimple: Bool
+    /// The buffer, where publishing is its affair alone.
+    private let buffer: Unmanaged<EventQueue>?
 
     /// A bus with synchronous dispatch that logs failures.
     public convenience init() {
@@ -57,6 +59,7 @@ public final class InMemoryBus: EventBus {
         self.state = state
         self.hot = .passUnretained(state.core)
         self.isSimple = state.isSimple
+        self.buffer = state.simpleQueue
         state.start()
     }
 
@@ -75,23 +78,33 @@ public final class InMemoryBus: EventBus {
     public func publish(_ event: Event) throws(EventLogError) {
         try event.requireType()
         if self.isSimple, self.hot._withUnsafeGuaranteedRef({ $0.countUnheard() }) { return }
-        try self.publishToSomebody(event)
+        if try self.publishesAtOnce(event) { return }
+        try self.state.publishOtherwise(event)
     }
 
-    /// Apart from the above, which needs no room on the stack.
+    /// Publishes where nothing is waited for or traced; false: it has to be done in another way.
+    ///
+    /// Apart from its callers: without subscribers the one needs no room on the stack, and the other is
+    /// asynchronous, where what lies in memory of a thread must not be kept.
     @inline(never)
-    private func publishToSomebody(_ event: Event) throws(EventLogError) {
+    private func publishesAtOnce(_ event: Event) throws(EventLogError) -> Bool {
         if self.isSimple {
             switch self.hot._withUnsafeGuaranteedRef({ core in
                 core.dispatch(event, core.lane, counts: true, for: .publisher)
             }) {
-            case .done: return
+            case .done: return true
             case .closed: throw .busClosed
             case .cancelled: throw .publisherCancelled
-            case .full: break
+            case .full: return false
             }
         }
-        try self.state.publishOtherwise(event)
+        guard let buffer = self.buffer else { return false }
+        if Task.isCancelled { throw .publisherCancelled }
+        switch buffer._withUnsafeGuaranteedRef({ $0.offer(event, upTo: .size) }) {
+        case .accepted, .dropped: return true
+        case .closed: throw .busClosed
+        case .full: return false
+        }
     }
 
     /// Publishes events in their order from synchronous code; if one is not valid, none is published.
@@ -105,13 +118,19 @@ public final class InMemoryBus: EventBus {
     /// - Throws: ``EventLogError``: `closed`, `invalidEvent`, `cancelled`, `limitExceeded`.
     public func publish(_ event: Event) async throws(EventLogError) {
         try event.requireType()
-        try await self.state.publish(event)
+        try await self.publishChecked(event)
     }
 
     /// Publishes events in their order; if one is not valid, none is published.
     public func publish(_ events: [Event]) async throws(EventLogError) {
         for event in events { try event.requireType() }
-        for event in events { try await self.state.publish(event) }
+        for event in events { try await self.publishChecked(event) }
+    }
+
+    private func publishChecked(_ event: Event) async throws(EventLogError) {
+        if Task.isCancelled { throw .publisherCancelled }
+        if try self.publishesAtOnce(event) { return }
+        try await self.state.publish(event)
     }
 
     // MARK: Subscribing
@@ -137,9 +156,7 @@ public final class InMemoryBus: EventBus {
     ) throws(EventLogError) -> BusSubscription {
         try buffer.check()
         let (entry, queue) = MemoryBusState.queued(pattern, buffer)
-        let subscription = try self.state.subscribe(entry)
-        self.state.run(entry, queue, handler)
-        return subscription
+        return try self.state.subscribe(entry, queue, handler)
     }
 
     /// The events from now on whose type matches, as a sequence for one reader.
@@ -161,6 +178,8 @@ public final class InMemoryBus: EventBus {
 
     /// Delivers what was accepted, then refuses. A second call waits for the first one to end.
     ///
+    /// It waits for handlers, but not for readers of sequences: a sequence takes the rest, beyond its size if
+    /// need be, and gives it to its reader also after closing. Publishers that wait for room get `closed`.
     /// Called from within a handler of the bus, it does not wait for that handler.
     public func close() async { await self.state.close() }
 

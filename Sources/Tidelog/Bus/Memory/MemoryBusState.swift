@@ -23,12 +23,14 @@ final class MemoryBusState: Sendable {
 
     let core: BusCore
     /// Events that the dispatcher has not come to; nil with synchronous dispatch.
-    private let queue: EventQueue?
+    let queue: EventQueue?
     /// The same, to be reached by publishers without counting references: the count would lie where the
     /// dispatcher reads for each event.
     private let hotQueue: Unmanaged<EventQueue>?
     /// Whether publishing is a matter of calling handlers and nothing else.
     let isSimple: Bool
+    /// The queue, where publishing is a matter of putting events there and nothing else.
+    let simpleQueue: Unmanaged<EventQueue>?
     private let telemetry: BusTelemetry
     private let life = Lock(Life())
 
@@ -38,7 +40,9 @@ final class MemoryBusState: Sendable {
         self.core = BusCore(failures: BusFailures(logger: telemetry.logger), instruments: instruments)
         self.queue = dispatch.map { EventQueue($0) }
         self.hotQueue = self.queue.map { .passUnretained($0) }
-        self.isSimple = dispatch == nil && instruments?.isTracing != true
+        let isTracing = instruments?.isTracing == true
+        self.isSimple = dispatch == nil && !isTracing
+        self.simpleQueue = isTracing ? nil : self.hotQueue
     }
 
     func start() {
@@ -65,7 +69,8 @@ final class MemoryBusState: Sendable {
         self.core.lane.depth > 0 || BusContext.handling.contains(self.core.number)
     }
 
-    /// Publishes from synchronous code where it is not a matter of calling handlers alone.
+    /// Publishes from synchronous code where it is a matter of more than calling handlers or filling a queue.
+    @inline(never)
     func publishOtherwise(_ event: Event) throws(EventLogError) {
         if let instruments = self.core.instruments, instruments.isTracing {
             try instruments.publishing(event) { event throws(EventLogError) in
@@ -123,10 +128,7 @@ final class MemoryBusState: Sendable {
         if Task.isCancelled { throw .publisherCancelled }
         let limit: EventQueue.Limit = sender == .handler ? .twice : .size
         switch queue._withUnsafeGuaranteedRef({ $0.offer(event, upTo: limit) }) {
-        case .accepted:
-            self.core.lane.add(1, to: .published)
-            return nil
-        case .dropped: return nil
+        case .accepted, .dropped: return nil
         case .full: return self.queue
         case .closed: throw .busClosed
         }
@@ -159,7 +161,24 @@ final class MemoryBusState: Sendable {
         guard !self.life.withLock({ $0.isClosing }) else { throw .busClosed }
         let isDone = self.core.replace { $0.isClosed ? nil : HandlerTable($0.entries + [entry]) }
         guard isDone else { throw .busClosed }
+        // Closing says so first, and then looks at the table: one of the two sees the other.
+        if self.life.withLock({ $0.isClosing }) { entry.queue?.liftLimit() }
         return BusSubscription(pattern: entry.pattern) { [weak self] in self?.cancel(entry) }
+    }
+
+    /// Subscribes a handler that has a task of its own, which comes first: closing waits for those it knows.
+    func subscribe(
+        _ entry: HandlerEntry, _ queue: EventQueue,
+        _ handler: @escaping @Sendable (Event) async throws -> Void
+    ) throws(EventLogError) -> BusSubscription {
+        guard !self.life.withLock({ $0.isClosing }) else { throw .busClosed }
+        self.run(entry, queue, handler)
+        do throws(EventLogError) {
+            return try self.subscribe(entry)
+        } catch {
+            self.cancel(entry)
+            throw error
+        }
     }
 
     private func cancel(_ entry: HandlerEntry) {
@@ -177,7 +196,7 @@ final class MemoryBusState: Sendable {
     }
 
     /// Calls an asynchronous handler with what comes into the queue, until that is closed.
-    func run(
+    private func run(
         _ entry: HandlerEntry, _ queue: EventQueue,
         _ handler: @escaping @Sendable (Event) async throws -> Void
     ) {
@@ -254,7 +273,7 @@ final class MemoryBusState: Sendable {
         var health = BusHealth(isClosing ? .closed : .healthy)
         let entries = self.core.current.entries
         let queues = entries.compactMap(\.queue) + [self.queue].compactMap(\.self)
-        health.published = self.core.lanes.sum(.published)
+        health.published = self.core.lanes.sum(.published) + (self.queue?.accepted ?? 0)
         health.delivered = self.core.lanes.sum(.delivered)
         health.failed = self.core.lanes.sum(.failed)
         health.dropped = before + queues.reduce(0) { $0 + $1.dropped }
@@ -295,6 +314,10 @@ final class MemoryBusState: Sendable {
                 return HandlerTable([], isClosed: true)
             }
         }
+        // Whoever waits for room in a subscription's queue goes on: publishers find the bus closed, and the
+        // dispatcher hands over the rest, at most what its own queue holds. The reader of a sequence may
+        // never come, though somebody holds the sequence.
+        for entry in entries { entry.queue?.liftLimit() }
         return entries
     }
 
@@ -333,52 +356,5 @@ final class MemoryBusState: Sendable {
         guard isFirst else { return }
         let entries = self.refuse()
         Task { await self.drain(entries) }
-    }
-}
-
-/// Gives the events of a queue one by one.
-final class QueueReader: Sendable {
-    private struct Place: Sendable {
-        var events: [Event] = []
-        var index = 0
-        var count = 0
-    }
-
-    private let queue: EventQueue
-    private let core: BusCore
-    private let place = Lock(Place())
-
-    init(_ queue: EventQueue, core: BusCore) {
-        self.queue = queue
-        self.core = core
-    }
-
-    func next() async -> Event? {
-        if self.isOver { return nil }
-        if let event = self.taken() { return event }
-        return await withTaskCancellationHandler {
-            let batch = await self.queue.next(after: self.place.withLock { $0.count })
-            guard batch.count > 0 else { return nil }
-            // They are kept where the task has been cancelled: another reader may go on.
-            let events = (0..<batch.count).map { batch.slots[$0].event }
-            self.place.withLock { $0 = Place(events: events, index: 0, count: events.count) }
-            return self.isOver ? nil : self.taken()
-        } onCancel: {
-            self.queue.wakeConsumer()
-        }
-    }
-
-    private var isOver: Bool { Task.isCancelled || self.queue.isCancelled }
-
-    private func taken() -> Event? {
-        let (event, index) = self.place.withLock { place -> (Event?, Int) in
-            guard place.index < place.events.count else { return (nil, 0) }
-            defer { place.index += 1 }
-            return (place.events[place.index], place.index)
-        }
-        guard let event else { return nil }
-        self.queue.begin(index)
-        self.core.count(1, .delivered)
-        return event
     }
 }

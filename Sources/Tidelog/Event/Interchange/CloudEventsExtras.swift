@@ -53,11 +53,12 @@ struct CloudEventsExtras {
         case .data, .dataBase64: 0
         case .time: 1
         case .dataschema: 2
-        case .correlationid: 3
-        case .causationid: 4
-        case .schemaversion: 5
-        case .tidelogmetadata: 6
-        default: 7
+        case .tidelogsource: 3
+        case .correlationid: 4
+        case .causationid: 5
+        case .schemaversion: 6
+        case .tidelogmetadata: 7
+        default: 8
         }
     }
 
@@ -82,6 +83,8 @@ struct CloudEventsExtras {
             self.isBase64 = true
             if case .base64 = shape { return false }
             return value.first == UInt8(ascii: "t") && self.data == nil
+        case .tidelogsource:
+            guard !isNull, Self.isStrayMark(value, beside: record.source) else { return false }
         case .correlationid: guard record.correlation == nil, !isString, !isNull else { return false }
         case .causationid: guard record.causation == nil, !isString, !isNull else { return false }
         case .schemaversion:
@@ -103,6 +106,12 @@ struct CloudEventsExtras {
         }
         self.attributes.append((scanner.bytes(key.start - 1..<key.end + 1), value))
         return true
+    }
+
+    /// Whether a value of `tidelogsource` that is not null means nothing beside this source.
+    private static func isStrayMark(_ value: Bytes, beside source: String?) -> Bool {
+        guard let source else { return value.first != UInt8(ascii: "t") }
+        return source != EventJSONEncoder.unknownSource
     }
 
     /// Whether a JSON string tells this time, but not in the words that a timestamp has for it.

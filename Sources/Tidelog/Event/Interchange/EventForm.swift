@@ -10,6 +10,7 @@ public struct EventForm: Hashable, Sendable {
     /// | --- | --- |
     /// | `id`, `type` | id, type |
     /// | `source` | source; an event without one is written with `urn:tidelog:unknown` |
+    /// | `tidelogsource` | true where the event's own source is `urn:tidelog:unknown`, else left out |
     /// | `subject` | stream |
     /// | `time` | timestamp; where it is missing, the time of reading |
     /// | `datacontenttype` | the payload's content type |

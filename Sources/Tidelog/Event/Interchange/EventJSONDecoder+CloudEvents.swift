@@ -27,10 +27,10 @@ extension EventJSONDecoder {
             _ = try self.required(.dataschema, scanner)
             try extras.append("dataschema", member, scanner)
         }
+        let hasSource = source != EventJSONEncoder.unknownSource || self.isSourceMeant(scanner)
         var event = Event(
             id: id, type: type, stream: try self.members.string(.subject, scanner),
-            timestamp: time?.timestamp ?? .now(),
-            source: source == "\(EventJSONEncoder.unknownSource)" ? nil : source)
+            timestamp: time?.timestamp ?? .now(), source: hasSource ? source : nil)
         event.record.contentType = contentType
         try self.readOwnExtensions(scanner, &event, &extras)
         let metadata = try self.readMetadata(scanner, &contents, &extras)
@@ -43,6 +43,11 @@ extension EventJSONDecoder {
             }
         }
         return event
+    }
+
+    /// Whether the source is the event's own, though it is what is written for events that have none.
+    private func isSourceMeant(_ scanner: JSONScanner) -> Bool {
+        self.members[.tidelogsource]?.bytes(scanner).first == UInt8(ascii: "t")
     }
 
     /// Appends the payload, and notes how it was written where it would be written in another way.
@@ -83,6 +88,11 @@ extension EventJSONDecoder {
     private func readOwnExtensions(
         _ scanner: JSONScanner, _ event: inout Event, _ extras: inout ExtrasText
     ) throws(EventFault) {
+        if event.source != EventJSONEncoder.unknownSource,
+            let member = self.members.set(.tidelogsource, scanner)
+        {
+            try extras.append("tidelogsource", member, scanner)
+        }
         for name in [MemberName.correlationid, .causationid] {
             guard let member = self.members.set(name, scanner) else { continue }
             if member.text(scanner) == nil {

@@ -1,8 +1,9 @@
 import TidelogStorage
 
 extension EventJSONEncoder {
-    /// The source written for events that have none: CloudEvents asks for one.
-    static let unknownSource: StaticString = "urn:tidelog:unknown"
+    /// The source written for events that have none: CloudEvents asks for one. Where it is an event's own,
+    /// the attribute `tidelogsource` says so.
+    static let unknownSource = "urn:tidelog:unknown"
 
     /// Appends the event as a CloudEvent: see ``EventForm/cloudEvents``.
     func appendCloudEvent(
@@ -15,7 +16,7 @@ extension EventJSONEncoder {
             text.appendLiteral("{\"specversion\":\"1.0\",\"id\":")
             text.appendJSONString(EventID(record.id))
             text.appendLiteral(",\"source\":")
-            text.appendJSONString(record.source ?? "\(Self.unknownSource)")
+            text.appendJSONString(record.source ?? Self.unknownSource)
             text.appendLiteral(",\"type\":")
             text.appendJSONString(record.type)
             if let stream = record.stream {
@@ -46,6 +47,7 @@ extension EventJSONEncoder {
     private static func appendOwnExtensions(
         _ record: EventRecord, position: UInt64?, revision: UInt64?, to text: inout [UInt8]
     ) {
+        if record.source == Self.unknownSource { text.appendLiteral(",\"tidelogsource\":true") }
         if let correlation = record.correlation {
             text.appendLiteral(",\"correlationid\":")
             text.appendJSONString(EventID(correlation))

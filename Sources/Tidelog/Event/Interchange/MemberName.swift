@@ -12,7 +12,7 @@ enum MemberName: UInt8, CaseIterable {
     case id, type, source, position, revision
     // CloudEvents.
     case specversion, subject, time, datacontenttype, dataschema, data, dataBase64
-    case correlationid, causationid, schemaversion, tidelogmetadata, cloudevents
+    case correlationid, causationid, schemaversion, tidelogsource, tidelogmetadata, cloudevents
     case userid, tenantid, requestid, traceid
     // The plain form.
     case stream, payload, payloadBase64, metadata, timestamp, correlationID, causationID, version, contentType
@@ -38,6 +38,7 @@ enum MemberName: UInt8, CaseIterable {
         case .correlationid: "correlationid"
         case .causationid: "causationid"
         case .schemaversion: "schemaversion"
+        case .tidelogsource: "tidelogsource"
         case .tidelogmetadata: "tidelogmetadata"
         case .cloudevents: "cloudevents"
         case .userid: "userid"
@@ -94,7 +95,7 @@ enum MemberName: UInt8, CaseIterable {
     var isCloudEvents: Bool {
         switch self {
         case .id, .type, .source, .position, .revision, .specversion, .subject, .time, .datacontenttype,
-            .dataschema, .data, .dataBase64, .correlationid, .causationid, .schemaversion,
+            .dataschema, .data, .dataBase64, .correlationid, .causationid, .schemaversion, .tidelogsource,
             .tidelogmetadata, .cloudevents, .userid, .tenantid, .requestid, .traceid:
             true
         default: false
