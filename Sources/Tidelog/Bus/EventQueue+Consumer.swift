@@ -28,10 +28,12 @@ extension EventQueue {
     /// Says that the consumer begins with an event of its batch.
     @inline(__always)
     func begin(_ index: Int) {
-        self.begun.value.pointee.store(index + 1, ordering: .releasing)
-        if index & self.wakeMask == self.wakeMask, self.hasWaiters.value.pointee.load(ordering: .relaxed) {
-            self.wakeWaitersIfEmptier()
+        guard index & self.wakeMask == self.wakeMask else {
+            return self.begun.value.pointee.store(index + 1, ordering: .releasing)
         }
+        // In this order, also as others see it (`mustWait`).
+        self.begun.value.pointee.store(index + 1, ordering: .sequentiallyConsistent)
+        if self.hasWaiters.value.pointee.load(ordering: .sequentiallyConsistent) { self.wakeWaitersIfEmptier() }
     }
 
     /// Resumes a consumer that sleeps, as if there were events.

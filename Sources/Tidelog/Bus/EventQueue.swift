@@ -219,7 +219,7 @@ final class EventQueue: Sendable {
     }
 
     private func takenAndWaiting(_ state: UnsafeMutablePointer<State>) -> Int {
-        max(0, state.pointee.taken - self.begun.value.pointee.load(ordering: .acquiring))
+        max(0, state.pointee.taken - self.begun.value.pointee.load(ordering: .sequentiallyConsistent))
     }
 
     /// Suspends until there was room, the queue was closed, or the task cancelled. Others may be faster.
@@ -227,10 +227,7 @@ final class EventQueue: Sendable {
         await withTaskCancellationHandler {
             await withUnsafeContinuation { (reply: UnsafeContinuation<Void, Never>) in
                 let mustWait = self.locked { state in
-                    guard self.isFull(state), !Task.isCancelled else { return false }
-                    state.pointee.waiters.append(.task(reply))
-                    self.hasWaiters.value.pointee.store(true, ordering: .sequentiallyConsistent)
-                    return true
+                    self.mustWait(state, as: .task(reply), unless: Task.isCancelled)
                 }
                 if !mustWait { reply.resume() }
             }
@@ -246,13 +243,21 @@ final class EventQueue: Sendable {
             if self.locked({ $0.pointee.isClosed || self.hasHalfRoom($0) }) { return }
         }
         let signal = WakeSignal()
-        let mustWait = self.locked { state in
-            guard self.isFull(state) else { return false }
-            state.pointee.waiters.append(.thread(signal))
-            self.hasWaiters.value.pointee.store(true, ordering: .sequentiallyConsistent)
-            return true
-        }
-        if mustWait { signal.wait() }
+        if self.locked({ self.mustWait($0, as: .thread(signal)) }) { signal.wait() }
+    }
+
+    /// Notes who waits for room, where there is none.
+    ///
+    /// The consumer says that it has begun with an event and then looks whether anybody waits; so here that is said
+    /// before it is looked at how far the consumer is. One of the two sees the other.
+    private func mustWait(
+        _ state: UnsafeMutablePointer<State>, as waiter: Waiter, unless isCancelled: Bool = false
+    ) -> Bool {
+        self.hasWaiters.value.pointee.store(true, ordering: .sequentiallyConsistent)
+        let mustWait = !isCancelled && self.isFull(state)
+        if mustWait { state.pointee.waiters.append(waiter) }
+        if state.pointee.waiters.isEmpty { self.hasWaiters.value.pointee.store(false, ordering: .relaxed) }
+        return mustWait
     }
 
     private func wakeWaiters() {
@@ -264,6 +269,12 @@ final class EventQueue: Sendable {
     @inline(never)
     func wakeWaitersIfEmptier() {
         let waiters = self.locked { self.hasHalfRoom($0) ? self.takeWaiters($0) : [] }
+        for waiter in waiters { waiter.wake() }
+    }
+
+    /// Wakes those who wait if there is any room: the consumer will not go on for a while.
+    func wakeWaitersIfRoom() {
+        let waiters = self.locked { self.isFull($0) ? [] : self.takeWaiters($0) }
         for waiter in waiters { waiter.wake() }
     }
 

@@ -241,7 +241,10 @@ final class MemoryBusState: Sendable {
             count = batch.count
             if count == 0 { return }
             var next = 0
-            while let full = self.dispatch(batch, queue, from: &next) { await full.waitForRoom() }
+            while let full = self.dispatch(batch, queue, from: &next) {
+                queue.wakeWaitersIfRoom()
+                await full.waitForRoom()
+            }
             batches += 1
             // Others want the thread, too.
             if batches % 64 == 0 { await Task.yield() }
