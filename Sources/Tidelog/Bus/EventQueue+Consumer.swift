@@ -33,7 +33,9 @@ extension EventQueue {
         }
         // In this order, also as others see it (`mustWait`).
         self.begun.value.pointee.store(index + 1, ordering: .sequentiallyConsistent)
-        if self.hasWaiters.value.pointee.load(ordering: .sequentiallyConsistent) { self.wakeWaitersIfEmptier() }
+        if self.hasWaiters.value.pointee.load(ordering: .sequentiallyConsistent) {
+            self.wakeWaitersIfEmptier()
+        }
     }
 
     /// Resumes a consumer that sleeps, as if there were events.
