@@ -140,6 +140,33 @@ struct ConsumerCrashTests {
     }
 
     @Test(
+        "a process that stood still for longer than its leases, with nobody beside it, finishes all, in order"
+    )
+    func alone() async throws {
+        let directory = try TemporaryDirectory()
+        defer { directory.remove() }
+        let path = directory.path.appending("log.tidelog")
+        let log = try await EventLog.open(at: path, configuration: Self.configuration)
+        // All of them are fetched at once, so that nothing else goes on afterwards.
+        try await log.append((0..<60).map { Event(type: "in", stream: "s-\($0 % 7)") })
+        let output = directory.path.string + "/alone"
+        let child = try Child(["consume", path.string, "--pause-milliseconds", "5"], output: output)
+        while Self.numbers("ACK", in: [output]).count < 10 { try await Task.sleep(for: .milliseconds(5)) }
+        child.signal(SIGSTOP)
+        // Longer than its leases, by far.
+        try await Task.sleep(for: .seconds(3))
+        child.signal(SIGCONT)
+        while Set(Self.numbers("ACK", in: [output])).count < 60 {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        child.kill()
+        #expect(Self.numbers("ACK", in: [output]).count == 60)
+        #expect(try await log.consumers.status(of: "c")?.offset == 60)
+        await log.close()
+        try await Self.checkOrder(of: path.string, [output], 0)
+    }
+
+    @Test(
         "transforms killed at any moment append one output for each input and count it, never one more or less"
     )
     func exactlyOnce() async throws {

@@ -252,6 +252,8 @@ extension ConsumerCore {
                     _ = state.queue.release(key)
                 }
                 if mustRenew { renewed.append(batch.grant.number) }
+                // Nobody else may be there to take back what this process held while it did not run.
+                if batch.standing.deadline <= now { state.mustReclaim = true }
             }
             state.tendAt = state.batches.isEmpty ? nil : now + state.settings.leaseNanoseconds / 4
             return renewed

@@ -24,10 +24,11 @@ extension ConsumerCore {
             throw error
         }
         self.hub.noteUnburied(outcome.verdict, of: gathered.name)
-        let (events, settled) = self.apply(outcome, gathered)
+        let (events, settled, fed) = self.apply(outcome, gathered)
+        for (taker, deliveries) in fed { taker.reply.resume(returning: .success(deliveries)) }
         for (waiter, failure) in settled { waiter.reply.resume(returning: failure) }
         for event in events { self.emit(event) }
-        for loser in outcome.losers { self.emit(.tookOver(from: loser)) }
+        for loser in outcome.losers where loser != self.hub.session { self.emit(.tookOver(from: loser)) }
         guard let grant = outcome.grant else {
             if plan.capacity > 0, outcome.snapshot.frontier == plan.frontier {
                 // What waits is not to be had now: try again when something has changed, or in a moment.
@@ -147,7 +148,7 @@ extension ConsumerCore {
 
     private func apply(
         _ outcome: Outcome, _ gathered: Gathered
-    ) -> ([ConsumerEvent], [(Settling, EventLogError?)]) {
+    ) -> ([ConsumerEvent], [(Settling, EventLogError?)], [(Taker, [Delivery])]) {
         self.state.withLock { state in
             let events = Self.adopt(outcome.snapshot, &state)
             var settled: [(Settling, EventLogError?)] = []
@@ -169,7 +170,8 @@ extension ConsumerCore {
                 }
                 settled.append((waiter, failure))
             }
-            return (events, settled)
+            // Keys may have become free that somebody waits for.
+            return (events, settled, state.mustLook ? [] : state.feed(now: BootClock.now))
         }
     }
 

@@ -67,7 +67,7 @@ final class ConsumerCore: Sendable {
         let now = BootClock.now
         let (delivery, pump, failure) = self.state.withLock { state in
             let delivery = state.failure == nil ? state.takeOne(lane, now: now) : nil
-            return (delivery, state.isLow ? Self.signal(&state) : nil, state.failure)
+            return (delivery, state.isWaitingForPump ? Self.signal(&state) : nil, state.failure)
         }
         pump?.resume()
         if delivery == nil, let failure { throw failure }
@@ -112,7 +112,7 @@ final class ConsumerCore: Sendable {
             let deliveries = state.take(taker.lane, taker.maximum, now: now)
             let isOver = !deliveries.isEmpty || (taker.deadline.map { $0 <= now } ?? false)
             if !isOver { state.takers.append(taker) }
-            let pump = state.isLow ? Self.signal(&state) : nil
+            let pump = state.isWaitingForPump ? Self.signal(&state) : nil
             return (isOver ? .success(deliveries) : nil, pump)
         }
     }

@@ -138,6 +138,9 @@ struct CoreState {
         return self.queue.count <= min(half, self.lastFill / 2) || !self.takers.isEmpty
     }
 
+    /// Whether there is something for the pump to do when somebody has taken what there was.
+    var isWaitingForPump: Bool { self.isLow || self.mustReclaim }
+
     /// Hands out up to `maximum` events to a lane.
     mutating func take(_ lane: Int32, _ maximum: Int, now: UInt64) -> [Delivery] {
         var deliveries: [Delivery] = []
@@ -155,8 +158,17 @@ struct CoreState {
                 return Delivery(batch: item.batch, index: item.index)
             }
             _ = self.queue.release(item.key)
+            if item.batch.standing.deadline <= now { self.expire(item) }
         }
         return nil
+    }
+
+    /// Nothing of a batch can be handed out any more, as its lease is over: it is taken back, in all processes alike.
+    /// Until then nothing else of its keys is handed out, which would overtake it.
+    private mutating func expire(_ item: DeliveryQueue.Item) {
+        let gone = self.queue.extract { $0.batch === item.batch }
+        self.withhold([item.key] + gone.map(\.key))
+        self.mustReclaim = true
     }
 
     /// Gives waiting takers what they may have; answers whom to wake with what.
@@ -175,10 +187,14 @@ struct CoreState {
     }
 
     /// Keeps later events of a key from overtaking one that goes back.
-    mutating func withhold(_ key: UInt32) {
-        guard key != 0 else { return }
-        self.withheld.insert(key)
-        self.giveBack { $0.key == key }
+    mutating func withhold(_ key: UInt32) { self.withhold([key]) }
+
+    /// As ``withhold(_:)``, for many keys.
+    private mutating func withhold(_ keys: [UInt32]) {
+        let keys = Set(keys).subtracting([0])
+        guard !keys.isEmpty else { return }
+        self.withheld.formUnion(keys)
+        self.giveBack { keys.contains($0.key) }
     }
 
     /// Takes queued events back, to be given to others or later.
@@ -203,12 +219,18 @@ struct CoreState {
         self.lastFill = self.queue.count
     }
 
-    /// Forgets a batch whose grant is gone.
+    /// Forgets a batch whose grant is gone. Its handlers cannot settle what they have in hand any more, so their
+    /// lanes hold those keys no longer. Unless the consumer was moved, its events come again, before later ones of
+    /// their keys.
     mutating func lose(_ batch: DeliveryBatch) {
-        batch.lose()
+        let lost = batch.lose()
         self.batches[batch.grant.number] = nil
         _ = self.queue.extract { $0.batch === batch }
         self.failed.removeAll { $0.grant == batch.grant.number }
         self.released.removeAll { $0.grant == batch.grant.number }
+        if batch.epoch == self.snapshot.epoch {
+            self.withhold((lost.inHand + lost.queued).map(batch.grant.key))
+        }
+        for index in lost.inHand { _ = self.queue.release(batch.grant.key(index)) }
     }
 }

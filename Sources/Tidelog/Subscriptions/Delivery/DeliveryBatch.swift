@@ -45,6 +45,8 @@ final class DeliveryBatch: Sendable {
         var deadline: UInt64
         /// Whether the core knows that there is something to commit.
         var isListed = false
+        /// Whether the grant is gone.
+        var isLost = false
     }
 
     let core: ConsumerCore
@@ -129,12 +131,14 @@ final class DeliveryBatch: Sendable {
         if place != .inHand { throw Self.refusal(place) }
     }
 
-    /// Puts an event back into its handler's hands: what was asked for could not be done.
-    func unsettle(_ index: Int) {
+    /// Puts an event back into its handler's hands: what was asked for could not be done. False if the grant has
+    /// been lost meanwhile, and the event with it.
+    func unsettle(_ index: Int) -> Bool {
         self.state.withLock { state in
-            guard state.places[index] == .settled else { return }
-            state.places[index] = .inHand
-            state.open += 1
+            guard state.places[index] == .settled else { return true }
+            state.places[index] = state.isLost ? .lost : .inHand
+            if !state.isLost { state.open += 1 }
+            return !state.isLost
         }
     }
 
@@ -218,15 +222,19 @@ final class DeliveryBatch: Sendable {
         self.state.withLock { $0.deadline = deadline }
     }
 
-    /// The grant is gone: nothing of it may be settled any more.
-    func lose() {
+    /// The grant is gone: nothing of it may be settled any more. Answers what was in handlers' hands, and what nobody
+    /// had yet.
+    @discardableResult
+    func lose() -> (inHand: [Int], queued: [Int]) {
         self.state.withLock { state in
-            for index in state.places.indices where state.places[index] != .settled {
-                state.places[index] = .lost
-            }
+            let inHand = state.places.indices.filter { state.places[$0] == .inHand }
+            let queued = state.places.indices.filter { state.places[$0] == .queued }
+            for index in inHand + queued { state.places[index] = .lost }
+            state.isLost = true
             state.open = 0
             state.deadline = 0
             state.acknowledged = []
+            return (inHand, queued)
         }
     }
 

@@ -121,11 +121,11 @@ public final class HandlerTransaction: Sendable {
             }
             isDone = try await self.commit(state, deliveries, core)
         } catch {
-            for delivery in settled { delivery.batch.unsettle(delivery.index) }
+            core.unsettle(settled)
             throw error
         }
         guard isDone else {
-            for delivery in settled { delivery.batch.unsettle(delivery.index) }
+            core.unsettle(settled)
             return false
         }
         core.committed(deliveries)
@@ -228,8 +228,24 @@ extension EventLog {
 }
 
 extension ConsumerCore {
+    /// Puts deliveries whose transaction was not committed back into their handler's hands, save those that were lost
+    /// meanwhile.
+    func unsettle(_ deliveries: [Delivery]) {
+        let lost = deliveries.filter { !$0.batch.unsettle($0.index) }
+        if lost.isEmpty { return }
+        self.state.withLock { state in
+            for delivery in lost where delivery.batch.epoch == state.snapshot.epoch {
+                state.withhold(delivery.batch.grant.key(delivery.index))
+            }
+        }
+        self.free(lost)
+    }
+
     /// Deliveries were acknowledged by a transaction of their handler's.
-    func committed(_ deliveries: [Delivery]) {
+    func committed(_ deliveries: [Delivery]) { self.free(deliveries) }
+
+    /// Hands out what had to wait for deliveries that are in nobody's hands any more.
+    private func free(_ deliveries: [Delivery]) {
         let now = BootClock.now
         let (fed, pump) = self.state.withLock { state in
             var isFreed = false
