@@ -284,7 +284,7 @@
         var failure: Failure {
             let status: Failure.Status =
                 switch self.code {
-                case .diverged, .logBehind, .databaseBehind, .unverifiable, .eventsGone: .unmet
+                case .diverged, .logBehind, .databaseBehind, .unverifiable, .eventsGone, .rowsMissing: .unmet
                 case .invalidConfiguration: .usage
                 default: .unable
                 }
