@@ -251,14 +251,9 @@
             _ group: [Job], _ connection: StoreConnection
         ) throws(PostgresError) -> Bool {
             let results = try connection.run { connection throws(PostgresError) in
-                try self.preparePartitions(group, connection)
-                if let first = group.first, !first.request.absences.isEmpty {
-                    return [try self.appendGuarded(first, connection)]
+                try self.withPartitions(group, connection) { () throws(PostgresError) in
+                    try self.append(group, connection)
                 }
-                if group.count == 1, let result = try self.appendSingle(group[0], connection) {
-                    return [.success(result)]
-                }
-                return try self.appendTogether(group, connection)
             }
             var end: UInt64 = 0
             for (job, result) in zip(group, results) {
@@ -269,17 +264,29 @@
             return end > 0
         }
 
-        private func preparePartitions(
+        private func append(
             _ group: [Job], _ connection: PostgresConnection
-        ) throws(PostgresError) {
-            if self.context.layout == .single { return }
+        ) throws(PostgresError) -> [Result<AppendResult, EventLogError>] {
+            if let first = group.first, !first.request.absences.isEmpty {
+                return [try self.appendGuarded(first, connection)]
+            }
+            if group.count == 1, let result = try self.appendSingle(group[0], connection) {
+                return [.success(result)]
+            }
+            return try self.appendTogether(group, connection)
+        }
+
+        private func withPartitions<Value>(
+            _ group: [Job], _ connection: PostgresConnection, _ body: () throws(PostgresError) -> Value
+        ) throws(PostgresError) -> Value {
+            if self.context.layout == .single { return try body() }
             let months = group.reduce(into: Set<Int>()) { $0.formUnion($1.request.months) }
             var partitions =
                 connection.partitions
                 ?? Partitions(
                     names: self.context.names, layout: self.context.layout)
-            try partitions.prepare(connection, logID: self.context.logID, months: months)
-            connection.partitions = partitions
+            defer { connection.partitions = partitions }
+            return try partitions.run(connection, logID: self.context.logID, months: months, body)
         }
 
         /// The usual append; nil if it is not, or something is in its way.
