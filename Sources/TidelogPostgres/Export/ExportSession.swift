@@ -25,6 +25,7 @@
                 names: configuration.names, layout: configuration.layout, indexes: configuration.indexes)
             self.layout = try schema.prepare(self.connection)
             self.partitions = Partitions(names: configuration.names, layout: self.layout)
+            try ExportPresence(configuration, self.facts.id).show(self.connection)
             try self.connection.execute(
                 """
                 CREATE TEMP TABLE tidelog_stage ON COMMIT DELETE ROWS \

@@ -28,6 +28,8 @@
             var reporter: Task<Void, Never>?
             /// Failures since the exporter was made.
             var failed = 0
+            /// When the last of them was.
+            var failedAt: Timestamp?
             var session: ConnectionSwitch?
             var counted = ExportCounter()
             /// How far this exporter knows the database to be.
@@ -107,8 +109,9 @@
             if let error = self.status.lastError, error.code != .closed, !Task.isCancelled { throw error }
         }
 
-        /// Ends the export: first what the log has now is exported, if that takes no longer than `limit`. What
-        /// is not exported then goes out after the next start.
+        /// Ends the export: first what the log has now is exported, if that takes no longer than `limit`. Then what
+        /// is under way is cut off, a quarter of a second after the call at the earliest; a server that does not answer
+        /// holds nothing up. What is not exported then goes out after the next start.
         public func stop(drainingFor limit: Duration = .zero) async {
             guard self.state.withLock({ $0.isRunning }) else { return }
             self.requestStop(drainingFor: limit)
@@ -177,11 +180,10 @@
             self.state.withLock { $0.machine.stop(target: target, deadline: deadline) }
             self.wake.signal()
             // A call that blocks past the limit is cut.
-            let session = self.state.withLock { $0.session }
-            let grace = limit + .milliseconds(250)
             Task {
-                try? await Task.sleep(for: grace)
-                if !self.state.withLock({ $0.isOver }) { session?.off() }
+                try? await Task.sleep(for: max(limit, .milliseconds(250)))
+                let session = self.state.withLock { $0.isOver ? nil : $0.session }
+                session?.off()
             }
         }
 
@@ -293,6 +295,7 @@
                 let isNew = state.machine.lastError?.code != error.code
                 state.machine.failed(error, now: now, random: random)
                 state.failed += 1
+                state.failedAt = .now()
                 return (state.machine.failures, isNew)
             }
             if error.mustHalt {
