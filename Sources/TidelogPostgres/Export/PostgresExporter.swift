@@ -21,6 +21,8 @@
         struct State {
             var machine: ExportMachine
             var pace: ExportPace
+            /// Counts the starts.
+            var run = 0
             var isRunning = false
             var isOver = false
             var waiters: [CheckedContinuation<Void, Never>] = []
@@ -133,6 +135,7 @@
         private func begin(isContinuous: Bool) -> Bool {
             let mustStart = self.state.withLock { state in
                 if state.isRunning { return false }
+                state.run += 1
                 state.isRunning = true
                 state.isOver = false
                 let wasPaused = state.machine.isPaused
@@ -177,12 +180,15 @@
         private func requestStop(drainingFor limit: Duration) {
             let target = (try? self.log.nextPositionBlocking().rawValue) ?? 0
             let deadline = self.now + limit
-            self.state.withLock { $0.machine.stop(target: target, deadline: deadline) }
+            let run = self.state.withLock { state in
+                state.machine.stop(target: target, deadline: deadline)
+                return state.run
+            }
             self.wake.signal()
             // A call that blocks past the limit is cut.
             Task {
                 try? await Task.sleep(for: max(limit, .milliseconds(250)))
-                let session = self.state.withLock { $0.isOver ? nil : $0.session }
+                let session = self.state.withLock { $0.isOver || $0.run != run ? nil : $0.session }
                 session?.off()
             }
         }
