@@ -5,8 +5,8 @@
     import Tidelog
 
     extension PostgresEventStore {
-        /// Runs `body` on a thread of its own, which this store's calls block instead of changing threads: so an
-        /// append, or the load of a stream, takes no longer than in a program that calls libpq by hand.
+        /// Runs `body` on a thread of its own, which this store's calls block instead of changing threads, as in a
+        /// program that calls libpq by hand: one append takes about as long as there.
         ///
         /// For one task that talks to the database all the time. What runs there takes turns, child tasks too:
         /// while one waits for the database, the others wait for it. It makes up to two connections of its own. What
