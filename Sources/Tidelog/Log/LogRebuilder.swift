@@ -8,6 +8,8 @@ import TidelogStorage
 package final class LogRebuilder {
     private let builder: LogBuilder
     private let directory: FilePath
+    /// How large an event may be is what the log said that it comes from.
+    private let limits: EventLimits
 
     /// Begins a log in a directory that is missing or empty.
     ///
@@ -20,6 +22,9 @@ package final class LogRebuilder {
                 .invalidArgument, "the id of a log is a UUID in lower case, and \(logID) is none")
         }
         self.directory = directory
+        var limits = EventLimits()
+        limits.maximumEventBytes = .max
+        self.limits = limits
         self.builder = try EventLogError.translating { () throws(StorageError) in
             try LogBuilder(
                 directory: directory.string, logID: (uuid.high, uuid.low), incarnation: incarnation,
@@ -32,7 +37,7 @@ package final class LogRebuilder {
     /// - Throws: ``EventLogError`` with code `invalidArgument` for a position or a revision that does not ascend,
     ///   `invalidEvent` for an event that no log accepts.
     package func append(_ stored: StoredEvent) throws(EventLogError) {
-        try stored.event.validate()
+        try stored.event.validate(limits: self.limits)
         try EventLogError.translating { () throws(StorageError) in try self.builder.append(stored.placed) }
     }
 

@@ -45,6 +45,37 @@
             try answer.forEachRow(body)
         }
 
+        /// The socket, to be slept on.
+        var socket: Int32 { PQsocket(self.handle) }
+
+        /// Sends a statement and comes back at once; false if it is not prepared here or could not be sent. To be
+        /// followed by ``takeAnswer(_:_:)``.
+        ///
+        /// The statement must fit into the socket's buffer, or sending it waits for the server.
+        func sendPrepared(_ statement: PostgresStatement) -> Bool {
+            let key = PreparedKey(text: statement.text, types: statement.parameters.map(\.typeNumber))
+            guard let name = self.prepared[key], !self.isBroken else { return false }
+            return self.send(statement.parameters) { count, _, values, lengths, formats in
+                PQsendQueryPrepared(self.handle, name, count, values, lengths, formats, 1)
+            } == 1
+        }
+
+        /// Waits for the answer to a statement that was sent, and lends each of its rows to `body`.
+        func takeAnswer(
+            _ statement: PostgresStatement, _ body: (PostgresRow) throws(PostgresError) -> Void
+        ) throws(PostgresError) {
+            let answer = ServerAnswer(PQgetResult(self.handle))
+            while let rest = PQgetResult(self.handle) {
+                PQclear(rest)
+                if self.isBroken { break }
+            }
+            try self.check(answer, statement.text, accepting: [PGRES_COMMAND_OK, PGRES_TUPLES_OK])
+            try answer.forEachRow(body)
+        }
+
+        /// Whether the server has ended the connection; reads what it has sent without being asked.
+        var isClosed: Bool { PQconsumeInput(self.handle) != 1 || self.isBroken }
+
         /// Runs statements in one go: all are sent before the first answer is read. Lends each row of each
         /// statement's answer to `body`, with the statement's number.
         ///

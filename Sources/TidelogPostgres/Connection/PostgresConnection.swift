@@ -12,6 +12,8 @@
         private let passwords: [String]
         /// The names of prepared statements by their text.
         var prepared: [PreparedKey: String] = [:]
+        /// The text of a statement that was sent ahead of the call that takes its answer.
+        var ahead: String?
         /// Makes events of rows, and keeps what they have in common.
         var decoder = RowDecoder()
         /// The partitions that are known to be there.
@@ -193,41 +195,6 @@
             return Int(String(cString: PQcmdTuples(result.handle))) ?? 0
         }
 
-        /// Runs one query and lends its rows as they arrive, holding one at a time; `body` ends it by false.
-        func stream(
-            _ statement: String, _ parameters: [PostgresValue],
-            _ body: (PostgresRow) throws(PostgresError) -> Bool
-        ) throws(PostgresError) {
-            let name = try self.prepare(statement, parameters)
-            let sent = self.send(parameters) { count, _, values, lengths, formats in
-                PQsendQueryPrepared(self.handle, name, count, values, lengths, formats, 1)
-            }
-            guard sent == 1, PQsetSingleRowMode(self.handle) == 1 else {
-                throw self.lost(while: statement)
-            }
-            var failure: PostgresError?
-            var goesOn = true
-            while let answer = PQgetResult(self.handle) {
-                defer { PQclear(answer) }
-                do throws(PostgresError) {
-                    if PQresultStatus(answer) != PGRES_SINGLE_TUPLE {
-                        try self.check(answer, statement, accepting: [PGRES_TUPLES_OK])
-                    } else if failure == nil, goesOn {
-                        goesOn = try body(PostgresRow(result: answer, row: 0))
-                        if !goesOn { self.cancel() }
-                    }
-                } catch {
-                    // What comes after a wish to stop is the answer to that wish.
-                    if goesOn, failure == nil {
-                        failure = error
-                        if !self.isBroken { self.cancel() }
-                    }
-                    if self.isBroken { break }
-                }
-            }
-            if let failure { throw failure }
-        }
-
         /// Runs a `COPY … FROM STDIN (FORMAT binary)` with these bytes; answers how many rows it took.
         func copy(_ statement: String, _ bytes: [UInt8]) throws(PostgresError) -> Int {
             try self.check(
@@ -290,14 +257,6 @@
             return isAny
         }
 
-        /// Asks the server to give up the running statement.
-        private func cancel() {
-            guard let request = PQgetCancel(self.handle) else { return }
-            defer { PQfreeCancel(request) }
-            var buffer = [CChar](repeating: 0, count: 256)
-            PQcancel(request, &buffer, 256)
-        }
-
         // MARK: Below
 
         func send<Answer>(
@@ -348,7 +307,7 @@
             try self.check(handle, statement, accepting: statuses)
         }
 
-        private func check(
+        func check(
             _ handle: OpaquePointer, _ statement: String, accepting statuses: [ExecStatusType]
         ) throws(PostgresError) {
             let status = PQresultStatus(handle)

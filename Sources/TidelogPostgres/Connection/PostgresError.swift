@@ -10,8 +10,8 @@
             private enum Kind: String, Sendable {
                 case unreachable, authentication, tls, permissionDenied, readOnly, storageFull, busy
                 case foreignTable, newerSchema, missingSchema, unsupportedServer, invalidConfiguration
-                case diverged, logBehind, databaseBehind, unverifiable, eventsGone, unsupportedEvent
-                case log, closed, server
+                case diverged, logBehind, databaseBehind, unverifiable, eventsGone, rowsMissing
+                case unsupportedEvent, log, closed, server
             }
 
             private let kind: Kind
@@ -52,6 +52,8 @@
             public static var unverifiable: Self { .init(.unverifiable) }
             /// Retention dropped events of the log before they were exported.
             public static var eventsGone: Self { .init(.eventsGone) }
+            /// Rows that an export had brought are no longer there.
+            public static var rowsMissing: Self { .init(.rowsMissing) }
             /// An event that the database cannot hold.
             public static var unsupportedEvent: Self { .init(.unsupportedEvent) }
             /// The log itself failed; see ``PostgresError/cause``.
@@ -60,6 +62,12 @@
             public static var closed: Self { .init(.closed) }
             /// Any other error of the server; see ``PostgresError/sqlState``.
             public static var server: Self { .init(.server) }
+
+            /// The code of this name, as ``description`` gives it; nil if there is none.
+            init?(named name: Substring) {
+                guard let kind = Kind(rawValue: String(name)) else { return nil }
+                self.init(kind)
+            }
 
             /// The code's name.
             public var description: String { self.kind.rawValue }
@@ -97,6 +105,15 @@
         public var description: String {
             "\(self.code): \(self.message)" + (self.sqlState.map { " [SQLSTATE \($0)]" } ?? "")
         }
+
+        /// The error that was noted as this description; nil if it is none.
+        init?(noted text: String) {
+            guard let end = text.firstIndex(of: ":"), let code = Code(named: text[..<end]) else { return nil }
+            self.init(code, String(text[end...].dropFirst(2)))
+        }
+
+        /// Whether a row has no partition to go to (check_violation: the same as that of a constraint).
+        var mayLackPartition: Bool { self.sqlState == "23514" }
 
         /// Whether the connection is of no use any more.
         var endsConnection: Bool { self.code == .unreachable || self.code == .closed }

@@ -76,8 +76,14 @@
         }
 
         /// The number of the advisory lock for changes of the tables.
-        var lockNumber: Int64 {
-            let digest = SHA256.digest(Array("tidelog\u{0}\(self.schema)\u{0}\(self.table)".utf8))
+        var lockNumber: Int64 { self.lockNumber(of: []) }
+
+        /// The number of an advisory lock for something of these tables.
+        func lockNumber(of parts: String...) -> Int64 { self.lockNumber(of: parts) }
+
+        private func lockNumber(of parts: [String]) -> Int64 {
+            let text = (["tidelog", self.schema, self.table] + parts).joined(separator: "\u{0}")
+            let digest = SHA256.digest(Array(text.utf8))
             return digest.prefix(8).reduce(0) { $0 << 8 | Int64($1) }
         }
 

@@ -92,7 +92,12 @@
         private(set) var count = 0
 
         mutating func add(_ stored: StoredEvent) {
-            EventDigest.digest(of: stored).withUnsafeBytes { self.hash.update($0) }
+            EventDigest.digest(of: stored).withUnsafeBytes { self.add(digest: $0) }
+        }
+
+        /// Adds an event by its digest.
+        mutating func add(digest: UnsafeRawBufferPointer) {
+            self.hash.update(digest)
             self.count += 1
         }
 

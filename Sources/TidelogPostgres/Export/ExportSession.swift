@@ -25,6 +25,7 @@
                 names: configuration.names, layout: configuration.layout, indexes: configuration.indexes)
             self.layout = try schema.prepare(self.connection)
             self.partitions = Partitions(names: configuration.names, layout: self.layout)
+            try ExportPresence(configuration, self.facts.id).show(self.connection)
             try self.connection.execute(
                 """
                 CREATE TEMP TABLE tidelog_stage ON COMMIT DELETE ROWS \
@@ -116,8 +117,7 @@
             if batch.logFirst > expected, !self.configuration.accepts.contains(.missingEvents) {
                 throw PostgresError(eventsGone: Position(expected)..<Position(batch.logFirst))
             }
-            try self.partitions.prepare(self.connection, logID: self.facts.id, months: batch.months)
-            try self.connection.transaction { () throws(PostgresError) in
+            try self.transaction(batch) { () throws(PostgresError) in
                 let moved = try self.connection.query(
                     """
                     UPDATE \(self.names.quoted("_checkpoints")) SET next_position = $4, incarnation = $5, \
@@ -147,8 +147,16 @@
         /// Puts a batch into the database without touching the checkpoint; answers how many rows were new.
         func insertAgain(_ batch: ExportBatch) throws(PostgresError) -> Int {
             if batch.count == 0 { return 0 }
-            try self.partitions.prepare(self.connection, logID: self.facts.id, months: batch.months)
-            return try self.connection.transaction { () throws(PostgresError) in try self.insert(batch) }
+            return try self.transaction(batch) { () throws(PostgresError) in try self.insert(batch) }
+        }
+
+        /// A transaction that finds the partitions for a batch.
+        private func transaction<Value>(
+            _ batch: ExportBatch, _ body: () throws(PostgresError) -> Value
+        ) throws(PostgresError) -> Value {
+            try self.partitions.run(self.connection, logID: self.facts.id, months: batch.months) {
+                () throws(PostgresError) in try self.connection.transaction(body)
+            }
         }
 
         private func insert(_ batch: ExportBatch) throws(PostgresError) -> Int {

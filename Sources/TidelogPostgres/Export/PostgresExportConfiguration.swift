@@ -167,6 +167,8 @@
         public let state: State
         /// What failed last, until something succeeds again.
         public let lastError: PostgresError?
+        /// When it failed.
+        public let lastErrorTime: Timestamp?
         /// Failures in a row.
         public let failures: Int
         /// The first position that the database is not known to have; nil before it was asked.

@@ -3,21 +3,25 @@
 
     /// A range of the log beside what the database holds of it.
     public struct PostgresRangeCheck: Sendable, Hashable {
-        /// The positions: a sealed segment's, or those after the last one.
+        /// The positions: a sealed segment's, those after the last one, or those whose segments are gone.
         public let positions: Range<Position>
         /// Events that the log has there and the filter wants.
         public let localCount: Int
         /// Rows that the database has there.
         public let remoteCount: Int
+        /// Rows of these that are of events which were exported and removed from the log since: truncated, deleted or
+        /// dropped by retention. They are no difference.
+        public let removedCount: Int
         /// SHA-256 over the events' digests, by the log.
         public let localDigest: [UInt8]
-        /// The same, computed by the database.
+        /// The same, computed by the database, of the rows that are not of removed events.
         public let remoteDigest: [UInt8]
-        /// Whether every row's JSON has the value of the bytes kept beside it.
+        /// Whether the JSON of all these rows has the value of the bytes kept beside it.
         public let jsonAgrees: Bool
-        /// Whether both sides hold the same events.
+        /// Whether the database holds the events that the log has, and none but those that the log had.
         public var isEqual: Bool {
-            self.localCount == self.remoteCount && self.localDigest == self.remoteDigest && self.jsonAgrees
+            self.localCount == self.remoteCount - self.removedCount && self.localDigest == self.remoteDigest
+                && self.jsonAgrees
         }
     }
 
@@ -32,13 +36,21 @@
     }
 
     extension PostgresExporter {
-        /// The ranges that exports and checks go by: the sealed segments, and what comes after them.
+        /// The ranges that exports and checks go by: the sealed segments, what comes after them, and what lies before
+        /// and between them because segments were dropped.
         public func ranges() async throws(PostgresError) -> [Range<Position>] {
             do throws(EventLogError) {
                 let statistics = try await self.log.statistics()
-                var ranges = try await self.log.segments().map(\.positions)
-                let from = max(ranges.last?.upperBound ?? .zero, statistics.sealedEnd)
-                if from < statistics.nextPosition { ranges.append(from..<statistics.nextPosition) }
+                var ranges: [Range<Position>] = []
+                var end = Position.zero
+                func add(_ range: Range<Position>) {
+                    if range.lowerBound > end { ranges.append(end..<range.lowerBound) }
+                    if !range.isEmpty { ranges.append(range) }
+                    end = max(end, range.upperBound)
+                }
+                for segment in try await self.log.segments() { add(segment.positions) }
+                let from = max(end, statistics.sealedEnd)
+                add(from..<max(from, statistics.nextPosition))
                 return ranges
             } catch {
                 throw PostgresError(error)
@@ -76,7 +88,8 @@
         /// Compares a range of positions with the database: how many events, and a digest that both sides
         /// compute for themselves.
         ///
-        /// Every field of every event is covered. A check changes nothing.
+        /// Every field of every event is covered. Rows of events that the log has no longer are counted and left out.
+        /// A check changes nothing.
         public func check(_ positions: Range<Position>) async throws(PostgresError) -> PostgresRangeCheck {
             try await PlainThread.run("tidelog-check") { () throws(PostgresError) in
                 let facts = try LogFacts(of: self.log)
@@ -102,9 +115,17 @@
                     throw PostgresError(error)
                 }
                 let count = local.count
+                let digest = local.finish()
+                var kept = remote
+                if count != remote.count || digest != remote.digest || !remote.agrees {
+                    kept = try RemoteDigest.read(
+                        connection, self.configuration.names, .uuid(uuid.high, uuid.low), positions,
+                        keptBy: self.log)
+                }
                 return PostgresRangeCheck(
-                    positions: positions, localCount: count, remoteCount: remote.count,
-                    localDigest: local.finish(), remoteDigest: remote.digest, jsonAgrees: remote.agrees)
+                    positions: positions, localCount: count, remoteCount: kept.count + kept.removed,
+                    removedCount: kept.removed, localDigest: digest, remoteDigest: kept.digest,
+                    jsonAgrees: kept.agrees)
             }
         }
 
@@ -112,32 +133,6 @@
             try ExportSession(
                 log: self.log, settings: self.settings, configuration: self.configuration,
                 switchOff: ConnectionSwitch())
-        }
-
-        /// How the export stands according to the database, without an exporter that runs.
-        ///
-        /// - Returns: the status that a new exporter would begin with; its `nextPosition` is nil if the database
-        ///   has no checkpoint of this export.
-        public func remoteStatus() async throws(PostgresError) -> PostgresExportStatus {
-            try await PlainThread.run("tidelog-status") { () throws(PostgresError) in
-                let facts = try LogFacts(of: self.log)
-                let connection = try PostgresConnection.connect(self.settings, switchOff: ConnectionSwitch())
-                let uuid = facts.id.uuid ?? (0, 0)
-                var checkpoint: Checkpoint?
-                if try Schema(names: self.configuration.names).state(connection) != nil {
-                    checkpoint = try ExportSession.checkpoint(
-                        connection, self.configuration.names, .uuid(uuid.high, uuid.low),
-                        self.configuration.name)
-                }
-                let next = checkpoint?.next ?? self.configuration.start.rawValue
-                let lag = ExportLag(of: self.log, next: next)
-                return PostgresExportStatus(
-                    state: .stopped, lastError: nil, failures: 0,
-                    nextPosition: checkpoint.map { Position($0.next) },
-                    logEnd: lag.end, lagEvents: lag.events, lagBytes: lag.bytes, lag: lag.age,
-                    exportedEvents: Int(clamping: checkpoint?.exported ?? 0), exportedBytes: 0,
-                    eventsPerSecond: 0, lastExport: nil)
-            }
         }
     }
 #endif

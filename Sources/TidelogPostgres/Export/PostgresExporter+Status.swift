@@ -32,11 +32,14 @@
         /// How the export stands. It asks the log and this exporter, not the database, and may read a frame.
         public var status: PostgresExportStatus {
             let now = self.now
-            let (machine, counted, known) = self.state.withLock { ($0.machine, $0.counted, $0.known) }
+            let (machine, counted, known, failedAt) = self.state.withLock {
+                ($0.machine, $0.counted, $0.known, $0.failedAt)
+            }
             let lag = ExportLag(of: self.log, next: known ?? self.configuration.start.rawValue)
             return PostgresExportStatus(
                 state: self.state.withLock { $0.isRunning } ? machine.state : .stopped,
-                lastError: machine.lastError, failures: machine.failures,
+                lastError: machine.lastError,
+                lastErrorTime: machine.lastError == nil ? nil : failedAt, failures: machine.failures,
                 nextPosition: known.map { Position($0) }, logEnd: lag.end, lagEvents: lag.events,
                 lagBytes: lag.bytes, lag: lag.age, exportedEvents: counted.events,
                 exportedBytes: counted.bytes, eventsPerSecond: counted.rate(now: now),

@@ -21,6 +21,8 @@
         struct State {
             var machine: ExportMachine
             var pace: ExportPace
+            /// Counts the starts.
+            var run = 0
             var isRunning = false
             var isOver = false
             var waiters: [CheckedContinuation<Void, Never>] = []
@@ -28,6 +30,8 @@
             var reporter: Task<Void, Never>?
             /// Failures since the exporter was made.
             var failed = 0
+            /// When the last of them was.
+            var failedAt: Timestamp?
             var session: ConnectionSwitch?
             var counted = ExportCounter()
             /// How far this exporter knows the database to be.
@@ -107,8 +111,9 @@
             if let error = self.status.lastError, error.code != .closed, !Task.isCancelled { throw error }
         }
 
-        /// Ends the export: first what the log has now is exported, if that takes no longer than `limit`. What
-        /// is not exported then goes out after the next start.
+        /// Ends the export: first what the log has now is exported, if that takes no longer than `limit`. Then what
+        /// is under way is cut off, a quarter of a second after the call at the earliest; a server that does not answer
+        /// holds nothing up. What is not exported then goes out after the next start.
         public func stop(drainingFor limit: Duration = .zero) async {
             guard self.state.withLock({ $0.isRunning }) else { return }
             self.requestStop(drainingFor: limit)
@@ -130,6 +135,7 @@
         private func begin(isContinuous: Bool) -> Bool {
             let mustStart = self.state.withLock { state in
                 if state.isRunning { return false }
+                state.run += 1
                 state.isRunning = true
                 state.isOver = false
                 let wasPaused = state.machine.isPaused
@@ -174,14 +180,16 @@
         private func requestStop(drainingFor limit: Duration) {
             let target = (try? self.log.nextPositionBlocking().rawValue) ?? 0
             let deadline = self.now + limit
-            self.state.withLock { $0.machine.stop(target: target, deadline: deadline) }
+            let run = self.state.withLock { state in
+                state.machine.stop(target: target, deadline: deadline)
+                return state.run
+            }
             self.wake.signal()
             // A call that blocks past the limit is cut.
-            let session = self.state.withLock { $0.session }
-            let grace = limit + .milliseconds(250)
             Task {
-                try? await Task.sleep(for: grace)
-                if !self.state.withLock({ $0.isOver }) { session?.off() }
+                try? await Task.sleep(for: max(limit, .milliseconds(250)))
+                let session = self.state.withLock { $0.isOver || $0.run != run ? nil : $0.session }
+                session?.off()
             }
         }
 
@@ -293,6 +301,7 @@
                 let isNew = state.machine.lastError?.code != error.code
                 state.machine.failed(error, now: now, random: random)
                 state.failed += 1
+                state.failedAt = .now()
                 return (state.machine.failures, isNew)
             }
             if error.mustHalt {

@@ -24,6 +24,9 @@
         public let logID: String
         /// Events that were imported.
         public let events: Int
+        /// Events at the least that were exported and whose rows the database has no longer; zero unless that was
+        /// accepted.
+        public let missingRows: Int
         /// The position that the log's next event gets.
         public let nextPosition: Position
         /// The log's incarnation: one more than that of the log that was exported.
@@ -90,22 +93,28 @@
         ///
         /// The log keeps its UUID and gets a higher incarnation, as a restored backup does, so that it can be
         /// exported on to where it came from. What is on the disk is verified block by block, and its digest is
-        /// compared with the database's. After a failure nothing is left.
+        /// compared with the database's. The rows that are there are compared with what the exports of the log say
+        /// that they brought: how many, and which one was the last. After a failure nothing is left.
         ///
         /// - Parameters:
         ///   - logID: which log; nil: the only one that there is.
         ///   - exporter: the name of the export.
         ///   - acceptsPartial: whether an export that left events out may be imported. Streams whose last events
         ///     are left out then go on at revisions that were used before.
+        ///   - acceptsMissingRows: whether a log is made although rows that were exported are no longer there, as
+        ///     after dropping a partition. Streams whose last rows are missing go on as said above.
         ///   - progress: is told how many events are done.
         /// - Throws: ``PostgresError``: `invalidConfiguration` if there is no such log or more than one to choose
-        ///   from, `log` for a directory in use, `diverged` if the digests differ.
+        ///   from, `log` for a directory in use, `rowsMissing`, `diverged` if the digests differ.
         public func `import`(
             logID: String? = nil, exporter: String = "default", acceptsPartial: Bool = false,
-            to directory: FilePath, progress: (@Sendable (Int) -> Void)? = nil
+            acceptsMissingRows: Bool = false, to directory: FilePath,
+            progress: (@Sendable (Int) -> Void)? = nil
         ) async throws(PostgresError) -> PostgresImportReport {
             try await PlainThread.run("tidelog-import") { () throws(PostgresError) in
                 let connection = try self.connect()
+                // One snapshot for checkpoint, events and digest, whoever exports meanwhile.
+                try connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 let chosen = try self.choose(try self.logs(connection), logID, exporter)
                 guard !chosen.isFiltered || acceptsPartial else {
                     throw PostgresError(
@@ -113,9 +122,8 @@
                         "the export \"\(exporter)\" left events out by a filter; say that a partial log is wanted"
                     )
                 }
-                // One snapshot for events and digest, whoever exports meanwhile.
-                try connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                return try self.run(connection, chosen, to: directory, progress)
+                return try self.run(
+                    connection, chosen, acceptsMissingRows: acceptsMissingRows, to: directory, progress)
             }
         }
 
@@ -135,7 +143,8 @@
         }
 
         private func run(
-            _ connection: PostgresConnection, _ log: ExportedLog, to directory: FilePath,
+            _ connection: PostgresConnection, _ log: ExportedLog, acceptsMissingRows: Bool,
+            to directory: FilePath,
             _ progress: (@Sendable (Int) -> Void)?
         ) throws(PostgresError) -> PostgresImportReport {
             let id = EventID(log.logID)
@@ -156,9 +165,12 @@
             }
             do throws(PostgresError) {
                 let next = log.nextPosition
-                let count = try self.copy(connection, key, before: next, to: rebuilder, progress)
+                let (count, missing) = try self.copy(
+                    connection, key, before: next, acceptsMissingRows: acceptsMissingRows, to: rebuilder,
+                    progress)
                 return PostgresImportReport(
-                    logID: log.logID, events: count, nextPosition: next, incarnation: incarnation)
+                    logID: log.logID, events: count, missingRows: missing, nextPosition: next,
+                    incarnation: incarnation)
             } catch {
                 rebuilder.abandon()
                 throw error
@@ -167,16 +179,19 @@
 
         private func copy(
             _ connection: PostgresConnection, _ key: PostgresValue, before next: Position,
+            acceptsMissingRows: Bool,
             to rebuilder: LogRebuilder, _ progress: (@Sendable (Int) -> Void)?
-        ) throws(PostgresError) -> Int {
+        ) throws(PostgresError) -> (events: Int, missing: Int) {
             let range: [PostgresValue] = [key, .bigint(Int64(clamping: next.rawValue))]
             var parts = ImportedParts(size: self.digestEvents)
+            var rows = ImportedRows(try ExportAccount.read(connection, self.names, key, before: next))
             try connection.stream(
                 "SELECT \(EventColumns.selection) FROM \(self.names.quoted()) "
                     + "WHERE log_id = $1 AND position < $2 ORDER BY position", range
             ) { row throws(PostgresError) in
                 let stored = try connection.decoder.event(row)
                 parts.add(stored)
+                rows.add(stored)
                 do throws(EventLogError) {
                     try rebuilder.append(stored)
                 } catch {
@@ -188,6 +203,8 @@
                 return true
             }
             let count = parts.count
+            let missing = try rows.missing()
+            if let missing, !acceptsMissingRows { throw PostgresError(missing, before: next) }
             for part in parts.finish(at: next) {
                 let remote = try RemoteDigest.read(connection, self.names, key, part.positions)
                 guard remote.count == part.count, remote.digest == part.digest, remote.agrees else {
@@ -203,7 +220,7 @@
                 throw PostgresError(.log, "the log cannot be made: \(error.message)", cause: error)
             }
             progress?(count)
-            return count
+            return (count, missing?.count ?? 0)
         }
     }
 

@@ -12,10 +12,26 @@
             self.layout = layout
         }
 
-        /// Sees to the partitions for events of a log within these times; in a transaction of its own.
-        ///
-        /// Up to a partition a month is made for the span: gaps within it get theirs too.
-        mutating func prepare(
+        /// Sees to the partitions for events of a log in these months, and runs `body`, which is a transaction; once
+        /// more if one of them was dropped after it was made.
+        mutating func run<Value>(
+            _ connection: PostgresConnection, logID: EventID, months: Set<Int>,
+            _ body: () throws(PostgresError) -> Value
+        ) throws(PostgresError) -> Value {
+            if self.layout == .single { return try body() }
+            try self.prepare(connection, logID: logID, months: months)
+            do throws(PostgresError) {
+                return try body()
+            } catch {
+                guard error.mayLackPartition, !connection.isBroken else { throw error }
+                self.made = []
+                try self.prepare(connection, logID: logID, months: months)
+                return try body()
+            }
+        }
+
+        /// Sees to the partitions for events of a log in these months, each in a transaction of its own.
+        private mutating func prepare(
             _ connection: PostgresConnection, logID: EventID, months: Set<Int>
         ) throws(PostgresError) {
             switch self.layout.kind {
@@ -40,10 +56,19 @@
             _ connection: PostgresConnection, suffix: String, _ values: String
         ) throws(PostgresError) {
             if self.made.contains(suffix) { return }
-            var isThere = false
+            var (isThere, isAttached) = (false, false)
             let name = self.names.quoted(suffix)
-            try connection.query("SELECT to_regclass($1) IS NOT NULL", [.text(name)]) {
-                row throws(PostgresError) in isThere = row.boolean(0)
+            try connection.query(
+                """
+                SELECT to_regclass($1) IS NOT NULL, EXISTS (SELECT 1 FROM pg_inherits \
+                WHERE inhrelid = to_regclass($1) AND inhparent = to_regclass($2))
+                """, [.text(name), .text(self.names.quoted())]
+            ) { row throws(PostgresError) in (isThere, isAttached) = (row.boolean(0), row.boolean(1)) }
+            if isThere, !isAttached {
+                throw PostgresError(
+                    .foreignTable,
+                    "the table \(name) is there and is no partition of \(self.names.quoted()); attach it again, or "
+                        + "give it another name")
             }
             if !isThere {
                 try connection.transaction { () throws(PostgresError) in

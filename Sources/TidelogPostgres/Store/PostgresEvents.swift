@@ -82,7 +82,9 @@
                     self.page = page.events
                     self.index = 0
                     self.plan = page.next
-                    self.fetch = page.next.map { PageFetch($0, self.core, isEndless: false) }
+                    self.fetch = page.next.map {
+                        PageFetch($0, self.core, isEndless: false, isNext: true)
+                    }
                     self.isOver = page.next == nil
                 }
             }
@@ -156,9 +158,18 @@
             self.size = min(256, core.context.configuration.pageEvents)
         }
 
+        /// The statement of this page; nil if another one must be run first.
+        var firstStatement: PostgresStatement? {
+            let limit = min(self.size, self.left)
+            if limit == 0 || self.end == nil && self.beginsWithEnd { return nil }
+            return self.selection.page(self.bounds, end: self.end ?? .max, limit: limit, offset: self.offset)
+        }
+
         /// Reads a page.
+        ///
+        /// - Parameter first: ``firstStatement``, if it was made already.
         func read(
-            _ connection: PostgresConnection, _ context: StoreContext
+            _ connection: PostgresConnection, _ context: StoreContext, _ first: PostgresStatement? = nil
         ) throws(PostgresError) -> EventsOfPage {
             let end: Int64
             if let known = self.end {
@@ -173,7 +184,8 @@
             var bytes = 0
             if limit > 0 {
                 events.reserveCapacity(limit)
-                let statement = self.selection.page(self.bounds, end: end, limit: limit, offset: self.offset)
+                let statement =
+                    first ?? self.selection.page(self.bounds, end: end, limit: limit, offset: self.offset)
                 let most = context.configuration.pageBytes
                 try connection.stream(statement.text, statement.parameters) {
                     (row: PostgresRow) throws(PostgresError) -> Bool in
@@ -231,11 +243,22 @@
 
         private let state = Mutex(State.running)
 
-        init(_ plan: PagePlan, _ core: StoreCore, isEndless: Bool) {
+        /// - Parameter isNext: whether it is wanted later, so that reading it is to block nobody.
+        init(_ plan: PagePlan, _ core: StoreCore, isEndless: Bool, isNext: Bool = false) {
             let context = core.context
+            if !isNext, let thread = StoreThread.current(of: core.pool) {
+                let page = core.pool.run(on: thread, isEndless: isEndless) {
+                    connection throws(PostgresError) in
+                    try plan.read(connection, context)
+                }
+                self.finish(page)
+                return
+            }
+            let first = plan.firstStatement
             core.pool.submit(
-                isEndless: isEndless,
-                { connection throws(PostgresError) in try plan.read(connection, context) }, self.finish)
+                isEndless: isEndless, sendingAhead: first,
+                { connection throws(PostgresError) in try plan.read(connection, context, first) }, self.finish
+            )
         }
 
         private func finish(_ result: Result<EventsOfPage, PostgresError>) {

@@ -10,6 +10,9 @@
         /// The statements that append, which are long.
         let appendText: String
         let singleAppendText: String
+        /// Those that read, as far as they are the same every time.
+        let hiddenText: String
+        private(set) var streamTexts: [Bool: String] = [:]
 
         init(
             settings: PostgresSettings, configuration: PostgresStoreConfiguration, logID: EventID,
@@ -21,6 +24,8 @@
             self.layout = layout
             self.appendText = StoreFunction.call(configuration.names)
             self.singleAppendText = SingleAppend.text(configuration.names)
+            self.hiddenText = StoreSelection.hiddenText(configuration.names)
+            self.streamTexts = StoreSelection.streamTexts(self)
         }
 
         var names: PostgresNames { self.configuration.names }
@@ -50,6 +55,39 @@
 
         /// Drops the connection; the next call makes another.
         func drop() { self.connection = nil }
+
+        /// The connection's socket; nil where there is none.
+        var socket: Int32? { self.connection?.socket }
+
+        /// Sends a statement that this connection has prepared, if there is one; its answer is to be taken next.
+        func send(_ statement: PostgresStatement) -> Bool {
+            self.connection?.sendPrepared(statement) ?? false
+        }
+
+        /// As ``send(_:)``, for a query that is streamed next.
+        func sendAhead(_ query: PostgresStatement) -> Bool { self.connection?.sendAhead(query) ?? false }
+
+        /// Takes the answer to what was sent, and lends its rows to `body`. A lost connection is dropped.
+        ///
+        /// - Parameter failed: is told of a failure before that.
+        func takeAnswer(
+            _ statement: PostgresStatement, _ failed: (PostgresConnection) -> Void,
+            _ body: (PostgresRow) throws(PostgresError) -> Void
+        ) throws(PostgresError) {
+            try self.run { connection throws(PostgresError) in
+                do throws(PostgresError) {
+                    try connection.takeAnswer(statement, body)
+                } catch {
+                    failed(connection)
+                    throw error
+                }
+            }
+        }
+
+        /// Drops the connection if the server has closed it.
+        func dropIfClosed() {
+            if self.connection?.isClosed ?? false { self.connection = nil }
+        }
 
         /// Runs `body` with the connection. A lost one is dropped.
         func run<Value>(

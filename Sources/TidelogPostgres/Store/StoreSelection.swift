@@ -13,6 +13,8 @@
         /// What the query asks for of positions and of revisions.
         private let positions: Range<Int64>
         private let revisions: Range<Int64>
+        /// The statement of a first page, if it is one that is kept.
+        private var streamText: String?
 
         init(_ query: EventQuery, in context: StoreContext) {
             self.names = context.names
@@ -37,12 +39,33 @@
             ] {
                 if let text { self.add("e.\(column) = ", text: text) }
             }
-            let hidden = "\(self.names.quoted("_streams")) s WHERE s.log_id = $1"
+            self.conditions.append(context.hiddenText)
+            let isStreamAlone =
+                self.goesByRevision && self.parameters.count == 2 && self.conditions.count == 2
+            self.streamText = isStreamAlone ? context.streamTexts[self.isBackwards] : nil
+        }
+
+        /// The condition that an event is not hidden by truncating or deleting its stream.
+        static func hiddenText(_ names: PostgresNames) -> String {
+            let hidden = "\(names.quoted("_streams")) s WHERE s.log_id = $1"
             // A log without truncated streams, the usual case, pays one look at a table that is empty.
-            self.conditions.append(
+            return
                 "CASE WHEN (SELECT EXISTS (SELECT 1 FROM \(hidden))) THEN NOT EXISTS (SELECT 1 FROM \(hidden) "
-                    + "AND s.stream = e.stream AND (s.is_deleted OR e.revision < s.first_revision)) ELSE true END"
-            )
+                + "AND s.stream = e.stream AND (s.is_deleted OR e.revision < s.first_revision)) ELSE true END"
+        }
+
+        /// The statements of a page from the beginning, or the end, of a stream: their texts are long, and loading a
+        /// stream is short.
+        static func streamTexts(_ context: StoreContext) -> [Bool: String] {
+            var texts: [Bool: String] = [:]
+            for isBackwards in [false, true] {
+                var query = EventQuery.stream("s")
+                query.order = isBackwards ? .newestFirst : .oldestFirst
+                texts[isBackwards] =
+                    StoreSelection(query, in: context).page(0..<Int64.max, end: .max, limit: 1, offset: 0)
+                    .text
+            }
+            return texts
         }
 
         private static func range(_ low: UInt64?, _ high: UInt64?) -> Range<Int64> {
@@ -170,6 +193,11 @@
         ///   - bounds: what is still to be read; see ``bounds``.
         ///   - end: the position before which to stop.
         func page(_ bounds: Range<Int64>, end: Int64, limit: Int, offset: Int) -> PostgresStatement {
+            let everything = 0..<Int64.max
+            if let streamText, bounds == everything, self.positions == everything, end == .max, offset == 0 {
+                return PostgresStatement(
+                    text: streamText, parameters: self.parameters + [.bigint(Int64(limit))])
+            }
             var statement = self.statement(EventColumns.selection, bounds, end: end, tail: "")
             statement.parameters.append(.bigint(Int64(limit)))
             statement.text +=

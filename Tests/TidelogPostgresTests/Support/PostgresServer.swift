@@ -60,6 +60,12 @@
         /// Starts it again, and waits until it has recovered.
         func start() throws { try self.tell("start", "ready") }
 
+        /// Sends SIGSTOP to the server and all of its children: connections stand, and nothing answers.
+        func freeze() throws { try self.tell("freeze", "frozen") }
+
+        /// Lets it go on.
+        func thaw() throws { try self.tell("thaw", "thawed") }
+
         private func tell(_ command: String, _ answer: String) throws {
             try self.pipes.withLock { pipes in
                 try pipes.input.write(contentsOf: Data("\(command)\n".utf8))

@@ -44,6 +44,9 @@
         @Option(help: "catching-up: rounds, each with a phase alone and one beside the exporter.")
         var rounds = 5
 
+        @Flag(help: "append, all, streams: on a thread of the store's own.")
+        var ownThread = false
+
         func run() async throws {
             if self.scenario == "catching-up" { return try await self.catchUp() }
             var configuration = PostgresStoreConfiguration()
@@ -51,22 +54,28 @@
             let store = try await PostgresEventStore.open(
                 try self.postgres.settings, configuration: configuration)
             let (seconds, events) =
-                switch self.scenario {
-                case "append": try await self.append(store)
-                case "all": try await self.readAll(store)
-                case "streams": try await self.readStreams(store)
-                case "type": try await self.read(store) { .types(try TypePattern($0)) }
-                case "prefix":
-                    try await self.read(store) { prefix in
-                        var query = EventQuery.all
-                        query.streamPrefix = prefix
-                        return query
-                    }
-                case "correlation": try await self.read(store) { .correlation(EventID($0)) }
-                default: throw ValidationError("there is no scenario '\(self.scenario)'; see --help")
-                }
+                self.ownThread
+                ? try await store.withOwnThread { try await self.measure(store) }
+                : try await self.measure(store)
             await store.close()
             print("\(seconds) \(events)")
+        }
+
+        private func measure(_ store: PostgresEventStore) async throws -> (Double, Int) {
+            switch self.scenario {
+            case "append": try await self.append(store)
+            case "all": try await self.readAll(store)
+            case "streams": try await self.readStreams(store)
+            case "type": try await self.read(store) { .types(try TypePattern($0)) }
+            case "prefix":
+                try await self.read(store) { prefix in
+                    var query = EventQuery.all
+                    query.streamPrefix = prefix
+                    return query
+                }
+            case "correlation": try await self.read(store) { .correlation(EventID($0)) }
+            default: throw ValidationError("there is no scenario '\(self.scenario)'; see --help")
+            }
         }
 
         private func append(_ store: PostgresEventStore) async throws -> (Double, Int) {

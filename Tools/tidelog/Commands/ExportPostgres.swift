@@ -213,7 +213,10 @@
         }
 
         private func compare(_ exporter: PostgresExporter) async throws {
-            var table = Table([.text("positions"), .number("log"), .number("database"), .text("")])
+            var table = Table([
+                .text("positions"), .number("log"), .number("database"), .number("of removed events"),
+                .text(""),
+            ])
             var checks: [JSONText] = []
             var differing = 0
             for range in try await self.ranges(exporter, sealedOnly: false) {
@@ -222,11 +225,13 @@
                 table.add([
                     "\(Units.count(range.lowerBound.rawValue)) to before \(Units.count(range.upperBound.rawValue))",
                     Units.count(check.localCount), Units.count(check.remoteCount),
+                    Units.count(check.removedCount),
                     check.isEqual ? "equal" : "different",
                 ])
                 checks.append([
                     "first_position": JSONText(range.lowerBound), "end_position": JSONText(range.upperBound),
                     "log_events": .integer(check.localCount), "database_events": .integer(check.remoteCount),
+                    "removed_events": .integer(check.removedCount),
                     "log_digest": .string(Self.hex(check.localDigest)),
                     "database_digest": .string(Self.hex(check.remoteDigest)),
                     "json_agrees": .boolean(check.jsonAgrees), "equal": .boolean(check.isEqual),
@@ -251,11 +256,12 @@
             guard let next = status.nextPosition else {
                 return try report(
                     json: self.output.json, Self.json(status, seconds: nil),
-                    ["Nothing was exported under the name \"\(self.postgres.name)\" yet."])
+                    ["Nothing was exported under the name \"\(self.postgres.name)\" yet."]
+                        + Self.doing(status))
             }
             try report(
                 json: self.output.json, Self.json(status, seconds: nil),
-                [
+                Self.doing(status) + [
                     "exported   everything before position \(Units.count(next.rawValue)), "
                         + "\(Units.events(status.exportedEvents)) in all",
                     "log        ends before position \(Units.count(status.logEnd.rawValue))",
@@ -264,8 +270,20 @@
                 ])
         }
 
+        /// What the exporter does, and what failed last.
+        private static func doing(_ status: PostgresExportStatus) -> [String] {
+            var lines = ["state      \(status.state)"]
+            if let error = status.lastError {
+                lines.append("last error \(status.lastErrorTime.map { "\($0), " } ?? "")\(error)")
+            }
+            return lines + ["rate       \(Units.decimal(status.eventsPerSecond, 1)) events/s lately"]
+        }
+
         private static func json(_ status: PostgresExportStatus, seconds: Double?) -> JSONText {
             .object([
+                ("state", .string("\(status.state)")),
+                ("last_error", status.lastError.map { .string("\($0)") } ?? .null),
+                ("last_error_time", status.lastErrorTime.map { .string("\($0)") } ?? .null),
                 ("next_position", status.nextPosition.map { JSONText($0) } ?? .null),
                 ("log_end", JSONText(status.logEnd)), ("lag_events", .unsigned(status.lagEvents)),
                 ("lag_bytes", .integer(status.lagBytes)), ("lag_seconds", .number(status.lag.inSeconds)),
@@ -273,7 +291,9 @@
                 ("seconds", seconds.map { .number($0) } ?? .null),
                 (
                     "events_per_second",
-                    seconds.map { .number($0 > 0 ? Double(status.exportedEvents) / $0 : 0) } ?? .null
+                    .number(
+                        seconds.map { $0 > 0 ? Double(status.exportedEvents) / $0 : 0 }
+                            ?? status.eventsPerSecond)
                 ),
             ])
         }
@@ -284,7 +304,7 @@
         var failure: Failure {
             let status: Failure.Status =
                 switch self.code {
-                case .diverged, .logBehind, .databaseBehind, .unverifiable, .eventsGone: .unmet
+                case .diverged, .logBehind, .databaseBehind, .unverifiable, .eventsGone, .rowsMissing: .unmet
                 case .invalidConfiguration: .usage
                 default: .unable
                 }

@@ -33,6 +33,9 @@
         @Flag(help: "Import an export that left events out by a filter.")
         var partial = false
 
+        @Flag(help: "Import what is there although rows that were exported are missing.")
+        var acceptMissingRows = false
+
         @Flag(help: "List the logs that the database has, and import nothing.")
         var list = false
 
@@ -46,7 +49,7 @@
             let watch = Stopwatch()
             let result = try await importer.import(
                 logID: self.logID, exporter: self.postgres.name, acceptsPartial: self.partial,
-                to: FilePath(self.log.log)
+                acceptsMissingRows: self.acceptMissingRows, to: FilePath(self.log.log)
             ) { bar.update($0) }
             bar.finish()
             let seconds = watch.seconds
@@ -54,6 +57,7 @@
                 json: self.output.json,
                 [
                     "log_id": .string(result.logID), "events": .integer(result.events),
+                    "missing_rows": .integer(result.missingRows),
                     "next_position": JSONText(result.nextPosition),
                     "incarnation": .unsigned(result.incarnation),
                     "seconds": .number(seconds),
@@ -61,7 +65,10 @@
                 [
                     "\(Units.events(result.events)) imported and verified in \(Units.duration(seconds))",
                     "the next event gets position \(Units.count(result.nextPosition.rawValue))",
-                ])
+                ]
+                    + (result.missingRows > 0
+                        ? ["at least \(Units.count(result.missingRows)) of the exported rows are missing"]
+                        : []))
         }
 
         private func show(_ logs: [ExportedLog]) throws {

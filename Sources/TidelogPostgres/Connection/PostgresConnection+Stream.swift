@@ -1,0 +1,60 @@
+#if Postgres
+    import CTidelogPostgres
+
+    extension PostgresConnection {
+        /// Sends a query, and comes back at once; ``stream(_:_:_:)`` of the same query is to take its rows next. False
+        /// if it is not prepared here or could not be sent.
+        func sendAhead(_ statement: PostgresStatement) -> Bool {
+            guard self.sendPrepared(statement), PQsetSingleRowMode(self.handle) == 1 else { return false }
+            self.ahead = statement.text
+            return true
+        }
+
+        /// Runs one query and lends its rows as they arrive, holding one at a time; `body` ends it by false.
+        func stream(
+            _ statement: String, _ parameters: [PostgresValue],
+            _ body: (PostgresRow) throws(PostgresError) -> Bool
+        ) throws(PostgresError) {
+            if self.ahead == statement {
+                self.ahead = nil
+            } else {
+                let name = try self.prepare(statement, parameters)
+                let sent = self.send(parameters) { count, _, values, lengths, formats in
+                    PQsendQueryPrepared(self.handle, name, count, values, lengths, formats, 1)
+                }
+                guard sent == 1, PQsetSingleRowMode(self.handle) == 1 else {
+                    throw self.lost(while: statement)
+                }
+            }
+            var failure: PostgresError?
+            var goesOn = true
+            while let answer = PQgetResult(self.handle) {
+                defer { PQclear(answer) }
+                do throws(PostgresError) {
+                    if PQresultStatus(answer) != PGRES_SINGLE_TUPLE {
+                        try self.check(answer, statement, accepting: [PGRES_TUPLES_OK])
+                    } else if failure == nil, goesOn {
+                        goesOn = try body(PostgresRow(result: answer, row: 0))
+                        if !goesOn { self.cancel() }
+                    }
+                } catch {
+                    // What comes after a wish to stop is the answer to that wish.
+                    if goesOn, failure == nil {
+                        failure = error
+                        if !self.isBroken { self.cancel() }
+                    }
+                    if self.isBroken { break }
+                }
+            }
+            if let failure { throw failure }
+        }
+
+        /// Asks the server to give up the running statement.
+        private func cancel() {
+            guard let request = PQgetCancel(self.handle) else { return }
+            defer { PQfreeCancel(request) }
+            var buffer = [CChar](repeating: 0, count: 256)
+            PQcancel(request, &buffer, 256)
+        }
+    }
+#endif
