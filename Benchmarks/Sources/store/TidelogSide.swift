@@ -159,12 +159,12 @@ struct TidelogSide {
         try await self.fill(log, streams: self.settings.streams)
         let lent = Projection("lent", viewing: .all) { view, state in
             let bytes = Int64(try view.withPayload { $0.byteCount })
-            try state.add(1, to: "events/" + (view.stream ?? ""))
-            try state.add(bytes, to: "bytes/" + view.type)
+            try state.add(1, to: "events/", view.stream ?? "")
+            try state.add(bytes, to: "bytes/", view.type)
         }
         let owned = Projection("owned", of: .all) { stored, state in
-            try state.add(1, to: "events/" + (stored.stream ?? ""))
-            try state.add(Int64(stored.payload.bytes.count), to: "bytes/" + stored.type)
+            try state.add(1, to: "events/", stored.stream ?? "")
+            try state.add(Int64(stored.payload.bytes.count), to: "bytes/", stored.type)
         }
         for (name, projection) in [("rebuild-lent", lent), ("rebuild", owned)] {
             let (start, used) = (ContinuousClock.now, processorSeconds())

@@ -12,8 +12,9 @@ public final class BusSubscription: Sendable {
         self.action = Lock(cancel)
     }
 
-    /// Ends the subscription. Once this has returned, no call of the handler begins; one that is under way
-    /// on another thread runs to its end. A second call does nothing.
+    /// Ends the subscription. No event whose publishing begins after this has returned reaches the handler. One
+    /// that another thread is publishing meanwhile may still do so, and a call that is under way runs to its end.
+    /// A second call does nothing.
     ///
     /// What waits for an asynchronous handler is dropped. It may be called from within the handler.
     public func cancel() {

@@ -125,9 +125,11 @@ public struct TypePattern: Hashable, Sendable {
 }
 
 extension TypePattern: ExpressibleByStringLiteral, CustomStringConvertible, Codable {
-    /// The pattern written as a literal. One that is malformed is a bug and traps.
+    /// The pattern written as a literal. One that is malformed is a bug and ends the process with a message; for
+    /// text from elsewhere there is ``init(_:)``, which throws.
     public init(stringLiteral value: String) {
-        if let reason = Self.fault(in: value) { preconditionFailure("The pattern cannot be used: \(reason)") }
+        // Not `preconditionFailure`, which says nothing in a release build.
+        if let reason = Self.fault(in: value) { fatalError("The pattern cannot be used: \(reason)") }
         self.init(trusted: value)
     }
 

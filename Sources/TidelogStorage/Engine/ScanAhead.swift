@@ -81,6 +81,8 @@ private final class ScanAhead: Sendable {
     private let freed = WakeSignal()
     /// Whether the caller has looked at payloads or metadata, so that they are unpacked ahead.
     private let wantsBodies = Atomic<Bool>(false)
+    /// Whether the caller has asked for streams as strings, so that they are made ahead.
+    private let wantsStreams = Atomic<Bool>(false)
 
     init(_ engine: LogEngine, _ query: RecordQuery, _ view: ReadView, owning: Bool) {
         (self.engine, self.query, self.view, self.owning) = (engine, query, view, owning)
@@ -130,6 +132,7 @@ private final class ScanAhead: Sendable {
                 if item.frame.unpackedGroupCount != unpacked {
                     self.wantsBodies.store(true, ordering: .relaxed)
                 }
+                if item.frame.hasStrings(.stream) { self.wantsStreams.store(true, ordering: .relaxed) }
                 let spare = self.state.withLock { state in
                     state.spare.append(Item(item.frame, item.selection))
                     return state.spare.count
@@ -189,6 +192,7 @@ private final class ScanAhead: Sendable {
             }
             return Item(frame, selection, isWhole == true ? records : [])
         }
+        if self.wantsStreams.load(ordering: .relaxed) { frame.makeStrings(.stream) }
         if self.wantsBodies.load(ordering: .relaxed) {
             _ = try? selection.forEach(backwards: false) { index throws(StorageError) in
                 try frame.withPayload(index) { _ in true }

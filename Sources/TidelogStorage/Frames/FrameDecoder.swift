@@ -168,6 +168,16 @@ package final class FrameDecoder {
         return code == 0 ? nil : decoded.pointee.texts.string(code - 1)
     }
 
+    /// Whether strings were made of a column's texts.
+    package func hasStrings(_ column: FrameColumn) -> Bool {
+        !self.column(column).pointee.texts.strings.isEmpty
+    }
+
+    /// Makes the strings of all texts of a column.
+    package func makeStrings(_ column: FrameColumn) {
+        for code in 1..<self.distinctCount(column) { _ = self.distinctText(column, code) }
+    }
+
     /// The UTF-8 that a code stands for, without making a string; nil for 0.
     package func withDistinctText<Result: ~Copyable, Failure: Error>(
         _ column: FrameColumn, _ code: Int,

@@ -152,7 +152,8 @@ public final class RecordingBus: EventBus {
         self.record([event], number)
     }
 
-    /// Publishes on the inner bus, and records the events if that accepted them.
+    /// Publishes on the inner bus, and records the events if that accepted them all. Where it refused one, it is not
+    /// known which it had accepted before, and none is recorded.
     public func publish(_ events: [Event]) async throws(EventLogError) {
         let number = self.begin()
         try await self.inner.publish(events)

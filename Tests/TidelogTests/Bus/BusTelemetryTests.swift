@@ -253,6 +253,16 @@ struct BusTelemetryTests {
         #expect(text.contains("audit.entry") && text.contains("closed"))
     }
 
+    @Test("a malformed pattern in the source ends the process, and says why", Self.startsProcesses)
+    func literals() async {
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            let pattern: TypePattern = "order..placed"
+            print(pattern)
+        }
+        let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+        #expect(text.contains("The pattern cannot be used"))
+    }
+
     @Test("the standard types are types of events, each once, and apps add theirs")
     func types() throws {
         #expect(EventType.standard.count == 18 && Set(EventType.standard).count == 18)

@@ -2,18 +2,27 @@ import Glibc
 import TidelogStorage
 
 /// What a projection's state has in memory: an open-addressing table over the keys' UTF-8, without an allocation
-/// a key. A key stays until all are removed; a nil value says that nothing is stored under it.
+/// a key or a number. A key stays until all are removed; a nil value says that nothing is stored under it.
 struct ProjectionTable: Sendable {
-    struct Entry: Sendable {
-        fileprivate var hash: UInt64
+    /// What is stored under a key. Numbers are in their entries, all else is in a list of its own: an entry is plain
+    /// bytes, so that counting touches no reference count.
+    private enum Kind: UInt8 { case none, number, other }
+
+    private struct Entry: BitwiseCopyable {
+        var hash: UInt64
+        /// The number, or which of `others`.
+        var number: Int64 = 0
         /// Where the key is in `keys`, all of them together being under 4 GiB.
-        fileprivate var keyStart: UInt32
-        fileprivate var keyCount: UInt32
-        var isChanged: Bool
-        var value: ProjectionValue?
+        var keyStart: UInt32
+        var keyCount: UInt16
+        var kind = Kind.none
+        var isChanged = false
     }
 
-    private(set) var entries: ContiguousArray<Entry> = []
+    private var entries: ContiguousArray<Entry> = []
+    /// Values that are no numbers.
+    private var others: ContiguousArray<ProjectionValue?> = []
+    private var freeOthers: ContiguousArray<Int> = []
     /// The upper half of a key's hash and, in the lower half, its entry's index plus one; 0 is free.
     private var slots = ContiguousArray<UInt64>(repeating: 0, count: 64)
     private var keys: ContiguousArray<UInt8> = []
@@ -24,34 +33,75 @@ struct ProjectionTable: Sendable {
 
     /// The entry of a key; nil if it has none.
     @inline(__always)
-    func find(_ key: String) -> Int? {
-        Self.withBytes(of: key) { bytes in
-            let slot = self.slot(of: bytes, hash: XXH64.hash(bytes, seed: self.seed))
-            return self.slots[slot] == 0 ? nil : Int(UInt32(truncatingIfNeeded: self.slots[slot])) - 1
-        }
+    func find(_ key: UnsafeRawBufferPointer) -> Int? {
+        let slot = self.slot(of: key, hash: XXH64.hash(key, seed: self.seed))
+        return self.slots[slot] == 0 ? nil : Int(UInt32(truncatingIfNeeded: self.slots[slot])) - 1
     }
 
-    /// Adds the entry of a key that has none.
-    mutating func insert(_ key: String, _ value: ProjectionValue?, isChanged: Bool) -> Int {
-        Self.withBytes(of: key) { bytes in
-            let hash = XXH64.hash(bytes, seed: self.seed)
-            let slot = self.slot(of: bytes, hash: hash)
-            precondition(self.slots[slot] == 0, "the key is new")
-            self.entries.append(
-                Entry(
-                    hash: hash, keyStart: UInt32(self.keys.count), keyCount: UInt32(bytes.count),
-                    isChanged: isChanged, value: value))
-            self.keys.append(contentsOf: bytes)
-            self.slots[slot] = Self.slot(hash, self.entries.count)
-            if self.entries.count * 2 > self.slots.count { self.grow() }
-            return self.entries.count - 1
+    /// What is stored under an entry's key; nil if nothing is.
+    @inline(__always)
+    func value(_ index: Int) -> ProjectionValue? {
+        let entry = self.entries[index]
+        return switch entry.kind {
+        case .none: nil
+        case .number: .integer(entry.number)
+        case .other: self.others[Int(entry.number)]
         }
     }
 
     @inline(__always)
+    func isChanged(_ index: Int) -> Bool { self.entries[index].isChanged }
+
+    /// Adds to an entry's number; nil if it has none. Answers also whether the entry had been changed before.
+    @inline(__always)
+    mutating func add(_ count: Int64, to index: Int) -> (sum: Int64, wasChanged: Bool)? {
+        self.entries.withUnsafeMutableBufferPointer { entries in
+            guard entries[index].kind == .number else { return nil }
+            let (sum, wasChanged) = (entries[index].number &+ count, entries[index].isChanged)
+            entries[index].number = sum
+            entries[index].isChanged = true
+            return (sum, wasChanged)
+        }
+    }
+
+    /// Adds the entry of a key that has none.
+    mutating func insert(
+        _ key: UnsafeRawBufferPointer, _ value: ProjectionValue?, isChanged: Bool
+    ) -> Int {
+        let hash = XXH64.hash(key, seed: self.seed)
+        let slot = self.slot(of: key, hash: hash)
+        precondition(self.slots[slot] == 0, "the key is new")
+        self.entries.append(
+            Entry(hash: hash, keyStart: UInt32(self.keys.count), keyCount: UInt16(key.count)))
+        self.keys.append(contentsOf: key)
+        self.slots[slot] = Self.slot(hash, self.entries.count)
+        if self.entries.count * 2 > self.slots.count { self.grow() }
+        let index = self.entries.count - 1
+        self.update(index, value, isChanged: isChanged)
+        return index
+    }
+
     mutating func update(_ index: Int, _ value: ProjectionValue?, isChanged: Bool) {
-        self.entries[index].value = value
-        self.entries[index].isChanged = isChanged
+        var entry = self.entries[index]
+        entry.isChanged = isChanged
+        if entry.kind == .other {
+            self.others[Int(entry.number)] = nil
+            self.freeOthers.append(Int(entry.number))
+        }
+        switch value {
+        case nil: entry.kind = .none
+        case .integer(let number)?: (entry.kind, entry.number) = (.number, number)
+        case let other?:
+            if let free = self.freeOthers.popLast() {
+                self.others[free] = other
+                entry.number = Int64(free)
+            } else {
+                entry.number = Int64(self.others.count)
+                self.others.append(other)
+            }
+            entry.kind = .other
+        }
+        self.entries[index] = entry
     }
 
     mutating func markUnchanged(_ index: Int) { self.entries[index].isChanged = false }
@@ -69,15 +119,10 @@ struct ProjectionTable: Sendable {
 
     mutating func removeAll() {
         self.entries.removeAll()
+        self.others.removeAll()
+        self.freeOthers.removeAll()
         self.keys.removeAll()
         self.slots = ContiguousArray(repeating: 0, count: 64)
-    }
-
-    private static func withBytes<Result>(
-        of key: String, _ body: (UnsafeRawBufferPointer) -> Result
-    ) -> Result {
-        var key = key
-        return key.withUTF8 { body(UnsafeRawBufferPointer($0)) }
     }
 
     @inline(__always)

@@ -50,7 +50,7 @@ final class ProjectionWorker: Sendable {
         let prefix = ProjectionKeys.values(projection.name, generation)
         self.state = Lock(
             ProjectionState(isComplete: progress.next == 0) { key throws(StorageError) in
-                let bytes = try engine.record(.projections, key: prefix + Array(key.utf8))
+                let bytes = try engine.record(.projections, key: prefix + key)
                 guard let bytes else { return nil }
                 return try ProjectionValue(stored: bytes)
             })
@@ -108,8 +108,9 @@ final class ProjectionWorker: Sendable {
                 frame, selection, records throws(StorageError) in
                 let goesOn = try selection.forEach(backwards: false) { index in
                     do {
-                        if let applyOwned, let record = records.popLast() {
-                            try applyOwned(StoredEvent(placed: record), &state)
+                        if let applyOwned, !records.isEmpty {
+                            // Moved out, not copied.
+                            try applyOwned(StoredEvent(placed: records.removeLast()), &state)
                         } else {
                             try apply(EventView(frame: frame, index: index), &state)
                         }
