@@ -15,6 +15,7 @@ enum Command {
                torture race LOG --name NAME [--threads N] [--events N]
                torture store LOG --seed N
                torture register LOG
+               torture rebuild LOG [--events N]
                torture step DIR --scenario NAME --action NUMBER --step N [--error NUMBER]
                torture steps [--scenario NAME] [--directory DIR]
                torture feed LOG [--events N]
@@ -42,6 +43,7 @@ enum Command {
         case "once": try self.once(options)
         case "store": try StoreWorker(log: options.path(), seed: options.number("seed") ?? 1).run()
         case "register": try self.register(options)
+        case "rebuild": try Rebuilding.run(options)
         case "race": try Racer.run(options)
         case "hold": try self.hold(options)
         case "tail": try self.tail(options)
