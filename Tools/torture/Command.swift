@@ -13,6 +13,7 @@ enum Command {
                torture fixture DIR
                torture fill LOG --limit BYTES
                torture race LOG --name NAME [--threads N] [--events N]
+               torture claim LOG --name NAME [--rounds N]
                torture store LOG --seed N
                torture register LOG
                torture rebuild LOG [--events N]
@@ -45,6 +46,7 @@ enum Command {
         case "register": try self.register(options)
         case "rebuild": try Rebuilding.run(options)
         case "race": try Racer.run(options)
+        case "claim": try Claiming.run(options)
         case "hold": try self.hold(options)
         case "tail": try self.tail(options)
         case "fixture": try Fixture.make(at: options.path())
