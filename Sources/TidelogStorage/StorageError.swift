@@ -57,10 +57,12 @@ package struct StorageError: Error, CustomStringConvertible, Sendable {
     package let positions: Range<UInt64>?
     /// The stream's actual revision, where a conflict is reported; nil if it has no events.
     package let actualRevision: UInt64?
+    /// The event of an append that was refused, where it is about one of them.
+    package let event: Identifier?
 
     package init(
         _ code: Code, _ message: String, number: Int32? = nil, path: String? = nil,
-        positions: Range<UInt64>? = nil, actualRevision: UInt64? = nil
+        positions: Range<UInt64>? = nil, actualRevision: UInt64? = nil, event: Identifier? = nil
     ) {
         self.code = code
         self.message = message
@@ -68,6 +70,14 @@ package struct StorageError: Error, CustomStringConvertible, Sendable {
         self.path = path
         self.positions = positions
         self.actualRevision = actualRevision
+        self.event = event
+    }
+
+    /// The same, about one event of an append.
+    func about(_ event: Identifier) -> StorageError {
+        StorageError(
+            self.code, self.message, number: self.number, path: self.path, positions: self.positions,
+            actualRevision: self.actualRevision, event: event)
     }
 
     package var description: String {

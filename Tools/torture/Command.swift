@@ -13,7 +13,10 @@ enum Command {
                torture fixture DIR
                torture fill LOG --limit BYTES
                torture race LOG --name NAME [--threads N] [--events N]
+               torture claim LOG --name NAME [--rounds N]
                torture store LOG --seed N
+               torture register LOG
+               torture rebuild LOG [--events N]
                torture step DIR --scenario NAME --action NUMBER --step N [--error NUMBER]
                torture steps [--scenario NAME] [--directory DIR]
                torture feed LOG [--events N]
@@ -40,7 +43,10 @@ enum Command {
             ).run()
         case "once": try self.once(options)
         case "store": try StoreWorker(log: options.path(), seed: options.number("seed") ?? 1).run()
+        case "register": try self.register(options)
+        case "rebuild": try Rebuilding.run(options)
         case "race": try Racer.run(options)
+        case "claim": try Claiming.run(options)
         case "hold": try self.hold(options)
         case "tail": try self.tail(options)
         case "fixture": try Fixture.make(at: options.path())
@@ -117,6 +123,17 @@ enum Command {
         let result = try log.appendBlocking([Batch.event(id: id, stream: "once")])
         acknowledge("ONCE \(id) \(result.positions.lowerBound)")
         log.closeBlocking()
+    }
+
+    /// Registers a schema for events of type `out`: they must be objects.
+    private static func register(_ options: Options) throws {
+        let path = try options.path()
+        try Consuming.blocking {
+            let log = try await EventLog.open(at: FilePath(path), configuration: Appender.configuration)
+            try await log.schemas.register(JSONSchema(#"{"type":"object"}"#), for: "out")
+            acknowledge("REGISTERED")
+            await log.close()
+        }
     }
 
     /// Begins a read transaction of the head and never ends it.

@@ -82,6 +82,12 @@ public struct EventLogError: Error, CustomStringConvertible {
         /// A version of a schema would not go together with those before it.
         public static var incompatibleSchema: Self { .init(.incompatibleSchema) }
 
+        /// The code with this name; nil if this build knows none.
+        init?(name: String) {
+            guard let kind = Kind(rawValue: name) else { return nil }
+            self.kind = kind
+        }
+
         /// The code's name.
         public var description: String { self.kind.rawValue }
 

@@ -173,13 +173,19 @@ extension EventLog {
     }
 
     func records(_ events: [Event], stream: String?) throws(EventLogError) -> [EventRecord] {
+        try self.checked(events, stream: stream).records
+    }
+
+    /// The records of events that the log accepts, and the schemas that they fit.
+    func checked(
+        _ events: [Event], stream: String? = nil
+    ) throws(EventLogError) -> (records: [EventRecord], schemas: SchemaStamp) {
         var records = Event.records(of: self.subscriptions.instruments?.tracing(events) ?? events)
         if let stream {
             for index in records.indices { records[index].stream = stream }
         }
         try Event.validate(records, limits: self.configuration.limits)
-        try self.schemas.validate(records)
-        return records
+        return (records, try self.schemas.validate(records))
     }
 
     private func emptyResult() throws(EventLogError) -> AppendResult {

@@ -59,6 +59,7 @@ public final class EventLog: Sendable {
         }
         let log = EventLog(directory: directory, configuration: configuration, engine: engine)
         _ = try? await log.run { [subscriptions = log.subscriptions] _ in subscriptions.resumeSchedules() }
+        log.removeOrphans()
         return log
     }
 
@@ -72,6 +73,7 @@ public final class EventLog: Sendable {
         }
         let log = EventLog(directory: directory, configuration: configuration, engine: engine)
         log.subscriptions.resumeSchedules()
+        log.removeOrphans()
         return log
     }
 

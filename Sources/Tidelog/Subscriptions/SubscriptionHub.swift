@@ -61,14 +61,24 @@ package final class SubscriptionHub: Sendable {
         }
     }
 
+    /// Makes this process known to others that ask whether it lives, once.
+    func announce() throws(StorageError) {
+        try self.state.withLock { state throws(StorageError) in try self.announce(&state) }
+    }
+
+    private func announce(_ state: inout State) throws(StorageError) {
+        if state.isClosed { throw StorageError(.closed, "the log is closed") }
+        guard state.presence == nil else { return }
+        let presence = try PresenceFile(self.engine.directory + "/members.lock")
+        try presence.announce(self.session)
+        state.presence = presence
+    }
+
     /// Makes this process known and starts the thread, once.
     func begin() throws(StorageError) {
         try self.state.withLock { state throws(StorageError) in
-            if state.isClosed { throw StorageError(.closed, "the log is closed") }
+            try self.announce(&state)
             guard state.thread == nil else { return }
-            let presence = try PresenceFile(self.engine.directory + "/members.lock")
-            try presence.announce(self.session)
-            state.presence = presence
             state.thread = try WorkerThread(name: "tidelog-subs") { [self] in self.work() }
             self.engine.notifier.onBeat { [self] in self.poll() }
             state.watcher = Task { [self] in
@@ -372,26 +382,5 @@ extension Moment {
     /// The present one.
     static var now: Moment {
         Moment(monotonic: BootClock.now, boot: BootClock.boot, wall: currentNanoseconds())
-    }
-}
-
-/// Counts what members in other processes must notice.
-enum ControlCounter {
-    static func value<Source: RecordSource & ~Copyable>(
-        in source: borrowing Source
-    ) throws(StorageError) -> UInt64 {
-        guard let record = try source.record(.consumers, key: ConsumerKeys.control) else { return 0 }
-        var reader = FieldReader(record, what: "the counter of consumers' changes")
-        return try reader.fixed()
-    }
-
-    /// Raises it; answers the new value.
-    @discardableResult
-    static func raise(in transaction: borrowing HeadTransaction) throws(StorageError) -> UInt64 {
-        let value = try self.value(in: transaction) + 1
-        var writer = FieldWriter()
-        writer.fixed(value)
-        try transaction.setRecord(.consumers, key: ConsumerKeys.control, value: writer.bytes)
-        return value
     }
 }

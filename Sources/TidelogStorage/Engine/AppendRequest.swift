@@ -152,6 +152,8 @@ struct AppendConditions: Sendable {
     var changes: [RecordChange] = []
     /// Events that must not be there.
     var absences: [AbsenceCheck] = []
+    /// Whether events that the log has already, with the same contents, are left out of the append.
+    var skipsKnown = false
     /// Looks at records inside the transaction, before anything is changed; what it throws refuses the
     /// request. Events are none of its business: those of this turn may not be written yet.
     var check: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Void)?

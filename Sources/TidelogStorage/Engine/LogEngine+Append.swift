@@ -31,16 +31,20 @@ extension LogEngine {
     }
 
     /// As ``append(_:expecting:changing:absences:check:)``, for threads that may block.
+    ///
+    /// - Parameter skipsKnown: whether events that are in the log already, with the same contents, are left out and
+    ///   all else goes ahead, wherever they stand there. Otherwise only a repeat of the whole is known as one.
     package func appendBlocking(
         _ records: [EventRecord],
         expecting expectations: [(stream: String, expectation: StreamExpectation)] = [],
-        changing changes: [RecordChange] = [],
+        changing changes: [RecordChange] = [], skipsKnown: Bool = false,
         check: (@Sendable (borrowing HeadTransaction) throws(StorageError) -> Void)? = nil
     ) throws(StorageError) -> AppendOutcome {
         let writer = try self.requireWriter()
         let events = try self.prepare(records)
         try RecordChange.checkKeys(changes)
-        let conditions = AppendConditions(expectations: expectations, changes: changes, check: check)
+        let conditions = AppendConditions(
+            expectations: expectations, changes: changes, skipsKnown: skipsKnown, check: check)
         let box = OutcomeBox<AppendOutcome>()
         if let refusal = writer.submit(AppendRequest(events, conditions, .thread(box))) { throw refusal }
         return try box.wait().get()
@@ -74,10 +78,11 @@ extension LogEngine {
             }
         }
         if AppendRequest.hasRepeatedHash(hashes) {
-            let ids = Set(records.map(\.id))
-            if ids.count < records.count {
+            var ids: Set<Identifier> = []
+            if let second = records.first(where: { !ids.insert($0.id).inserted }) {
                 throw StorageError(
-                    .invalidArgument, "a batch holds the same event id twice; give each event its own")
+                    .invalidArgument, "a batch holds the same event id twice; give each event its own",
+                    event: second.id)
             }
         }
         return PreparedEvents(
@@ -100,7 +105,7 @@ extension LogEngine {
                         .limitExceeded,
                         "an event of type '\(record.pointee.type)' has \(size) bytes and the limit is "
                             + "\(self.options.maximumEventBytes); store large data elsewhere and append a "
-                            + "reference")
+                            + "reference", event: record.pointee.id)
                 }
                 bytes += size + 96
             }

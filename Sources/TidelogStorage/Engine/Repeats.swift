@@ -46,12 +46,7 @@ struct Repeats {
             if place.position != first.position + UInt64(index) {
                 throw self.refusal(place, "stands in the log already, but not in this order")
             }
-            if !place.record.stream.isExactly(offered.stream) {
-                throw self.refusal(place, "belongs to another stream already")
-            }
-            if !self.isSame(place.record, offered) {
-                throw self.refusal(place, "stands in the log already, with other contents")
-            }
+            try self.requireSame(place, offered)
         }
         var outcome = AppendOutcome(firstPosition: first.position, count: places.count, isRepeat: true)
         for place in places {
@@ -62,12 +57,39 @@ struct Repeats {
         return outcome
     }
 
+    /// The events that the log does not have yet, in their order. The others stand there, in whatever order.
+    ///
+    /// - Throws: ``StorageError`` with code `duplicate` if the log's differ.
+    func unknown(
+        among request: PreparedEvents, _ transaction: borrowing HeadTransaction
+    ) throws(StorageError) -> [EventRecord] {
+        var unknown: [EventRecord] = []
+        for (index, record) in request.records.enumerated() {
+            let hash = request.records.count == 1 ? request.idHash : request.idHashes[index]
+            if let place = try self.stored(record, hash: hash, transaction) {
+                try self.requireSame(place, record)
+            } else {
+                unknown.append(record)
+            }
+        }
+        return unknown
+    }
+
+    private func requireSame(_ place: PlacedRecord, _ offered: EventRecord) throws(StorageError) {
+        if !place.record.stream.isExactly(offered.stream) {
+            throw self.refusal(place, "belongs to another stream already")
+        }
+        if !self.isSame(place.record, offered) {
+            throw self.refusal(place, "stands in the log already, with other contents")
+        }
+    }
+
     private func refusal(_ place: PlacedRecord, _ problem: String) -> StorageError {
         StorageError(
             .duplicate,
             "the id of an event to append \(problem) (position \(place.position)); an id names one event for "
                 + "ever: give a new event a new id",
-            positions: place.position..<place.position + 1)
+            positions: place.position..<place.position + 1, event: place.record.id)
     }
 
     private func stored(
@@ -79,7 +101,7 @@ struct Repeats {
                 place = try self.engine.record(at: position, transaction, with: self.decoder)
             } catch {
                 guard position < self.engine.shared.withLock({ $0.view.state.sealedEnd }) else { throw error }
-                throw Self.unreadable(position, error)
+                throw Self.unreadable(position, error).about(record.id)
             }
             if let place, place.record.id == record.id { return place }
         }

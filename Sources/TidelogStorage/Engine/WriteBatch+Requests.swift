@@ -42,14 +42,19 @@ extension WriteBatch {
     mutating func accept(
         _ request: AppendRequest, _ transaction: borrowing HeadTransaction
     ) throws(StorageError) -> AppendOutcome {
-        let events = request.events
+        var events = request.events
+        let conditions = request.conditions
         if self.mayRepeat(events) {
             try self.flush(transaction)
             self.index()
             let repeats = Repeats(engine: self.engine, window: self.window!)
-            if let earlier = try repeats.outcome(of: events, transaction) { return earlier }
+            if conditions.skipsKnown {
+                let unknown = try repeats.unknown(among: events, transaction)
+                if unknown.count < events.records.count { events = try self.engine.prepare(unknown) }
+            } else if let earlier = try repeats.outcome(of: events, transaction) {
+                return earlier
+            }
         }
-        let conditions = request.conditions
         if events.draft != nil { try self.flush(transaction) }
         for (stream, expectation) in conditions.expectations {
             try self.check(expectation, of: stream, transaction)
@@ -60,7 +65,7 @@ extension WriteBatch {
         var outcome = AppendOutcome(
             firstPosition: self.end + UInt64(self.gathered.count), count: events.records.count)
         if let draft = events.draft {
-            try self.append(draft, hashes: events.streamHashes, transaction, &outcome)
+            try self.append(draft, of: events, transaction, &outcome)
         } else if !events.records.isEmpty {
             try self.gather(events, transaction, &outcome)
         }
@@ -88,17 +93,23 @@ extension WriteBatch {
 
     /// Writes a frame that the caller encoded.
     private mutating func append(
-        _ draft: FrameDraft, hashes: [UInt64], _ transaction: borrowing HeadTransaction,
+        _ draft: FrameDraft, of events: PreparedEvents, _ transaction: borrowing HeadTransaction,
         _ outcome: inout AppendOutcome
     ) throws(StorageError) {
         self.index()
         let streams = draft.summary.streams
+        let hashes = events.streamHashes
         var (places, hidesSome) = self.engine.shared.withLock {
             ($0.active.places(of: streams, hashes: hashes), !$0.view.hidden.lowestVisible.isEmpty)
         }
         for index in streams.indices where places.nextRevisions[index] == 0 || hidesSome {
-            places.nextRevisions[index] =
-                try self.place(of: streams[index], hash: hashes[index], transaction).nextRevision
+            do throws(StorageError) {
+                places.nextRevisions[index] =
+                    try self.place(of: streams[index], hash: hashes[index], transaction).nextRevision
+            } catch {
+                let first = events.records.first { $0.stream.isExactly(streams[index]) }
+                throw first.map { error.about($0.id) } ?? error
+            }
         }
         let bases = places.nextRevisions
         try self.write(draft, bases, places: places, isListed: false, transaction)
@@ -120,14 +131,11 @@ extension WriteBatch {
         // Through a pointer: a copy of a record counts references whose counters the caller's thread has.
         try events.records.withUnsafeBufferPointer { records throws(StorageError) in
             guard let start = records.baseAddress else { return }
-            let first = try self.newPlace(
-                of: start.pointee.stream, hash: events.streamHash, encoder, transaction)
+            let first = try self.newPlace(of: start, hash: events.streamHash, encoder, transaction)
             var others: [StreamPlace?] = []
             for index in records.indices.dropFirst() {
-                let stream = start[index].stream
-                others.append(
-                    try self.newPlace(
-                        of: stream, hash: stream.map { XXH64.hash($0) } ?? 0, encoder, transaction))
+                let hash = start[index].stream.map { XXH64.hash($0) } ?? 0
+                others.append(try self.newPlace(of: start + index, hash: hash, encoder, transaction))
             }
             // From here on nothing refuses the request any more.
             let position = outcome.firstPosition
@@ -149,13 +157,17 @@ extension WriteBatch {
         }
     }
 
-    /// The place of a stream of which nothing was gathered yet; nil for no stream or a known one.
+    /// The place of an event's stream of which nothing was gathered yet; nil for no stream or a known one.
     private mutating func newPlace(
-        of stream: String?, hash: UInt64, _ encoder: FrameEncoder,
+        of record: UnsafePointer<EventRecord>, hash: UInt64, _ encoder: FrameEncoder,
         _ transaction: borrowing HeadTransaction
     ) throws(StorageError) -> StreamPlace? {
-        guard let stream, encoder.streamCode(of: stream) == nil else { return nil }
-        return try self.place(of: stream, hash: hash, transaction)
+        guard let stream = record.pointee.stream, encoder.streamCode(of: stream) == nil else { return nil }
+        do throws(StorageError) {
+            return try self.place(of: stream, hash: hash, transaction)
+        } catch {
+            throw error.about(record.pointee.id)
+        }
     }
 
     /// Writes the gathered frame, if there is one.

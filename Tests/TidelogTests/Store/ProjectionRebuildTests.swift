@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 import TidelogStorage
 import TidelogTesting
@@ -62,6 +63,140 @@ struct ProjectionRebuildTests {
             let status = try await log.rebuild(anew)
             #expect(status.version == 1 && status.building == nil && status.applied == 20)
             #expect(try await ProjectionSample.entries(log) == ["tens=200"])
+            await log.close()
+        }
+    }
+
+    /// The generations that have anything in the head, and whether a note is there.
+    private static func left(_ log: EventLog) throws -> (generations: Set<UInt32>, isNoted: Bool) {
+        try log.engine.readingRecords { view throws(StorageError) in
+            var found: Set<UInt32> = []
+            for kind in [UInt8(1), 2] {
+                try view.forEach(.projections, prefix: [kind] + Array("sums".utf8) + [0]) { key, _ in
+                    found.insert(key.prefix(4).reduce(0) { $0 << 8 | UInt32($1) })
+                    return true
+                }
+            }
+            return (found, try view.note("sums") != nil)
+        }
+    }
+
+    @Test("a rebuild that throws or is cancelled leaves nothing of what it built", arguments: [false, true])
+    func leftovers(isCancelled: Bool) async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            try await log.append(ProjectionSample.numbers(10..<30))
+            try await log.catchUp(ProjectionSample.sums())
+            let before = try await ProjectionSample.entries(log)
+            let calls = Counter()
+            let (begun, goOn) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+            var failing = Projection("sums", version: 2, of: .types("n.*")) { stored, state in
+                calls.add(1)
+                if calls.value == 15 {
+                    let left = try Self.left(log)
+                    #expect(left.generations == [1, 2] && left.isNoted, "nothing was there to be removed")
+                    guard isCancelled else { throw ProjectionSample.Refused() }
+                    begun.signal()
+                    goOn.wait()
+                }
+                try state.add(10, to: "tens/\(calls.value)")
+            }
+            failing.batchEvents = 2
+            let rebuild = Task { [failing] in try await log.rebuild(failing) }
+            if isCancelled {
+                await withCheckedContinuation { reply in
+                    Thread.detachNewThread {
+                        begun.wait()
+                        reply.resume()
+                    }
+                }
+                rebuild.cancel()
+                goOn.signal()
+                _ = await rebuild.result
+                #expect(calls.value < 20)
+            } else {
+                await expectCode(.projectionFailed) { _ = try await rebuild.value }
+            }
+            let left = try Self.left(log)
+            #expect(left.generations == [1] && !left.isNoted)
+            #expect(try await ProjectionSample.entries(log) == before)
+            let status = try await log.projection("sums").status()
+            #expect(status?.version == 1 && status?.building == nil)
+            // The older version is not in the way of itself.
+            try await log.catchUp(ProjectionSample.sums())
+            await log.close()
+        }
+    }
+
+    @Test("a rebuild whose generation is given up by somebody else begins anew and is done")
+    func givenUp() async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            try await log.append(ProjectionSample.numbers(10..<30))
+            try await log.catchUp(ProjectionSample.sums())
+            let calls = Counter()
+            let anew = Projection("sums", of: .types("n.*")) { _, state in
+                calls.add(1)
+                if calls.value == 3 {
+                    try ProjectionGenerations("sums", log.engine, log.subscriptions).abandon()
+                }
+                try state.add(10, to: "tens")
+            }
+            let status = try await log.rebuild(anew)
+            #expect(status.building == nil && status.applied == 20)
+            #expect(try await ProjectionSample.entries(log) == ["tens=200"])
+            let left = try Self.left(log)
+            #expect(left.generations == [3] && !left.isNoted)
+            await log.close()
+        }
+    }
+
+    @Test("a build for a new version goes on after the log was opened again")
+    func versionGoesOn() async throws {
+        try await withTemporaryLog { _, open in
+            let first = try await open(.init())
+            try await first.append(ProjectionSample.numbers(10..<30))
+            try await first.catchUp(ProjectionSample.sums())
+            let calls = Counter()
+            var newer = Projection("sums", version: 2, of: .types("n.*")) { _, state in
+                calls.add(1)
+                if calls.value == 16 { throw ProjectionSample.Refused() }
+                try state.add(10, to: "tens")
+            }
+            newer.batchEvents = 5
+            await expectCode(.projectionFailed) { try await first.catchUp(newer) }
+            await first.close()
+            let log = try await open(.init())
+            #expect(try await log.projection("sums").status()?.building == 15)
+            #expect(try await log.catchUp(newer).version == 2)
+            #expect(calls.value == 21)
+            #expect(try await ProjectionSample.entries(log) == ["tens=200"])
+            #expect(try Self.left(log).generations == [2])
+            #expect(try !Self.left(log).isNoted)
+            await log.close()
+        }
+    }
+
+    @Test("what a deletion that was killed has left is removed when the log is opened again")
+    func killedDeletion() async throws {
+        try await withTemporaryLog { _, open in
+            let first = try await open(.init())
+            try await first.append(ProjectionSample.numbers(10..<30))
+            try await first.catchUp(ProjectionSample.sums())
+            // The first transaction of a deletion, in a session that is no more.
+            let none = ProjectionControl(live: 0, building: 0, highest: 1)
+            _ = try first.engine.change(
+                [
+                    .set(.projections, key: ProjectionKeys.control("sums"), value: none.stored),
+                    .set(
+                        .projections, key: ProjectionKeys.note("sums"),
+                        value: ProjectionNote(generation: 0, session: 77).stored),
+                ], ifStill: [])
+            await first.close()
+            let log = try await open(.init())
+            while try Self.left(log).isNoted { try await Task.sleep(for: .milliseconds(2)) }
+            #expect(try Self.left(log).generations.isEmpty)
+            #expect(try log.engine.record(.projections, key: ProjectionKeys.control("sums")) == nil)
             await log.close()
         }
     }

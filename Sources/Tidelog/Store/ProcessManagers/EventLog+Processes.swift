@@ -8,7 +8,8 @@ public struct ProcessStatus: Hashable, Sendable {
     public let next: Position
     /// Where the log ended when this was asked.
     public let end: Position
-    /// What it stopped at, if a function of it threw there and has not passed it since.
+    /// What it stopped at, if a function of it threw there, or the log refused what it sent, and it has not passed
+    /// that since.
     public let failure: ProcessFailure?
 
     /// How many positions of the log it has not looked at.
@@ -28,7 +29,9 @@ public struct PendingTimer: Hashable, Sendable {
 extension EventLog {
     /// Starts a process manager, which then follows the log and its timers; goes on where it was.
     ///
-    /// Several processes may start the same one: each event and timer still takes effect once.
+    /// Several processes may start the same one: each event and timer still takes effect once. It stops, alone, at an
+    /// event or timer whose function throws, or whose events the log refuses; starting it again resumes it there. A
+    /// full disk is waited for.
     ///
     /// - Returns: what follows; it stops when this is let go.
     public func start<State>(_ process: ProcessManager<State>) async throws(EventLogError) -> LogFollower {
@@ -68,9 +71,20 @@ extension EventLog {
     private func drive<State>(
         _ worker: ProcessWorker<State>, follows: Bool, _ reached: @Sendable (UInt64) -> Void
     ) async throws(EventLogError) {
+        var pause = Duration.milliseconds(50)
         while !Task.isCancelled {
             reached(worker.progress.next)
-            switch try await self.work({ _ throws(EventLogError) in try worker.step() }) {
+            let step: ProcessWorker<State>.Step
+            do throws(EventLogError) {
+                step = try await self.work { _ throws(EventLogError) in try worker.step() }
+                pause = .milliseconds(50)
+            } catch {
+                guard follows, error.code == .storageFull else { throw error }
+                try? await Task.sleep(for: pause)
+                pause = min(pause * 2, .seconds(5))
+                continue
+            }
+            switch step {
             case .advanced, .superseded: continue
             case .failed(let failure): throw failure.error(of: worker.process.name)
             case .caughtUp(let end, let timer):
@@ -119,8 +133,11 @@ extension EventLog {
     }
 
     /// What an append would refuse in these events whatever the log holds.
-    func validate(_ events: [Event]) throws(EventLogError) {
-        _ = try self.records(events, stream: nil)
+    ///
+    /// - Returns: the schemas that they fit.
+    @discardableResult
+    func validate(_ events: [Event]) throws(EventLogError) -> SchemaStamp {
+        try self.checked(events).schemas
     }
 }
 

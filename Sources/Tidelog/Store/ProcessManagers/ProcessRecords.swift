@@ -5,18 +5,6 @@
 //     timers     name, 0, due, instance, 0, timer    empty; sorted by when they are due
 import TidelogStorage
 
-/// Why a process manager stopped.
-public struct ProcessFailure: Hashable, Sendable {
-    /// The event that its function threw at; nil if it was a timer.
-    public let position: Position?
-    /// The instance.
-    public let instance: String
-    /// The timer that its function threw at; nil if it was an event.
-    public let timer: String?
-    /// What the function threw, as text.
-    public let message: String
-}
-
 /// How far a process manager has read.
 struct ProcessProgress: Equatable {
     var next: UInt64 = 0
@@ -31,12 +19,23 @@ struct ProcessProgress: Equatable {
         writer.write(UInt8(1))
         writer.write(self.next)
         writer.write(self.commits)
-        writer.write(UInt8(self.failure == nil ? 0 : 1))
-        if let failure {
-            writer.write(failure.position?.rawValue ?? .max)
-            writer.write(text: failure.instance)
-            writer.write(text: failure.timer ?? "")
-            writer.write(text: failure.message)
+        guard let failure else {
+            writer.write(UInt8(0))
+            return writer.bytes
+        }
+        writer.write(UInt8(failure.code == nil ? 1 : 2))
+        writer.write(failure.position?.rawValue ?? .max)
+        writer.write(text: failure.instance)
+        writer.write(text: failure.timer ?? "")
+        writer.write(text: failure.message)
+        guard let code = failure.code else { return writer.bytes }
+        writer.write(text: code.description)
+        writer.write(UInt8(failure.output == nil ? 0 : failure.output?.stream == nil ? 1 : 2))
+        if let output = failure.output {
+            writer.write(UInt32(clamping: output.index))
+            writer.write(text: output.eventID.description)
+            writer.write(text: output.type)
+            if let stream = output.stream { writer.write(text: stream) }
         }
         return writer.bytes
     }
@@ -46,13 +45,25 @@ struct ProcessProgress: Equatable {
         try reader.requireVersion(1)
         self.next = try reader.read()
         self.commits = try reader.read()
-        guard try reader.read() as UInt8 == 1 else { return }
+        let kind = try reader.read() as UInt8
+        guard kind > 0 else { return }
         let position = try reader.read() as UInt64
         let instance = try reader.readText()
         let timer = try reader.readText()
+        let message = try reader.readText()
+        let code = kind == 1 ? nil : EventLogError.Code(name: try reader.readText())
         self.failure = ProcessFailure(
             position: position == .max ? nil : Position(position), instance: instance,
-            timer: timer.isEmpty ? nil : timer, message: try reader.readText())
+            timer: timer.isEmpty ? nil : timer, code: code,
+            output: kind == 1 ? nil : try Self.output(&reader), message: message)
+    }
+
+    private static func output(_ reader: inout RecordBytes) throws(StorageError) -> ProcessOutput? {
+        let kind = try reader.read() as UInt8
+        guard kind > 0 else { return nil }
+        return ProcessOutput(
+            index: Int(try reader.read() as UInt32), eventID: EventID(try reader.readText()),
+            type: try reader.readText(), stream: kind == 1 ? nil : try reader.readText())
     }
 }
 

@@ -3,7 +3,10 @@
 // Invariants:
 // - a batch is committed only if the progress record is still the one that it was computed from; each commit
 //   counts in that record, so that of two that run the same process only one commits;
-// - everything that the functions asked for, the state and the progress are in that one transaction.
+// - everything that the functions asked for, the state and the progress are in that one transaction;
+// - a batch that the log refuses is done again one event or timer at a time, so that what comes before the one that
+//   is refused is committed; that one is written down as the failure, with nothing else, and stops the process.
+//   What may pass by itself, such as a full disk, is thrown and not written down.
 import TidelogStorage
 
 /// A process manager, advanced a batch at a time.
@@ -13,7 +16,7 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
         case advanced
         /// There is nothing to do until the log grows beyond this, or a timer is due.
         case caughtUp(UInt64, nextTimer: Timestamp?)
-        /// A function threw; everything is as of before.
+        /// A function threw, or the log refused what it sent; everything is as of before.
         case failed(ProcessFailure)
         /// Somebody else changed the records; look at them again.
         case superseded
@@ -25,6 +28,9 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
     /// How far it is, and what is stored of that; nil before the first commit.
     private let place = Lock<(progress: ProcessProgress, expected: [UInt8]?)>((ProcessProgress(), nil))
     var progress: ProcessProgress { self.place.withLock { $0.progress } }
+    /// How many batches are still to be of one event or timer, since the log refused them together.
+    private let single = Lock(0)
+    private var batchLimit: Int { self.single.withLock { $0 > 0 ? 1 : Self.batchEvents } }
 
     private static var batchEvents: Int { 256 }
     private static var batchBytes: Int { 4 << 20 }
@@ -70,21 +76,24 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
         let low = max(query.positions.lowerBound, self.progress.next)
         let high = max(low, min(query.positions.upperBound, end))
         query.positions = low..<high
-        query.limit = Self.batchEvents
-        let events = try EventLogError.translating { () throws(StorageError) in
-            StoredEvent.events(of: try self.log.engine.records(query, maximumBytes: Self.batchBytes))
+        query.limit = self.batchLimit
+        let events: [StoredEvent]
+        do throws(StorageError) {
+            events = StoredEvent.events(
+                of: try self.log.engine.records(query, maximumBytes: Self.batchBytes))
+        } catch {
+            guard error.code == .corrupted else { throw EventLogError(error) }
+            return try self.stopAtDamage(EventLogError(error), in: low..<high, now)
         }
         var batch = ProcessBatch(self.log, name: self.process.name)
         var next = end
         for (index, stored) in events.enumerated() {
             guard let instance = self.process.correlate(stored) else { continue }
-            do {
-                try self.run(instance, stored.event, now, &batch) { state, actions in
-                    try self.process.handle(stored, &state, &actions)
-                }
-            } catch {
-                let failure = ProcessFailure(
-                    position: stored.position, instance: instance, timer: nil, message: "\(error)")
+            let input = ProcessInput(position: stored.position, instance: instance)
+            let failure = try self.run(input, stored.event, now, &batch) { state, actions in
+                try self.process.handle(stored, &state, &actions)
+            }
+            if let failure {
                 return try self.commit(batch, next: stored.position.rawValue, failure: failure)
             }
             if batch.bytes >= Self.batchBytes, index + 1 < events.count {
@@ -96,6 +105,17 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
         return try self.commit(batch, next: next, failure: nil)
     }
 
+    /// Handles what comes before events that cannot be read, then stops there.
+    private func stopAtDamage(
+        _ error: EventLogError, in positions: Range<UInt64>, _ now: Timestamp
+    ) throws(EventLogError) -> Step {
+        let low = positions.lowerBound
+        let damaged = max(low, error.positions?.lowerBound.rawValue ?? low)
+        if damaged > low, damaged < positions.upperBound { return try self.handle(below: damaged, now) }
+        let failure = ProcessInput(position: Position(low), instance: "").failure(refused: error)
+        return try self.commit(ProcessBatch(self.log, name: self.process.name), next: low, failure: failure)
+    }
+
     private func isCutShort(_ events: [StoredEvent], _ query: RecordQuery) throws(EventLogError) -> Bool {
         let bytes = events.reduce(0) {
             $0 + $1.placed.record.payload.count + $1.placed.record.metadata.count + 128
@@ -103,28 +123,54 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
         return events.count == query.limit || bytes >= Self.batchBytes
     }
 
-    /// Runs one of the process's functions on an instance; if it throws, the batch is as it was before.
+    /// Runs one of the process's functions on an instance. If it throws, or the log would refuse what it sends, this
+    /// answers why, and the batch is as it was before.
     private func run(
-        _ instance: String, _ cause: Event?, _ now: Timestamp, _ batch: inout ProcessBatch,
+        _ input: ProcessInput, _ cause: Event?, _ now: Timestamp, _ batch: inout ProcessBatch,
         _ body: (inout State, inout ProcessActions) throws -> Void
-    ) throws {
-        try ProcessKeys.check(instance: instance)
-        let stored = try batch.instance(instance)
-        var state = self.process.initial
-        if let stored { state = try EventPayload(bytes: stored.state).decode() }
-        var decoder = EventJSONDecoder(form: .cloudEvents)
-        let undoing = try stored?.undoing.map { try decoder.decode($0) } ?? []
-        var actions = ProcessActions(now: now, undoing: undoing)
-        try body(&state, &actions)
-        let sent = try actions.sent.map { event in
-            let event = cause.map { event.causationID == nil ? event.caused(by: $0) : event } ?? event
-            // What the log would refuse is the function's fault, and is known here, at its event.
-            try self.log.validate([event])
-            return event
+    ) throws(EventLogError) -> ProcessFailure? {
+        do throws(EventLogError) {
+            try ProcessKeys.check(instance: input.instance)
+            let stored = try batch.instance(input.instance)
+            var state = self.process.initial
+            if let stored { state = try EventPayload(bytes: stored.state).decode() }
+            var decoder = EventJSONDecoder(form: .cloudEvents)
+            var undoing: [Event] = []
+            for event in stored?.undoing ?? [] { undoing.append(try decoder.decode(event)) }
+            var actions = ProcessActions(now: now, undoing: undoing)
+            do {
+                try body(&state, &actions)
+            } catch {
+                return input.failure(of: error)
+            }
+            var sent: [Event] = []
+            for (index, event) in actions.sent.enumerated() {
+                let event = cause.map { event.causationID == nil ? event.caused(by: $0) : event } ?? event
+                // What the log would refuse whatever it holds is known here, at its event.
+                do throws(EventLogError) {
+                    try self.log.validate([event])
+                } catch {
+                    guard error.isRefusal else { throw error }
+                    return input.failure(refused: error, ProcessOutput(event, index: index))
+                }
+                sent.append(event)
+            }
+            var next = try self.instance(state, after: stored, actions)
+            let encoder = EventJSONEncoder(form: .cloudEvents)
+            next.undoing = actions.undoing.map { encoder.encode($0) }
+            batch.add(input, from: stored, to: actions.isComplete ? nil : next, sending: sent)
+            return nil
+        } catch {
+            guard error.isRefusal else { throw error }
+            return input.failure(refused: error)
         }
+    }
+
+    /// An instance with its new state and timers.
+    private func instance(
+        _ state: State, after stored: ProcessInstance?, _ actions: ProcessActions
+    ) throws(EventLogError) -> ProcessInstance {
         var next = ProcessInstance(state: Array(try EventPayload(encoding: state).bytes))
-        let encoder = EventJSONEncoder(form: .cloudEvents)
-        next.undoing = actions.undoing.map { encoder.encode($0) }
         next.timers = stored?.timers ?? []
         for timer in actions.timers {
             switch timer {
@@ -135,7 +181,7 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
             case .clear(let name): next.timers.removeAll { $0.name.isExactly(name) }
             }
         }
-        batch.set(instance, from: stored, to: actions.isComplete ? nil : next, sending: sent)
+        return next
     }
 
     // MARK: Timers
@@ -144,6 +190,7 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
         _ now: Timestamp
     ) throws(EventLogError) -> (due: [(due: Int64, instance: String, timer: String)], next: Timestamp?) {
         let prefix = ProcessKeys.timers(self.process.name)
+        let limit = self.batchLimit
         return try EventLogError.translating { () throws(StorageError) in
             try self.log.engine.readingRecords { view throws(StorageError) in
                 var due: [(due: Int64, instance: String, timer: String)] = []
@@ -155,7 +202,7 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
                         return false
                     }
                     due.append(timer)
-                    return due.count < Self.batchEvents
+                    return due.count < limit
                 }
                 return (due, next)
             }
@@ -168,20 +215,23 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
         var batch = ProcessBatch(self.log, name: self.process.name)
         for timer in timers {
             // One that the instance took back or set anew since is not its timer any more.
-            guard var stored = try batch.instance(timer.instance),
-                stored.timers.contains(where: { $0.name.isExactly(timer.timer) && $0.due == timer.due })
-            else { continue }
-            do {
-                let before = stored
-                stored.timers.removeAll { $0.name.isExactly(timer.timer) }
-                batch.set(timer.instance, from: before, to: stored, sending: [])
-                try self.run(timer.instance, nil, now, &batch) { state, actions in
-                    try self.process.timer(timer.timer, &state, &actions)
-                }
+            let input = ProcessInput(instance: timer.instance, timer: timer.timer)
+            let stored: ProcessInstance?
+            do throws(EventLogError) {
+                stored = try batch.instance(timer.instance)
             } catch {
+                guard error.isRefusal else { throw error }
+                let failure = input.failure(refused: error)
+                return try self.commit(batch, next: self.progress.next, failure: failure)
+            }
+            let isThere = stored?.timers.contains { $0.name.isExactly(timer.timer) && $0.due == timer.due }
+            guard isThere == true else { continue }
+            batch.take(timer.timer, of: timer.instance)
+            let failure = try self.run(input, nil, now, &batch) { state, actions in
+                try self.process.timer(timer.timer, &state, &actions)
+            }
+            if let failure {
                 batch.restore(timer.instance, timer.timer, due: timer.due)
-                let failure = ProcessFailure(
-                    position: nil, instance: timer.instance, timer: timer.timer, message: "\(error)")
                 return try self.commit(batch, next: self.progress.next, failure: failure)
             }
         }
@@ -190,9 +240,56 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
 
     // MARK: Committing
 
+    private enum Outcome {
+        case committed
+        case superseded
+        case refused(EventLogError)
+    }
+
     private func commit(
         _ batch: ProcessBatch, next: UInt64, failure: ProcessFailure?
     ) throws(EventLogError) -> Step {
+        switch try self.attempt(batch, next: next, failure) {
+        case .committed:
+            self.single.withLock { $0 -= min($0, 1) }
+            return failure.map { .failed($0) } ?? .advanced
+        case .superseded:
+            try self.load()
+            return .superseded
+        case .refused(let error):
+            // Without an event or a timer it is the failure itself that cannot be written down.
+            if batch.inputs.isEmpty { throw error }
+            guard failure == nil, batch.inputs.count == 1 else {
+                // Each by itself: what comes before the one that is refused is committed then.
+                self.single.withLock { $0 = batch.inputs.count + 1 }
+                return .superseded
+            }
+            let input = batch.inputs[0]
+            let failure = input.failure(refused: error, self.output(refused: error, batch.sent))
+            let nothing = ProcessBatch(self.log, name: self.process.name)
+            return try self.commit(
+                nothing, next: input.position?.rawValue ?? self.progress.next, failure: failure)
+        }
+    }
+
+    /// Which of the events was refused.
+    private func output(refused error: EventLogError, _ sent: [Event]) -> ProcessOutput? {
+        if let known = error.output(among: sent) { return known }
+        for (index, event) in sent.enumerated() {
+            do throws(EventLogError) {
+                try self.log.validate([event])
+            } catch  where error.isRefusal {
+                return ProcessOutput(event, index: index)
+            } catch {
+                return nil
+            }
+        }
+        return nil
+    }
+
+    private func attempt(
+        _ batch: ProcessBatch, next: UInt64, _ failure: ProcessFailure?
+    ) throws(EventLogError) -> Outcome {
         let (before, expected) = self.place.withLock { $0 }
         var progress = before
         progress.next = next
@@ -200,109 +297,38 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
         progress.failure = failure
         let key = ProcessKeys.progress(self.process.name)
         let changes = batch.changes() + [.set(.processes, key: key, value: progress.stored)]
-        let records = try self.log.records(batch.sent, stream: nil)
-        do throws(StorageError) {
-            let check: @Sendable (borrowing HeadTransaction) throws(StorageError) -> Void = {
-                transaction throws(StorageError) in
-                guard try transaction.record(.processes, key: key) == expected else {
-                    throw StorageError(.conflict, "somebody else runs this process")
+        while true {
+            let found = Lock<Found?>(nil)
+            do throws(EventLogError) {
+                let (records, schemas) = try self.log.checked(batch.sent)
+                try EventLogError.translating { () throws(StorageError) in
+                    _ = try self.log.engine.appendBlocking(records, changing: changes, skipsKnown: true) {
+                        transaction throws(StorageError) in
+                        if try transaction.record(.processes, key: key) != expected {
+                            found.withLock { $0 = .otherProgress }
+                            throw StorageError(.conflict, "somebody else runs this process")
+                        }
+                        if !records.isEmpty, try !schemas.isCurrent(in: transaction) {
+                            found.withLock { $0 = .otherSchemas }
+                            throw StorageError(
+                                .conflict, "the schemas have changed since the events were checked")
+                        }
+                    }
+                }
+                self.place.withLock { [progress] in $0 = (progress, progress.stored) }
+                return .committed
+            } catch {
+                switch found.withLock({ $0 }) {
+                case .otherProgress: return .superseded
+                case .otherSchemas: try self.log.schemas.lookAgain()
+                case nil:
+                    guard error.isRefusal else { throw error }
+                    return .refused(error)
                 }
             }
-            let outcome = try self.log.engine.appendBlocking(records, changing: changes, check: check)
-            if outcome.isRepeat, !records.isEmpty {
-                // Events with ids of the function's own are in the log already: then the rest goes alone.
-                _ = try self.log.engine.appendBlocking([], changing: changes, check: check)
-            }
-        } catch {
-            guard error.code == .conflict else { throw EventLogError(error) }
-            try self.load()
-            return .superseded
         }
-        self.place.withLock { [progress] in $0 = (progress, progress.stored) }
-        return failure.map { .failed($0) } ?? .advanced
-    }
-}
-
-/// What a batch of events and timers leads to.
-private struct ProcessBatch {
-    private struct Entry {
-        var before: ProcessInstance?
-        var now: ProcessInstance?
     }
 
-    private let log: EventLog
-    private let name: String
-    private var entries: [ExactText: Entry] = [:]
-    private(set) var sent: [Event] = []
-    private(set) var bytes = 0
-
-    init(_ log: EventLog, name: String) {
-        self.log = log
-        self.name = name
-    }
-
-    /// An instance, with what the batch has made of it so far.
-    mutating func instance(_ instance: String) throws(EventLogError) -> ProcessInstance? {
-        let exact = ExactText(instance)
-        if let entry = self.entries[exact] { return entry.now }
-        let key = ProcessKeys.instances(self.name) + Array(instance.utf8)
-        let stored = try EventLogError.translating { () throws(StorageError) in
-            try self.log.engine.record(.processes, key: key).map { bytes throws(StorageError) in
-                try ProcessInstance(stored: bytes)
-            }
-        }
-        self.entries[exact] = Entry(before: stored, now: stored)
-        return stored
-    }
-
-    mutating func set(
-        _ instance: String, from before: ProcessInstance?, to now: ProcessInstance?, sending events: [Event]
-    ) {
-        self.entries[ExactText(instance), default: Entry(before: before)].now = now
-        self.sent += events
-        self.bytes += (now?.state.count ?? 0) + 64
-        self.bytes += events.reduce(0) { $0 + $1.record.payload.count + $1.record.metadata.count + 128 }
-    }
-
-    /// Puts back a timer whose function threw.
-    mutating func restore(_ instance: String, _ timer: String, due: Int64) {
-        self.entries[ExactText(instance)]?.now?.timers.append((timer, due))
-    }
-
-    func changes() -> [RecordChange] {
-        var changes: [RecordChange] = []
-        for (exact, entry) in self.entries {
-            let key = ProcessKeys.instances(self.name) + Array(exact.text.utf8)
-            for timer in entry.before?.timers ?? [] {
-                changes.append(
-                    .remove(
-                        .processTimers,
-                        key: ProcessKeys.timer(self.name, due: timer.due, exact.text, timer.name)))
-            }
-            for timer in entry.now?.timers ?? [] {
-                changes.append(
-                    .set(
-                        .processTimers,
-                        key: ProcessKeys.timer(self.name, due: timer.due, exact.text, timer.name),
-                        value: []))
-            }
-            if let now = entry.now {
-                changes.append(.set(.processes, key: key, value: now.stored))
-            } else if entry.before != nil {
-                changes.append(.remove(.processes, key: key))
-            }
-        }
-        return changes
-    }
-}
-
-extension ProcessFailure {
-    func error(of name: String) -> EventLogError {
-        let place = self.timer.map { "the timer '\($0)'" } ?? "an event"
-        return EventLogError(
-            .projectionFailed,
-            "the process '\(name)' stopped at \(place) of instance '\(TerminalText.escape(self.instance))': "
-                + "\(self.message); everything is as of before",
-            positions: self.position.map { $0..<Position($0.rawValue + 1) })
-    }
+    /// What a transaction found to be another way than the batch was computed from.
+    private enum Found { case otherProgress, otherSchemas }
 }

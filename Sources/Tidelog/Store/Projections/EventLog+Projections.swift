@@ -59,6 +59,9 @@ extension EventLog {
 
     /// Builds a projection's state anew from the first event, beside the live one, and switches over in one
     /// step once it is as far. Until then, and if its function throws, the live one is what is asked.
+    ///
+    /// What was built is removed if the function throws or the task is cancelled; if the process dies, when a log is
+    /// next opened for writing or the projection runs.
     @discardableResult
     public func rebuild(_ projection: Projection) async throws(EventLogError) -> ProjectionStatus {
         try await self.run(projection, .rebuild)
@@ -100,7 +103,9 @@ extension EventLog {
     ///
     /// - Throws: ``EventLogError`` with code `notFound`.
     public func deleteProjection(_ name: String) async throws(EventLogError) {
+        let hub = self.subscriptions
         let isThere = try await self.run { engine throws(StorageError) -> Result<Bool, EventLogError> in
+            let generations = ProjectionGenerations(name, engine, hub)
             let key = ProjectionKeys.control(name)
             let stored = try engine.record(.projections, key: key)
             guard let stored, case let control = try ProjectionControl(stored: stored), control.live > 0
@@ -111,9 +116,10 @@ extension EventLog {
             // the way leaves no value that another projection of the name could take for its own.
             let none = ProjectionControl(live: 0, building: 0, highest: control.highest).stored
             do throws(EventLogError) {
-                _ = try engine.change([.set(.projections, key: key, value: none)], ifStill: [])
-                try ProjectionDriver.removeGenerations(of: name, engine)
-                _ = try engine.change([.remove(.projections, key: key)], ifStill: [(key, none)])
+                let note = try generations.note()
+                _ = try engine.change(
+                    [.set(.projections, key: key, value: none), generations.change(note)], ifStill: [])
+                try generations.removeOld(then: note)
                 return .success(true)
             } catch {
                 return .failure(error)

@@ -15,15 +15,39 @@ struct ProjectionDriver: Sendable {
     let projection: Projection
     let goal: Goal
 
-    /// Runs to the goal, or until the task is cancelled or the function throws.
+    private var generations: ProjectionGenerations {
+        ProjectionGenerations(self.projection.name, self.log.engine, self.log.subscriptions)
+    }
+
+    /// Runs to the goal, or until the task is cancelled or the function throws. Of a rebuild that ends so, nothing is
+    /// left.
     func run(_ reached: @escaping @Sendable (UInt64) -> Void) async throws(EventLogError) {
+        do throws(EventLogError) {
+            try await self.work { () throws(EventLogError) in try self.generations.removeOrphans() }
+            try await self.runToGoal(reached)
+        } catch {
+            await self.abandonRebuild()
+            throw error
+        }
+        if Task.isCancelled { await self.abandonRebuild() }
+    }
+
+    /// Where that fails too, it is done when the log is opened again.
+    private func abandonRebuild() async {
+        guard self.goal == .rebuild else { return }
+        try? await self.work { () throws(EventLogError) in try self.generations.abandon() }
+    }
+
+    private func runToGoal(_ reached: @escaping @Sendable (UInt64) -> Void) async throws(EventLogError) {
         var mustRebuild = self.goal == .rebuild
+        var last: UInt32?
         while true {
             if Task.isCancelled { return }
-            let (worker, isBuilding) = try await self.work { [mustRebuild] () throws(EventLogError) in
-                try self.prepare(rebuilding: mustRebuild)
+            let (worker, isBuilding) = try await self.work { [mustRebuild, last] () throws(EventLogError) in
+                try self.prepare(rebuilding: mustRebuild, after: last)
             }
             mustRebuild = false
+            if isBuilding { last = worker.generation }
             if try await self.drive(worker, isBuilding: isBuilding, reached) { return }
         }
     }
@@ -42,8 +66,9 @@ struct ProjectionDriver: Sendable {
             case .caughtUp(let end):
                 if isBuilding {
                     let isLive = try await self.work { () throws(EventLogError) in
-                        let isLive = try worker.switchOver()
-                        if isLive { try self.removeOldGenerations() }
+                        let note = try self.generations.note()
+                        let isLive = try worker.switchOver(with: self.generations.change(note))
+                        if isLive { try self.generations.removeOld(then: note) }
                         return isLive
                     }
                     if isLive, self.goal == .rebuild { return true }
@@ -72,7 +97,11 @@ struct ProjectionDriver: Sendable {
     // MARK: Generations
 
     /// Finds the generation to work on, or begins a new one.
-    private func prepare(rebuilding: Bool) throws(EventLogError) -> (ProjectionWorker, isBuilding: Bool) {
+    ///
+    /// - Parameter last: the generation that was being built until now.
+    private func prepare(
+        rebuilding: Bool, after last: UInt32?
+    ) throws(EventLogError) -> (ProjectionWorker, isBuilding: Bool) {
         let (name, version) = (self.projection.name, self.projection.version)
         let engine = self.log.engine
         while true {
@@ -90,14 +119,16 @@ struct ProjectionDriver: Sendable {
                     )
                 }
             }
+            let isLost = self.isLost(last, control)
             // A rebuild goes on with what it has begun: the live one may well be of the same version.
             if !rebuilding, self.goal == .rebuild, let control, let building, building.version == version {
+                guard try self.generations.takeOver(control.building, control) else { continue }
                 return (
                     try ProjectionWorker(
                         self.projection, engine, control, generation: control.building, building), true
                 )
             }
-            if !rebuilding, let control {
+            if !rebuilding, !isLost, let control {
                 try self.refuseOlder(than: max(live?.version ?? 0, building?.version ?? 0))
                 if let live, live.version == version {
                     return (
@@ -119,17 +150,32 @@ struct ProjectionDriver: Sendable {
             let fresh = ProjectionControl(
                 live: isFirst ? next : control?.live ?? 0, building: isFirst ? 0 : next, highest: next)
             let progress = ProjectionProgress(version: version)
+            var changes: [RecordChange] = [
+                .set(.projections, key: ProjectionKeys.control(name), value: fresh.stored),
+                .set(.projections, key: ProjectionKeys.progress(name, next), value: progress.stored),
+            ]
+            let isRebuild = self.goal == .rebuild && !isFirst
+            // A build that a new version makes is no rebuild: whoever runs that version goes on with it.
+            let note = control == nil ? nil : try self.generations.note(building: isRebuild ? next : 0)
+            if let note { changes.append(self.generations.change(note)) }
             let isDone = try engine.change(
-                [
-                    .set(.projections, key: ProjectionKeys.control(name), value: fresh.stored),
-                    .set(.projections, key: ProjectionKeys.progress(name, next), value: progress.stored),
-                ], ifStill: [(ProjectionKeys.control(name), control?.stored)])
+                changes, ifStill: [(ProjectionKeys.control(name), control?.stored)])
             guard isDone else { continue }
-            try self.removeOldGenerations()
+            if isRebuild {
+                try self.generations.removeOld()
+            } else if let note {
+                try self.generations.removeOld(then: note)
+            }
             return (
                 try ProjectionWorker(self.projection, engine, fresh, generation: next, progress), !isFirst
             )
         }
+    }
+
+    /// Whether the generation that a rebuild was building has been removed, and neither it nor a later one is live.
+    private func isLost(_ last: UInt32?, _ control: ProjectionControl?) -> Bool {
+        guard self.goal == .rebuild, let last, let control else { return false }
+        return control.building == 0 && control.live < last
     }
 
     /// Two versions at once would build their states against each other for ever: the older one gives way.
@@ -139,49 +185,6 @@ struct ProjectionDriver: Sendable {
             .conflict,
             "the projection '\(self.projection.name)' is at version \(version), and this is version "
                 + "\(self.projection.version) of its function; run the newer one, or rebuild with this one")
-    }
-
-    /// Removes the state of every generation that is neither live nor being built.
-    private func removeOldGenerations() throws(EventLogError) {
-        try Self.removeGenerations(of: self.projection.name, self.log.engine)
-    }
-
-    static func removeGenerations(of name: String, _ engine: LogEngine) throws(EventLogError) {
-        while true {
-            // In slices: one huge transaction would make later ones slower.
-            let (removals, control) = try EventLogError.translating { () throws(StorageError) in
-                try engine.readingRecords { view throws(StorageError) in
-                    let control = try view.control(name)
-                    var removals: [RecordChange] = []
-                    let kept = [control?.live ?? 0, control?.building ?? 0]
-                    for kind in [UInt8(2), 1] {
-                        var start: [UInt8] = []
-                        let prefix = [kind] + Array(name.utf8) + [0]
-                        repeat {
-                            var next: [UInt8]?
-                            try view.forEach(.projections, prefix: prefix, from: start) { key, _ in
-                                let generation = key.prefix(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-                                if kept.contains(generation) {
-                                    let after = generation &+ 1
-                                    next =
-                                        after == 0
-                                        ? nil : withUnsafeBytes(of: after.bigEndian) { [UInt8]($0) }
-                                    return false
-                                }
-                                removals.append(.remove(.projections, key: prefix + key))
-                                return removals.count < 4096
-                            }
-                            start = next ?? []
-                        } while !start.isEmpty && removals.count < 4096
-                    }
-                    return (removals, control)
-                }
-            }
-            if removals.isEmpty { return }
-            // The generation of a rebuild that began meanwhile is not among them: its number is new.
-            _ = try engine.change(
-                removals, ifStill: [(ProjectionKeys.control(name), control?.stored)])
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 //     0, name                        control: which generation is live, which one is being built
 //     1, name, 0, generation         how far the generation is
 //     2, name, 0, generation, key    a value of its state
+//     3, name                        note: the session that rebuilds it, or removes old generations
 //
 // A generation is one build of the state, from the first event on; numbers are big-endian, so that keys sort.
 import TidelogStorage
@@ -37,6 +38,33 @@ struct ProjectionControl: Equatable {
         self.live = try reader.read()
         self.building = try reader.read()
         self.highest = try reader.read()
+    }
+}
+
+/// Which session is to remove what would otherwise be left of a projection: see `ProjectionGenerations`.
+struct ProjectionNote: Equatable {
+    /// The generation that the session builds anew; 0 if it only removes old ones.
+    var generation: UInt32
+    var session: UInt64
+
+    var stored: [UInt8] {
+        var writer = RecordWriter()
+        writer.write(UInt8(1))
+        writer.write(self.generation)
+        writer.write(self.session)
+        return writer.bytes
+    }
+
+    init(generation: UInt32, session: UInt64) {
+        self.generation = generation
+        self.session = session
+    }
+
+    init(stored bytes: [UInt8]) throws(StorageError) {
+        var reader = RecordBytes(bytes, what: "the note of a projection's rebuild")
+        try reader.requireVersion(1)
+        self.generation = try reader.read()
+        self.session = try reader.read()
     }
 }
 
@@ -102,6 +130,7 @@ struct ProjectionProgress: Equatable {
 
 enum ProjectionKeys {
     static func control(_ name: String) -> [UInt8] { [0] + Array(name.utf8) }
+    static func note(_ name: String) -> [UInt8] { [3] + Array(name.utf8) }
     static func progress(_ name: String, _ generation: UInt32) -> [UInt8] {
         [1] + Array(name.utf8) + [0] + Self.bigEndian(generation)
     }
@@ -126,6 +155,11 @@ extension RecordView {
     func control(_ name: String) throws(StorageError) -> ProjectionControl? {
         guard let bytes = try self.record(.projections, key: ProjectionKeys.control(name)) else { return nil }
         return try ProjectionControl(stored: bytes)
+    }
+
+    func note(_ name: String) throws(StorageError) -> ProjectionNote? {
+        guard let bytes = try self.record(.projections, key: ProjectionKeys.note(name)) else { return nil }
+        return try ProjectionNote(stored: bytes)
     }
 
     func progress(_ name: String, _ generation: UInt32) throws(StorageError) -> ProjectionProgress? {

@@ -166,8 +166,9 @@ final class ProjectionWorker: Sendable {
         return failure.map { .failed($0) } ?? .advanced
     }
 
-    /// Makes this generation the live one, if it is as far as the one that is; false if it is not.
-    func switchOver() throws(EventLogError) -> Bool {
+    /// Makes this generation the live one, if it is as far as the one that is, together with a change that says who
+    /// removes that one; false if it is not as far.
+    func switchOver(with note: RecordChange) throws(EventLogError) -> Bool {
         let name = self.projection.name
         let live = self.control.live
         let next = self.progress.next
@@ -186,7 +187,8 @@ final class ProjectionWorker: Sendable {
         }
         let control = ProjectionControl(live: self.generation, building: 0, highest: self.control.highest)
         return try self.engine.change(
-            [.set(.projections, key: ProjectionKeys.control(name), value: control.stored)], ifStill: expected)
+            [.set(.projections, key: ProjectionKeys.control(name), value: control.stored), note],
+            ifStill: expected)
     }
 }
 

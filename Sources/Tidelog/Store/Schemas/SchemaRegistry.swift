@@ -211,10 +211,14 @@ public final class SchemaRegistry: Sendable {
 
     // MARK: Checking
 
-    /// Refuses events that do not fit their schema, where it is enforced.
-    func validate(_ records: [EventRecord]) throws(EventLogError) {
-        let table = try self.current()
-        if table.isEmpty { return }
+    /// Refuses events that do not fit their schema, where it is enforced; answers which schemas those were.
+    ///
+    /// They may be some milliseconds old: a transaction that must not go by such looks whether the answer is still
+    /// current there, and validates again after ``lookAgain()`` if it is not.
+    @discardableResult
+    func validate(_ records: [EventRecord]) throws(EventLogError) -> SchemaStamp {
+        let (table, stamp) = try self.current()
+        if table.isEmpty { return stamp }
         for record in records {
             let event = Event(record: record)
             guard let problem = self.problem(event, table) else { continue }
@@ -225,20 +229,26 @@ public final class SchemaRegistry: Sendable {
             if problem.mode == .enforce { throw EventLogError(.schemaViolation, message) }
             self.logger.warning("\(message)", metadata: ["tidelog.type": "\(type)"])
         }
+        return stamp
     }
+
+    /// Reads what another process may have registered just now.
+    func lookAgain() throws(EventLogError) { try self.load() }
 
     /// The first place where the event is not what its schema demands, whatever the mode; nil if it fits or
     /// has none.
     public func violation(in event: Event) throws(EventLogError) -> String? {
-        self.problem(event, try self.current(), isModeIgnored: true)?.message
+        self.problem(event, try self.current().table, isModeIgnored: true)?.message
     }
 
-    private func current() throws(EventLogError) -> SchemaTable {
+    private func current() throws(EventLogError) -> (table: SchemaTable, stamp: SchemaStamp) {
         let now = Self.now()
-        let (table, isFresh) = self.state.withLock { state in
-            (state.table, Self.isFresh(lookedAt: state.lookedAt, now: now))
+        let (table, stamp, isFresh) = self.state.withLock { state in
+            (state.table, state.stamp, Self.isFresh(lookedAt: state.lookedAt, now: now))
         }
-        return isFresh ? table : try self.load().table
+        if isFresh { return (table, SchemaStamp(stamp)) }
+        let loaded = try self.load()
+        return (loaded.table, SchemaStamp(loaded.stamp))
     }
 
     /// Whether what was seen then is still good now. Another thread may have looked after this one read the

@@ -169,3 +169,23 @@ struct SchemaTable: Sendable {
         self.types = types
     }
 }
+
+/// Which schemas events were checked against: how many changes of them there had been.
+struct SchemaStamp: Equatable, Sendable {
+    private let number: UInt64
+
+    init(_ stored: [UInt8]?) {
+        self.number = SchemaTable.number(of: stored)
+    }
+
+    /// The older one of both.
+    func older(_ other: SchemaStamp?) -> SchemaStamp {
+        other.map { $0.number < self.number ? $0 : self } ?? self
+    }
+
+    /// Whether nobody has changed a schema since.
+    func isCurrent<Source: RecordSource & ~Copyable>(in source: borrowing Source) throws(StorageError) -> Bool
+    {
+        SchemaTable.number(of: try source.record(.settings, key: SchemaTable.stampKey)) == self.number
+    }
+}

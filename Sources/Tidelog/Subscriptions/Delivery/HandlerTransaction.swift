@@ -6,6 +6,9 @@ import TidelogStorage
 /// Whatever ends the process, for N events that come in, the outcome of N handlers is in the log. What a handler
 /// does elsewhere (a call to a server) may still happen twice: after a failure or a kill, and also where a value that
 /// it has read through the transaction is another one by the commit. Then it is run again at once.
+///
+/// What it appends and schedules must fit the schemas as they are at the commit, also where another process has
+/// changed them since.
 public final class HandlerTransaction: Sendable {
     private struct State {
         var events: [Event] = []
@@ -15,7 +18,11 @@ public final class HandlerTransaction: Sendable {
         var reads: [[UInt8]: [UInt8]?] = [:]
         var schedules: [ScheduledEvent] = []
         var cancellations: [EventID] = []
+        /// The schemas that the events fitted when they came; the oldest, if they have changed meanwhile.
+        var schemas: SchemaStamp?
     }
+
+    private enum Outcome { case committed, outdated, schemasChanged }
 
     private let log: EventLog
     private let state = Lock(State())
@@ -36,9 +43,10 @@ public final class HandlerTransaction: Sendable {
         }
         var placed = self.log.subscriptions.instruments?.tracing(events) ?? events
         if let stream { for index in placed.indices { placed[index].stream = stream } }
-        try self.log.validate(placed)
+        let schemas = try self.log.validate(placed)
         self.state.withLock { [placed] state in
             state.events.append(contentsOf: placed)
+            state.schemas = schemas.older(state.schemas)
             if let stream, expectation != .any { state.expectations.append((stream, expectation.storage)) }
         }
     }
@@ -86,16 +94,25 @@ public final class HandlerTransaction: Sendable {
 
     /// Appends an event later: a timer. See ``EventLog/schedule(_:to:at:)``.
     public func schedule(_ event: Event, to stream: String? = nil, at time: Timestamp) throws(EventLogError) {
-        let scheduled = try ScheduledEvent(event, stream, .at(time), for: self.log)
-        self.state.withLock { $0.schedules.append(scheduled) }
+        try self.schedule(event, stream, .at(time))
     }
 
     /// Appends an event after a time.
     public func schedule(
         _ event: Event, to stream: String? = nil, after delay: Duration
     ) throws(EventLogError) {
-        let scheduled = try ScheduledEvent(event, stream, .after(delay), for: self.log)
-        self.state.withLock { $0.schedules.append(scheduled) }
+        try self.schedule(event, stream, .after(delay))
+    }
+
+    private func schedule(
+        _ event: Event, _ stream: String?, _ due: ScheduledEvent.Due
+    ) throws(EventLogError) {
+        let scheduled = try ScheduledEvent(event, stream, due, for: self.log)
+        let schemas = try self.log.validate([scheduled.event])
+        self.state.withLock { state in
+            state.schedules.append(scheduled)
+            state.schemas = schemas.older(state.schemas)
+        }
     }
 
     /// Takes back what was scheduled, if it is still to come.
@@ -136,6 +153,28 @@ public final class HandlerTransaction: Sendable {
     private func commit(
         _ state: State, _ deliveries: [Delivery], _ core: ConsumerCore
     ) async throws(EventLogError) -> Bool {
+        var state = state
+        while true {
+            switch try await self.attempt(state, deliveries, core) {
+            case .committed: return true
+            case .outdated: return false
+            case .schemasChanged: state.schemas = try await self.validateAgain(state)
+            }
+        }
+    }
+
+    /// Refuses what does not fit the schemas as they are now.
+    private func validateAgain(_ state: State) async throws(EventLogError) -> SchemaStamp {
+        let records = (state.events + state.schedules.map(\.event)).map(\.record)
+        return try await self.log.work { log throws(EventLogError) in
+            try log.schemas.lookAgain()
+            return try log.schemas.validate(records)
+        }
+    }
+
+    private func attempt(
+        _ state: State, _ deliveries: [Delivery], _ core: ConsumerCore
+    ) async throws(EventLogError) -> Outcome {
         let hub = core.hub
         let (session, number, name) = (hub.session, core.number, core.name)
         var report = SessionReport()
@@ -146,7 +185,7 @@ public final class HandlerTransaction: Sendable {
             value.map { .set(.app, key: key, value: $0) } ?? .remove(.app, key: key)
         }
         let touched = Lock(false)
-        let isOutdated = Lock(false)
+        let refusal = Lock<Outcome?>(nil)
         let moved = Lock<LedgerMove?>(nil)
         let change = HeadChange(
             check: { [report] transaction throws(StorageError) in
@@ -159,10 +198,13 @@ public final class HandlerTransaction: Sendable {
                                 + "was; the events are delivered again")
                     }
                 }
-                let isCurrent = try Self.isCurrent(state.reads, in: transaction)
-                isOutdated.withLock { $0 = !isCurrent }
-                guard isCurrent else {
+                guard try Self.isCurrent(state.reads, in: transaction) else {
+                    refusal.withLock { $0 = .outdated }
                     throw StorageError(.conflict, "a value that the handler read has changed since")
+                }
+                if let schemas = state.schemas, try !schemas.isCurrent(in: transaction) {
+                    refusal.withLock { $0 = .schemasChanged }
+                    throw StorageError(.conflict, "the schemas have changed since the events were checked")
                 }
             },
             apply: { [report] transaction throws(StorageError) in
@@ -189,10 +231,10 @@ public final class HandlerTransaction: Sendable {
             if let move = moved.withLock({ $0 }) { hub.report(move, of: name) }
         } catch {
             if touched.withLock({ $0 }) { hub.ledgers.forget(number) }
-            if error.code == .conflict, isOutdated.withLock({ $0 }) { return false }
+            if let refusal = refusal.withLock({ $0 }) { return refusal }
             throw EventLogError(error)
         }
-        return true
+        return .committed
     }
 
     /// Whether every value is what it was when it was read.
