@@ -71,6 +71,8 @@ private final class ScanAhead: Sendable {
     private static let capacity = 16
     /// So many frames at once, or so many free decoders, are worth waking the other thread for.
     private static let wakeCount = 6
+    /// The caller is near where no more decoders are on their way to it.
+    private static let nearCount = 8
 
     private let engine: LogEngine
     private let query: RecordQuery
@@ -181,6 +183,10 @@ private final class ScanAhead: Sendable {
     private func prepared(_ frame: FrameDecoder, _ selection: FrameSelection) -> Item {
         // What cannot be unpacked is found again by whoever uses the event, and concerns that event alone.
         if self.owning {
+            // While the caller is near, it helps: it makes the events of a frame itself.
+            if self.state.withLock({ $0.made - $0.spare.count }) <= Self.nearCount {
+                return Item(frame, selection)
+            }
             var records: [PlacedRecord] = []
             records.reserveCapacity(selection.count)
             let isWhole = try? selection.forEach(backwards: true) { index throws(StorageError) in

@@ -23,8 +23,10 @@ struct ProjectionTable: Sendable {
     /// Values that are no numbers.
     private var others: ContiguousArray<ProjectionValue?> = []
     private var freeOthers: ContiguousArray<Int> = []
-    /// The upper half of a key's hash and, in the lower half, its entry's index plus one; 0 is free.
-    private var slots = ContiguousArray<UInt64>(repeating: 0, count: 64)
+    /// An entry's index plus one in as many bits as tell the slots apart, and in the others those of the upper half of
+    /// its key's hash; 0 is free. Keys come in any order, so each look-up is one miss of a cache: the fewer bytes, the
+    /// nearer the cache.
+    private var slots = ContiguousArray<UInt32>(repeating: 0, count: 64)
     private var keys: ContiguousArray<UInt8> = []
     /// Keys come from events, and so perhaps from somebody who would like them all in one slot.
     private let seed = UInt64.random(in: 0 ... .max)
@@ -35,7 +37,8 @@ struct ProjectionTable: Sendable {
     @inline(__always)
     func find(_ key: UnsafeRawBufferPointer) -> Int? {
         let slot = self.slot(of: key, hash: XXH64.hash(key, seed: self.seed))
-        return self.slots[slot] == 0 ? nil : Int(UInt32(truncatingIfNeeded: self.slots[slot])) - 1
+        let found = self.slots[slot]
+        return found == 0 ? nil : Int(found & self.indexBits) - 1
     }
 
     /// What is stored under an entry's key; nil if nothing is.
@@ -74,8 +77,8 @@ struct ProjectionTable: Sendable {
         self.entries.append(
             Entry(hash: hash, keyStart: UInt32(self.keys.count), keyCount: UInt16(key.count)))
         self.keys.append(contentsOf: key)
-        self.slots[slot] = Self.slot(hash, self.entries.count)
-        if self.entries.count * 2 > self.slots.count { self.grow() }
+        self.slots[slot] = self.tag(hash) | UInt32(self.entries.count)
+        if self.entries.count * 3 > self.slots.count * 2 { self.grow() }
         let index = self.entries.count - 1
         self.update(index, value, isChanged: isChanged)
         return index
@@ -125,22 +128,23 @@ struct ProjectionTable: Sendable {
         self.slots = ContiguousArray(repeating: 0, count: 64)
     }
 
+    /// The bits of a slot that have the index.
     @inline(__always)
-    private static func slot(_ hash: UInt64, _ number: Int) -> UInt64 {
-        hash & 0xFFFF_FFFF_0000_0000 | UInt64(UInt32(number))
-    }
+    private var indexBits: UInt32 { UInt32(truncatingIfNeeded: self.slots.count - 1) }
+
+    @inline(__always)
+    private func tag(_ hash: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: hash >> 32) & ~self.indexBits }
 
     /// The slot that has the key, or the free one where it belongs.
     @inline(__always)
     private func slot(of key: UnsafeRawBufferPointer, hash: UInt64) -> Int {
         let mask = self.slots.count - 1
+        let (bits, tag) = (self.indexBits, self.tag(hash))
         var slot = Int(truncatingIfNeeded: hash) & mask
         while true {
             let found = self.slots[slot]
             if found == 0 { return slot }
-            if (found ^ hash) >> 32 == 0, self.has(Int(UInt32(truncatingIfNeeded: found)) - 1, key, hash) {
-                return slot
-            }
+            if found & ~bits == tag, self.has(Int(found & bits) - 1, key, hash) { return slot }
             slot = (slot + 1) & mask
         }
     }
@@ -159,13 +163,12 @@ struct ProjectionTable: Sendable {
 
     private mutating func grow() {
         let mask = self.slots.count * 2 - 1
-        var slots = ContiguousArray<UInt64>(repeating: 0, count: mask + 1)
+        self.slots = ContiguousArray(repeating: 0, count: mask + 1)
         for index in self.entries.indices {
             let hash = self.entries[index].hash
             var slot = Int(truncatingIfNeeded: hash) & mask
-            while slots[slot] != 0 { slot = (slot + 1) & mask }
-            slots[slot] = Self.slot(hash, index + 1)
+            while self.slots[slot] != 0 { slot = (slot + 1) & mask }
+            self.slots[slot] = self.tag(hash) | UInt32(index + 1)
         }
-        self.slots = slots
     }
 }
