@@ -1,67 +1,87 @@
 import Testing
-import Tidelog
+import TidelogStorage
 import TidelogTesting
 
-@Suite("The state of a projection")
+@testable import Tidelog
+
+@Suite("The state of a projection in memory")
 struct ProjectionStateTests {
-    @Test("keys that look alike have values of their own, and many of them keep theirs")
-    func keys() async throws {
-        try await withTemporaryLog { _, open in
-            let log = try await open(.init())
-            try await log.append((0..<3000).map { Event(type: "n.x", payload: .init(text: "\($0)")) })
-            let long = String(repeating: "k", count: 396)
-            let projection = Projection("keys", of: .all) { stored, state in
-                let number = Int64(stored.payload.text ?? "") ?? 0
-                try state.set("\(long)\(number % 1000)", .integer(number))
-                try state.add(1, to: "\u{E9}")
-                try state.add(2, to: "e\u{301}")
-                if number % 1000 == 999 { try state.remove("\(long)0") }
-                if number == 5 { try state.set("bytes", .bytes([1])) }
-                if number == 6 { try state.add(4, to: "bytes") }
+    /// What is stored, as the head would have it.
+    private final class Store: Sendable {
+        let values = Lock<[[UInt8]: ProjectionValue]>([:])
+    }
+
+    @Test("is what a dictionary would be, through random changes, commits and failures")
+    func random() throws {
+        let seed = TestSeed.draw(for: "the state of a projection")
+        var random = SeededGenerator(seed: seed)
+        let store = Store()
+        var state = ProjectionState(isComplete: true) { key throws(StorageError) in
+            store.values.withLock { $0[key] }
+        }
+        var known: [String: ProjectionValue] = [:]
+        for step in 0..<30_000 {
+            let number = random.below(random.chance(permille: 500) ? 20 : 3000)
+            let (prefix, rest) = ("group-\(number % 7)/", number % 3 == 0 ? "\(number)" : "ключ \(number)")
+            let key = prefix + rest
+            switch random.below(8) {
+            case 0...2:
+                let sum = (known[key]?.integer ?? 0) + Int64(step)
+                let answer =
+                    random.chance(permille: 500)
+                    ? try state.add(Int64(step), to: prefix, rest) : try state.add(Int64(step), to: key)
+                #expect(answer == sum, "seed \(seed)")
+                known[key] = .integer(sum)
+            case 3:
+                try state.set(key, .bytes([UInt8(step % 256), 7]))
+                known[key] = .bytes([UInt8(step % 256), 7])
+            case 4:
+                try state.set(key, .json(Array("[\(step)]".utf8)))
+                known[key] = .json(Array("[\(step)]".utf8))
+            case 5:
+                try state.remove(key)
+                known[key] = nil
+            case 6: #expect(try state.value(key) == known[key], "seed \(seed)")
+            default: #expect(try state.integer(key) == known[key]?.integer, "seed \(seed)")
             }
-            try await log.catchUp(projection)
-            let state = log.projection("keys")
-            #expect(try await state.integer("\u{E9}") == 3000)
-            #expect(try await state.integer("e\u{301}") == 6000)
-            #expect(try await state.integer("bytes") == 4)
-            #expect(try await state.integer("\(long)0") == nil)
-            for number in Int64(1)..<1000 {
-                #expect(try await state.integer("\(long)\(number)") == 2000 + number)
+            if random.chance(permille: 4) {
+                try Self.apply(state.changes(prefix: []), to: store)
+                state.committed()
+                let stored = store.values.withLock { $0 }
+                #expect(stored.count == known.count, "seed \(seed)")
+                #expect(known.allSatisfy { stored[Array($0.key.utf8)] == $0.value }, "seed \(seed)")
+            } else if random.chance(permille: 1) {
+                // The batch failed: what was committed is what there is.
+                state.reset(isComplete: false)
+                known = .init(
+                    uniqueKeysWithValues: store.values.withLock { values in
+                        values.map { (String(decoding: $0.key, as: UTF8.self), $0.value) }
+                    })
             }
-            await log.close()
         }
     }
 
-    @Test("values of every kind, by key, prefix and range, a page at a time")
-    func reading() async throws {
-        try await withTemporaryLog { _, open in
-            let log = try await open(.init())
-            try await log.append((0..<10).map { Event(type: "k", payload: .init(text: "\($0)")) })
-            struct Value: Codable, Equatable { var number: Int }
-            try await log.catchUp(
-                Projection("kv", of: .all) { stored, state in
-                    let number = Int(stored.payload.text ?? "") ?? 0
-                    try state.encode("json/\(number)", Value(number: number))
-                    try state.set("bytes/\(number)", .bytes([UInt8(number)]))
-                    #expect(try state.decode("json/\(number)", as: Value.self) == Value(number: number))
-                })
-            let reader = log.projection("kv")
-            #expect(try await reader.decode("json/3", as: Value.self) == Value(number: 3))
-            #expect(try await reader.value("bytes/4") == .bytes([4]))
-            #expect(try await reader.value("none") == nil)
-            #expect(try await reader.entries(prefix: "json/").count == 10)
-            let page = try await reader.entries(prefix: "json/", after: "json/3", limit: 2)
-            #expect(page.map(\.key) == ["json/4", "json/5"])
-            let range = try await reader.entries(from: "bytes/8", to: "json/2")
-            #expect(range.map(\.key) == ["bytes/8", "bytes/9", "json/0", "json/1"])
-            await expectCode(.invalidArgument) { _ = try await reader.entries(limit: 0) }
-            await expectCode(.invalidArgument) { _ = try await reader.value("") }
-            #expect(try await log.projection("none").entries().isEmpty)
-            #expect(try await log.projection("none").status() == nil)
-            try await log.deleteProjection("kv")
-            #expect(try await reader.entries().isEmpty)
-            await expectCode(.notFound) { try await log.deleteProjection("kv") }
-            await log.close()
+    private static func apply(_ changes: [RecordChange], to store: Store) throws {
+        try store.values.withLock { values in
+            for change in changes {
+                switch change {
+                case .set(_, let key, let value): values[key] = try ProjectionValue(stored: value)
+                case .remove(_, let key): values[key] = nil
+                }
+            }
         }
+    }
+
+    @Test("has keys of 1 to 400 bytes, also where they are told in two parts")
+    func limits() throws {
+        var state = ProjectionState(isComplete: true) { _ throws(StorageError) in nil }
+        let long = String(repeating: "a", count: 400)
+        #expect(try state.add(2, to: "", long) == 2)
+        #expect(try state.add(3, to: long, "") == 5)
+        for (prefix, rest) in [("", ""), (long, "b"), ("b", long)] {
+            #expect(throws: EventLogError.self) { try state.add(1, to: prefix, rest) }
+            #expect(throws: EventLogError.self) { try state.set(prefix + rest, .integer(1)) }
+        }
+        #expect(try state.integer(long) == 5)
     }
 }
