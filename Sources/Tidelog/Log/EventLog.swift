@@ -58,8 +58,10 @@ public final class EventLog: Sendable {
             try LogEngine(directory: directory.string, options: options)
         }
         let log = EventLog(directory: directory, configuration: configuration, engine: engine)
-        _ = try? await log.run { [subscriptions = log.subscriptions] _ in subscriptions.resumeSchedules() }
-        log.removeOrphans()
+        _ = try? await log.run { [log] _ in
+            log.subscriptions.resumeSchedules()
+            log.removeOrphans()
+        }
         return log
     }
 
