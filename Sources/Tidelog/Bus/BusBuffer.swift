@@ -13,6 +13,9 @@ public struct BusBuffer: Hashable, Sendable {
         /// The event that has waited longest is dropped and counted.
         public static var dropOldest: Self { .init(kind: .dropOldest) }
         /// Publishing throws `limitExceeded`, and nobody gets the event.
+        ///
+        /// Where a bus dispatches asynchronously, or another publisher or a handler takes the last place meanwhile,
+        /// there is nobody to tell: then this subscription alone misses the event, and that is one of its failures.
         public static var fail: Self { .init(kind: .fail) }
 
         /// The name.

@@ -34,8 +34,15 @@ extension EventQueue {
         // In this order, also as others see it (`mustWait`).
         self.begun.value.pointee.store(index + 1, ordering: .sequentiallyConsistent)
         if self.hasWaiters.value.pointee.load(ordering: .sequentiallyConsistent) {
-            self.wakeWaitersIfEmptier()
+            // Of a small queue every place counts.
+            if self.wakeMask == 0 { self.wakeWaitersIfRoom() } else { self.wakeWaitersIfEmptier() }
         }
+    }
+
+    /// As ``begin(_:)``, where it may be long until the next one: who waits goes on as soon as there is room.
+    func beginAlone(_ index: Int) {
+        self.begun.value.pointee.store(index + 1, ordering: .sequentiallyConsistent)
+        if self.hasWaiters.value.pointee.load(ordering: .sequentiallyConsistent) { self.wakeWaitersIfRoom() }
     }
 
     /// Resumes a consumer that sleeps, as if there were events.

@@ -18,7 +18,8 @@
 // - `accepted` counts under `spin`, so whoever has closed the queue knows how many there will ever have been.
 // - Everything in `state` is reached under `spin`; the buffer that the consumer has taken lies elsewhere.
 // - Whoever waits, watches for some 20 microseconds before it sleeps, about what the other side needs for
-//   512 events: so where both have a core, they seldom sleep. Publishers go on when the queue is half empty.
+//   512 events: so where both have a core, they seldom sleep. Publishers go on when the queue is half empty; where
+//   it is small, or read by somebody who may not come again for long, when there is any room.
 //
 // No wake-up is lost: both sides look at the state and leave their waiter in it under `spin`. The consumer
 // may overlook new waiters while it works through a batch, but not when it takes the next one.

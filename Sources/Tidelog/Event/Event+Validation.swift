@@ -19,8 +19,8 @@ extension Event {
     /// Type, stream, source, content type, tenant, and the three ids must not be empty (all but type and id
     /// may be nil), must not be longer than the limit, and must not have control characters (C0, DEL, C1):
     /// they go to terminals, file names of exports and protocols of brokers, where those are instructions.
-    /// The event as a whole must not be larger than the limit. Metadata are JSON by construction; payloads
-    /// may be anything.
+    /// The event as a whole must not be larger than the limit. Metadata are JSON by construction, and must not be
+    /// nested more than 500 deep, so that they can be read in every form; payloads may be anything.
     ///
     /// - Throws: ``EventLogError`` with code `invalidEvent` that names the field, the limit and the way out.
     public func validate(limits: EventLimits = .init()) throws(EventLogError) {
@@ -68,10 +68,31 @@ extension Event {
         }
         if let id = record.pointee.correlation { try check("correlation id", id) }
         if let id = record.pointee.causation { try check("causation id", id) }
+        if record.pointee.metadata.count >= 2 * Self.maximumMetadataDepth,
+            Self.isTooDeep(record.pointee.metadata)
+        {
+            throw Event(record: record.pointee).invalid(
+                "its metadata are nested more than \(Self.maximumMetadataDepth) deep. Carry such contents in the "
+                    + "payload.")
+        }
         guard bytes <= limits.maximumEventBytes else {
             throw Event(record: record.pointee).invalid(
                 "it has \(bytes) bytes, and \(limits.maximumEventBytes) is the most. Keep large contents"
                     + " elsewhere and refer to them, or raise the limit in the log's configuration.")
+        }
+    }
+
+    /// Less than what a JSON document may have, since events are members of documents. Each level takes two bytes.
+    private static let maximumMetadataDepth = 500
+
+    @inline(never)
+    private static func isTooDeep(_ metadata: ArraySlice<UInt8>) -> Bool {
+        metadata.withUnsafeBytes { bytes in
+            var scanner = JSONScanner(bytes)
+            do throws(JSONFault) {
+                try scanner.skipValue(depth: JSONScanner.maximumDepth - Self.maximumMetadataDepth)
+                return false
+            } catch { return error.reason == .tooDeep }
         }
     }
 

@@ -181,7 +181,15 @@ public struct EventMetadata: Hashable, Sendable {
     /// Sets every entry of `other`.
     public mutating func merge(_ other: EventMetadata) {
         guard !self.isEmpty else { return self = other }
-        for (key, value) in other.entries { self[key] = value }
+        // As text: numbers beyond what a value can hold stay what they are.
+        var entries: [(String, [UInt8])] = []
+        other.forEachMember { name, scanner throws(JSONFault) in
+            let start = scanner.index
+            try scanner.skipValue(depth: 1)
+            entries.append((scanner.string(name), Array(scanner.bytes(start..<scanner.index))))
+            return true
+        }
+        for (key, text) in entries { self.set(key, canonical: text) }
     }
 
     /// Calls `body` with each key and a scanner at its value, which `body` must pass; stops at false.

@@ -50,7 +50,7 @@ public final class RecordingBus: EventBus {
 
     /// Whether an event was published that is as `condition` has it.
     public func hasEvent(where condition: (Event) -> Bool) -> Bool {
-        self.state.withLock { $0.recorded.contains { condition($0.event) } }
+        self.events.contains(where: condition)
     }
 
     /// Forgets what was published.
@@ -96,14 +96,15 @@ public final class RecordingBus: EventBus {
         defer { clock.cancel() }
         let event = await withTaskCancellationHandler {
             await withCheckedContinuation { (reply: CheckedContinuation<Event?, Never>) in
-                let (known, mustWait) = state.withLock { state -> (Event?, Bool) in
-                    let known = state.recorded.first { condition($0.event) }
-                    if let known { return (known.event, false) }
-                    if Task.isCancelled || !state.waits.contains(number) { return (nil, false) }
+                let isWaiting = state.withLock { state in
+                    if Task.isCancelled || !state.waits.contains(number) { return false }
                     state.waiters.append(Waiter(number: number, condition: condition, reply: reply))
-                    return (nil, true)
+                    return true
                 }
-                if !mustWait { reply.resume(returning: known) }
+                // What is published from now on comes to the waiter; this is about what was before.
+                let known = self.events.first(where: condition)
+                if !isWaiting { return reply.resume(returning: known) }
+                if let known { Self.take([number], from: state).first?.reply.resume(returning: known) }
             }
         } onCancel: {
             clock.cancel()  // which gives up at once
@@ -128,19 +129,27 @@ public final class RecordingBus: EventBus {
 
     /// Records what the inner bus has accepted, where its number belongs.
     private func record(_ events: [Event], _ number: Int) {
-        let ready = self.state.withLock { state in
+        let waiters = self.state.withLock { state in
             let before = state.recorded.lastIndex { $0.number < number }
             let place = before.map { $0 + 1 } ?? 0
             state.recorded.insert(contentsOf: events.map { (number: number, event: $0) }, at: place)
-            var ready: [(CheckedContinuation<Event?, Never>, Event)] = []
-            state.waiters.removeAll { waiter in
-                guard let event = events.first(where: waiter.condition) else { return false }
-                ready.append((waiter.reply, event))
-                return true
-            }
-            return ready
+            return state.waiters
         }
-        for (reply, event) in ready { reply.resume(returning: event) }
+        // Conditions are asked outside of the lock: they may ask this bus in turn.
+        var found: [Int: Event] = [:]
+        for waiter in waiters { found[waiter.number] = events.first(where: waiter.condition) }
+        for waiter in Self.take(Set(found.keys), from: self.state) {
+            waiter.reply.resume(returning: found[waiter.number])
+        }
+    }
+
+    /// Takes waiters out, so that they are resumed once; those that are gone already are not among them.
+    private static func take(_ numbers: Set<Int>, from state: Recorded<State>) -> [Waiter] {
+        state.withLock { state in
+            let taken = state.waiters.filter { numbers.contains($0.number) }
+            state.waiters.removeAll { numbers.contains($0.number) }
+            return taken
+        }
     }
 
     // MARK: The bus

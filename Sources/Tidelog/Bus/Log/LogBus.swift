@@ -29,6 +29,8 @@ public final class LogBus: EventBus {
         var fault: EventLogError?
         var nextNumber = 0
         var members: [Member] = []
+        /// Tasks of subscriptions that were cancelled and have not ended, by number.
+        var ending: [Int: Task<Void, Never>] = [:]
         var durableNames: Set<String> = []
         var awaiting: [UnsafeContinuation<Void, Never>] = []
         /// Appends that began before the bus was closed, and who waits for them to end.
@@ -74,6 +76,7 @@ public final class LogBus: EventBus {
     deinit {
         let members = self.core.state.withLock { $0.members }
         for member in members { member.follower.cancel() }
+        self.core.channel.finish()
     }
 
     // MARK: Publishing
@@ -199,14 +202,16 @@ public final class LogBus: EventBus {
         let number = core.state.withLock { state -> Int? in
             if state.isClosing { return nil }
             state.nextNumber += 1
-            var member = Member(number: state.nextNumber, pattern: pattern, follower: follower)
+            let number = state.nextNumber
+            var member = Member(number: number, pattern: pattern, follower: follower)
             if let body {
                 member.task = Task {
                     await BusContext.$handling.withValue([core.number]) { await body(follower) }
+                    core.ended(number)
                 }
             }
             state.members.append(member)
-            return state.nextNumber
+            return number
         }
         guard let number else { throw .busClosed }
         return (follower, number)
@@ -218,7 +223,7 @@ public final class LogBus: EventBus {
         let core = self.core
         return BusSubscription(pattern: pattern) {
             follower.cancel()
-            core.state.withLock { state in state.members.removeAll { $0.number == number } }
+            core.cancelled(number)
         }
     }
 
@@ -278,108 +283,5 @@ public final class LogBus: EventBus {
     /// How many subscriptions of this process get events of this type.
     public func subscriberCount(of type: String) -> Int {
         self.core.state.withLock { state in state.members.count { $0.pattern.matches(type) } }
-    }
-}
-
-extension LogBus.Core {
-    var health: BusHealth {
-        self.state.withLock { state in
-            var health = BusHealth(state.isClosing ? .closed : .healthy)
-            if let fault = state.fault, !state.isClosing {
-                health = BusHealth(.degraded, reason: "a subscription has ended: \(fault)")
-            }
-            health.published = state.published
-            health.delivered = state.delivered
-            health.failed = state.failed
-            health.subscribers = state.members.count
-            return health
-        }
-    }
-
-    /// Hands the counters over to the metrics, if there are any.
-    func report() {
-        if let instruments = self.instruments, instruments.hasMeters { instruments.report(self.health) }
-    }
-
-    /// Calls a handler, and keeps what it throws away from everyone else.
-    func deliver(
-        _ stored: StoredEvent, _ pattern: TypePattern,
-        _ handler: @Sendable (StoredEvent) async throws -> Void
-    ) async {
-        self.state.withLock { $0.delivered += 1 }
-        do {
-            if let instruments = self.instruments {
-                try await instruments.measure(stored.event) { try await handler(stored) }
-            } else {
-                try await handler(stored)
-            }
-        } catch {
-            self.state.withLock { $0.failed += 1 }
-            self.channel.report(BusFailure(event: stored.event, pattern: pattern, error: error))
-        }
-        self.report()
-    }
-
-    /// A subscription cannot go on.
-    func broke(_ error: EventLogError, _ pattern: TypePattern) {
-        self.state.withLock { $0.fault = error }
-        self.channel.report(
-            BusFailure(event: Event(.systemHealthError), pattern: pattern, error: error))
-    }
-
-    func beginAppend() throws(EventLogError) {
-        let isOpen = self.state.withLock { state in
-            if !state.isClosing { state.appending += 1 }
-            return !state.isClosing
-        }
-        if !isOpen { throw .busClosed }
-    }
-
-    func endAppend() {
-        let closer = self.state.withLock { state -> UnsafeContinuation<Void, Never>? in
-            state.appending -= 1
-            guard state.appending == 0 else { return nil }
-            defer { state.awaitingAppends = nil }
-            return state.awaitingAppends
-        }
-        closer?.resume()
-    }
-
-    /// Suspends until the appends that began before closing have ended; the one who closes calls it.
-    func waitForAppends() async {
-        await withUnsafeContinuation { (reply: UnsafeContinuation<Void, Never>) in
-            let mustWait = self.state.withLock { state in
-                if state.appending == 0 { return false }
-                state.awaitingAppends = reply
-                return true
-            }
-            if !mustWait { reply.resume() }
-        }
-    }
-
-    func drain(to end: Position?) async {
-        let members = self.state.withLock { $0.members }
-        for member in members {
-            if let end { member.follower.finish(at: end.rawValue) } else { member.follower.cancel() }
-        }
-        for member in members { await member.task?.value }
-        let awaiting = self.state.withLock { state in
-            state.isClosed = true
-            defer { (state.members, state.awaiting) = ([], []) }
-            return state.awaiting
-        }
-        self.channel.finish()
-        for reply in awaiting { reply.resume() }
-    }
-
-    func waitUntilClosed() async {
-        await withUnsafeContinuation { (reply: UnsafeContinuation<Void, Never>) in
-            let mustWait = self.state.withLock { state in
-                if state.isClosed { return false }
-                state.awaiting.append(reply)
-                return true
-            }
-            if !mustWait { reply.resume() }
-        }
     }
 }

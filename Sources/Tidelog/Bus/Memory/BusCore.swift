@@ -166,7 +166,11 @@ final class BusCore: Sendable {
             var called = 0
             for index in 0..<list.count {
                 list.handlers[index]._withUnsafeGuaranteedRef { entry in
-                    guard entry.isActive else { return }
+                    guard entry.isActive else {
+                        // One with a queue counts for itself.
+                        if entry.queue != nil { called &+= 1 }
+                        return
+                    }
                     called &+= 1
                     do {
                         try entry.body(event)

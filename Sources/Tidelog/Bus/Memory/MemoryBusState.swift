@@ -188,11 +188,8 @@ final class MemoryBusState: Sendable {
             return HandlerTable(table.entries.filter { $0 !== entry })
         }
         entry.queue?.cancel()
-        self.life.withLock { life in
-            life.handlers[ObjectIdentifier(entry)] = nil
-            // Closing has counted what the queues dropped that were there then.
-            if wasThere { life.droppedBefore += entry.queue?.dropped ?? 0 }
-        }
+        // Closing has counted what the queues dropped that were there then.
+        self.life.withLock { if wasThere { $0.droppedBefore += entry.queue?.dropped ?? 0 } }
     }
 
     /// Calls an asynchronous handler with what comes into the queue, until that is closed.
@@ -201,7 +198,7 @@ final class MemoryBusState: Sendable {
         _ handler: @escaping @Sendable (Event) async throws -> Void
     ) {
         let core = self.core
-        let task = Task {
+        let work: @Sendable () async -> Void = {
             // Where it was subscribed in a handler of another bus, it is not within that one.
             await BusContext.$handling.withValue([core.number]) {
                 var count = 0
@@ -226,8 +223,14 @@ final class MemoryBusState: Sendable {
                 }
             }
         }
+        // Known until it ends, also when it is cancelled: closing waits for the call that is under way.
+        let key = ObjectIdentifier(entry)
         self.life.withLock { life in
-            if entry.isActive { life.handlers[ObjectIdentifier(entry)] = task }
+            life.handlers[key] = Task { [weak self] in
+                await work()
+                self?.life.withLock { $0.handlers[key] = nil }
+                _ = entry  // whose address is the key, until here
+            }
         }
     }
 

@@ -41,7 +41,7 @@ final class QueueReader: Sendable {
             return (place.events[place.index], place.index)
         }
         guard let event else { return nil }
-        self.queue.begin(index)
+        self.queue.beginAlone(index)
         self.core.count(1, .delivered)
         return event
     }
