@@ -106,23 +106,16 @@ extension EventLog {
         let hub = self.subscriptions
         let isThere = try await self.run { engine throws(StorageError) -> Result<Bool, EventLogError> in
             let generations = ProjectionGenerations(name, engine, hub)
-            let key = ProjectionKeys.control(name)
-            let stored = try engine.record(.projections, key: key)
-            guard let stored, case let control = try ProjectionControl(stored: stored), control.live > 0
-            else {
-                return .success(false)
-            }
-            // Without a live generation there is no projection; that record goes last, so that a crash on
-            // the way leaves no value that another projection of the name could take for its own.
-            let none = ProjectionControl(live: 0, building: 0, highest: control.highest).stored
-            do throws(EventLogError) {
-                let note = try generations.note()
-                _ = try engine.change(
-                    [.set(.projections, key: key, value: none), generations.change(note)], ifStill: [])
-                try generations.removeOld(then: note)
-                return .success(true)
-            } catch {
-                return .failure(error)
+            while true {
+                let control = try engine.readingRecords { view throws(StorageError) in
+                    try view.control(name)
+                }
+                guard let control, control.live > 0 else { return .success(false) }
+                do throws(EventLogError) {
+                    if try generations.removeAll(control) { return .success(true) }
+                } catch {
+                    return .failure(error)
+                }
             }
         }.get()
         guard isThere else { throw EventLogError(.notFound, "there is no projection '\(name)'") }
