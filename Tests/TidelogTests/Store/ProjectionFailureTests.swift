@@ -106,4 +106,32 @@ struct ProjectionFailureTests {
             await log.close()
         }
     }
+
+    @Test("an event that cannot be read stops a projection there, after those before it, and no other one")
+    func damaged() async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await DamagedSample.log(open) { Event(id: .init("n-\($0)"), type: "n.x") }
+            try await log.append(ProjectionSample.numbers(0..<3))
+            var behind = EventQuery.all
+            behind.from = 120
+            let other = Projection("other", of: behind) { _, state in try state.add(1, to: "count") }
+            let counting = Projection("counting", of: .all) { _, state in try state.add(1, to: "count") }
+            for _ in 0..<2 {
+                let error = await #expect(throws: EventLogError.self) { try await log.catchUp(counting) }
+                #expect(error?.code == .projectionFailed && error?.positions == 60..<61)
+                #expect(error?.message.contains("cannot be read") == true)
+                let status = try #require(try await log.projection("counting").status())
+                #expect(status.next == 60 && status.applied == 60)
+                #expect(status.failure?.position == 60 && status.failure?.type == "")
+                #expect(status.failure?.message.contains("corrupted") == true)
+                #expect(try await log.projection("counting").integer("count") == 60)
+            }
+            #expect(try await log.catchUp(other).failure == nil)
+            // What begins behind the damage passes it.
+            let beyond = Projection("counting", of: behind) { _, state in try state.add(1, to: "count") }
+            #expect(try await log.catchUp(beyond).failure == nil)
+            #expect(try await log.projection("counting").integer("count") == 63)
+            await log.close()
+        }
+    }
 }

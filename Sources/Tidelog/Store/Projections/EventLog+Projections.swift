@@ -14,7 +14,7 @@ public struct ProjectionStatus: Hashable, Sendable {
     public let applied: UInt64
     /// When it last made progress; nil if it never has.
     public let updatedAt: Timestamp?
-    /// The event that it stopped at, if its function threw there and has not passed it since.
+    /// The event that it stopped at, if its function threw there, or it cannot be read, and has not been passed since.
     public let failure: ProjectionFailure?
     /// How far the build is that goes on beside it, if one does.
     public let building: Position?

@@ -190,10 +190,12 @@ struct ProjectionDriver: Sendable {
 
 extension ProjectionFailure {
     func error(of name: String) -> EventLogError {
-        EventLogError(
+        let event =
+            self.type.isEmpty
+            ? "an event that cannot be read" : "the event of type '\(self.type)' with id \(self.eventID)"
+        return EventLogError(
             .projectionFailed,
-            "the projection '\(name)' stopped at the event of type '\(self.type)' with id \(self.eventID): "
-                + "\(self.message); its state is as of the event before",
+            "the projection '\(name)' stopped at \(event): \(self.message); its state is as of the event before",
             positions: self.position..<Position(self.position.rawValue + 1))
     }
 }
