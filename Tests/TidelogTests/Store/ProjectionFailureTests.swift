@@ -134,4 +134,41 @@ struct ProjectionFailureTests {
             await log.close()
         }
     }
+
+    @Test("a log without room is waited for by one that follows, and each event counts once")
+    func full() async throws {
+        try await withTemporaryLog { _, open in
+            var configuration = EventLogConfiguration()
+            configuration.headMapSizeBytes = 4 << 20
+            configuration.reserveBytes = 1 << 20
+            configuration.segmentSizeBytes = 256 << 10
+            configuration.sealsInBackground = false
+            let log = try await open(configuration)
+            try await log.append(ProjectionSample.numbers(0..<3))
+            var random = SeededGenerator(seed: 7)
+            let bytes = (0..<40_000).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+            await expectCode(.storageFull) {
+                while true { try await log.append(Event(type: "fill", bytes: bytes)) }
+            }
+            // More than what a change of records may take of the reserve.
+            let large = Projection("large", of: .types("n.*")) { stored, state in
+                try state.set("bytes/\(stored.position)", .bytes(bytes))
+                try state.add(1, to: "count")
+            }
+            await expectCode(.storageFull) { try await log.catchUp(large) }
+            await expectCode(.storageFull) { try await log.rebuild(large) }
+            let stopped = try await log.start(large)
+            let running = try await log.start(large)
+            try await Task.sleep(for: .milliseconds(200))
+            #expect(try await log.projection("large").integer("count") == nil)
+            await stopped.stop()
+            try await stopped.waitUntilStopped()
+            try await log.seal()
+            await running.waitUntil(2)
+            #expect(try await log.projection("large").integer("count") == 3)
+            #expect(try await log.projection("large").value("bytes/2") == .bytes(bytes))
+            await running.stop()
+            await log.close()
+        }
+    }
 }

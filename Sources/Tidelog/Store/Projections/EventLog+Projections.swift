@@ -28,8 +28,8 @@ extension EventLog {
     ///
     /// If the stored state was made by another version of the function, a new one is built beside it, and
     /// takes its place in one step once it is as far. An older version than the stored one ends with
-    /// `conflict`. Several processes may start the same projection: each
-    /// event still counts once.
+    /// `conflict`. Several processes may start the same projection: each event still counts once. A full disk is
+    /// waited for.
     ///
     /// - Returns: the running projection; it stops when this is let go.
     public func start(_ projection: Projection) async throws(EventLogError) -> LogFollower {
