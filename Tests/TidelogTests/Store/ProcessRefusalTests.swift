@@ -169,6 +169,39 @@ struct ProcessRefusalTests {
         }
     }
 
+    @Test("what is to take something back later, and is no event that the log takes, is refused at once")
+    func faultyUndo() async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            func undoing(with type: String) -> ProcessManager<Int> {
+                ProcessManager("saga", state: 0, of: .types("begin", "fail")) {
+                    $0.event.correlationID?.description
+                } handle: { stored, _, actions in
+                    if stored.type == "fail" {
+                        actions.undo()
+                        return actions.complete()
+                    }
+                    let undo = Event(type: stored.event.id == "second" ? type : "release", stream: "kept")
+                    actions.send(Event(type: "hello", stream: "kept"))
+                    actions.send(Event(type: "reserve", stream: "kept"), undoneBy: undo)
+                }
+            }
+            try await log.append(Event(id: "first", type: "begin", correlationID: "a"))
+            let second = try await log.append(Event(id: "second", type: "begin", correlationID: "a"))
+            try await log.append(Event(type: "fail", correlationID: "a"))
+            await expectCode(.projectionFailed) { try await log.catchUp(undoing(with: "")) }
+            let failure = try await Self.failure(log)
+            #expect(failure.code == .invalidEvent && failure.position == second.positions.lowerBound)
+            #expect(failure.instance == "a" && failure.output?.index == 1 && failure.output?.type == "")
+            #expect(try await log.count(.types("reserve")) == 1)
+            #expect(try await log.catchUp(undoing(with: "release")).failure == nil)
+            #expect(try await log.count(.types("reserve")) == 2)
+            #expect(try await log.count(.types("release")) == 2)
+            #expect(try await log.process("saga").instances().isEmpty)
+            await log.close()
+        }
+    }
+
     @Test(
         "events that are too much for one append go in several; those of one event that are too much stop it")
     func limits() async throws {

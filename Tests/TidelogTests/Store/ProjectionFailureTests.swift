@@ -152,7 +152,7 @@ struct ProjectionFailureTests {
             }
             // More than what a change of records may take of the reserve.
             let large = Projection("large", of: .types("n.*")) { stored, state in
-                try state.set("bytes/\(stored.position)", .bytes(bytes))
+                try state.set("bytes/\(stored.position.rawValue)", .bytes(bytes))
                 try state.add(1, to: "count")
             }
             await expectCode(.storageFull) { try await log.catchUp(large) }

@@ -155,6 +155,15 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
                 }
                 sent.append(event)
             }
+            // What undoes something is kept for later, when it would be too late to refuse it.
+            for (index, event) in actions.isComplete ? [] : actions.remembered {
+                do throws(EventLogError) {
+                    try self.log.validate([event])
+                } catch {
+                    guard error.isRefusal else { throw error }
+                    return input.failure(refused: error, ProcessOutput(event, index: index))
+                }
+            }
             var next = try self.instance(state, after: stored, actions)
             let encoder = EventJSONEncoder(form: .cloudEvents)
             next.undoing = actions.undoing.map { encoder.encode($0) }
