@@ -148,7 +148,7 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
                 let event = cause.map { event.causationID == nil ? event.caused(by: $0) : event } ?? event
                 // What the log would refuse whatever it holds is known here, at its event.
                 do throws(EventLogError) {
-                    try self.log.validate([event])
+                    _ = try self.checked([event])
                 } catch {
                     guard error.isRefusal else { throw error }
                     return input.failure(refused: error, ProcessOutput(event, index: index))
@@ -158,7 +158,7 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
             // What undoes something is kept for later, when it would be too late to refuse it.
             for (index, event) in actions.isComplete ? [] : actions.remembered {
                 do throws(EventLogError) {
-                    try self.log.validate([event])
+                    _ = try self.checked([event])
                 } catch {
                     guard error.isRefusal else { throw error }
                     return input.failure(refused: error, ProcessOutput(event, index: index))
@@ -286,7 +286,7 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
         if let known = error.output(among: sent) { return known }
         for (index, event) in sent.enumerated() {
             do throws(EventLogError) {
-                try self.log.validate([event])
+                _ = try self.checked([event])
             } catch  where error.isRefusal {
                 return ProcessOutput(event, index: index)
             } catch {
@@ -294,6 +294,20 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
             }
         }
         return nil
+    }
+
+    /// The records of events that the log accepts. Schemas that are some milliseconds old refuse nothing: another
+    /// process may have let the events through since.
+    private func checked(
+        _ events: [Event]
+    ) throws(EventLogError) -> (records: [EventRecord], schemas: SchemaStamp) {
+        do throws(EventLogError) {
+            return try self.log.checked(events)
+        } catch {
+            guard error.code == .schemaViolation else { throw error }
+            try self.log.schemas.lookAgain()
+            return try self.log.checked(events)
+        }
     }
 
     private func attempt(
@@ -309,7 +323,7 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
         while true {
             let found = Lock<Found?>(nil)
             do throws(EventLogError) {
-                let (records, schemas) = try self.log.checked(batch.sent)
+                let (records, schemas) = try self.checked(batch.sent)
                 try EventLogError.translating { () throws(StorageError) in
                     _ = try self.log.engine.appendBlocking(records, changing: changes, skipsKnown: true) {
                         transaction throws(StorageError) in
