@@ -44,7 +44,7 @@ struct StoreCommandTests {
             let json = #"{"id":9007199254740993,"rate":0.12345678901,"price":1.50,"huge":-1e400}"#
             try Tool.succeed("append", log, "--type", "t", "--stream", "s", "--data", json)
             try Tool.succeed("append", log, "--type", "t", "--stream", "s", "--data", #"{"more":[1e3]}"#)
-            let wanted = json.dropLast() + #","more":[1e3]}"#
+            let wanted = String(json.dropLast()) + #","more":[1e3]}"#
             #expect(try Tool.succeed("state", log, "s").output.contains(wanted))
             #expect(try Tool.succeed("state", log, "s", "--json").output.contains(#""state":"# + wanted))
         }
