@@ -223,7 +223,9 @@ struct SnapshotTests {
         }
     }
 
-    @Test("as of a moment of a truncated stream, the snapshot of before it counts; where none is, that is an error")
+    @Test(
+        "as of a moment of a truncated stream, the snapshot of before it counts; without it that is an error"
+    )
     func truncatedPast() async throws {
         try await self.opened { log, accounts in
             var without = accounts

@@ -85,7 +85,9 @@ struct ProjectionStateTests {
         #expect(try state.integer(long) == 5)
     }
 
-    @Test("refuses to read what cannot be a key, whether all that is stored is known or not", arguments: [true, false])
+    @Test(
+        "refuses to read what cannot be a key, whether it knows all that is stored or not",
+        arguments: [true, false])
     func unreadable(isComplete: Bool) throws {
         var state = ProjectionState(isComplete: isComplete) { _ throws(StorageError) in nil }
         for key in ["", String(repeating: "a", count: 401)] {

@@ -1,11 +1,11 @@
 extension Repository {
     /// What its events added up to at a moment of the past.
     ///
-    /// Of a stream that was truncated, a snapshot tells what is missing, if it was there at that moment; times of
-    /// events that are there no more are taken to be in order. Without a snapshot to use, what is left of the events
-    /// tells the state, as for ``load(_:)``.
+    /// Of a stream that was truncated, a snapshot tells what is missing, if it is of before that moment; times
+    /// of events that are there no more are taken to be in order. Without a snapshot to use, what is left of the
+    /// events tells the state, as for ``load(_:)``.
     ///
-    /// - Throws: ``EventLogError`` as ``load(_:)``, and `notFound` if what told the state of that moment was removed.
+    /// - Throws: ``EventLogError`` as ``load(_:)``, and `notFound` if what told the state of then was removed.
     public func load(_ id: String, asOf moment: StoreMoment) async throws(EventLogError) -> Loaded {
         var loaded = Loaded(id: id, state: Model.initial)
         try await self.advance(&loaded, asOf: moment)
@@ -33,8 +33,8 @@ extension Repository {
         }
         throw EventLogError(
             .notFound,
-            "what '\(info.name)' was as of \(moment) is known no longer: the stream was truncated before revision "
-                + "\(info.firstRevision), and no snapshot of then is left; ask for a later moment")
+            "what '\(info.name)' was as of \(moment) is known no longer: the stream was truncated before "
+                + "revision \(info.firstRevision), and no snapshot of then is left; ask for a later moment")
     }
 
     /// Whether the event that a snapshot was made at had been appended by then.

@@ -14,7 +14,8 @@ public struct ProjectionStatus: Hashable, Sendable {
     public let applied: UInt64
     /// When it last made progress; nil if it never has.
     public let updatedAt: Timestamp?
-    /// The event that it stopped at, if its function threw there, or it cannot be read, and has not been passed since.
+    /// The event that it stopped at, if its function threw there or it cannot be read, and it has not passed it
+    /// since.
     public let failure: ProjectionFailure?
     /// How far the build is that goes on beside it, if one does.
     public let building: Position?
@@ -28,8 +29,8 @@ extension EventLog {
     ///
     /// If the stored state was made by another version of the function, a new one is built beside it, and
     /// takes its place in one step once it is as far. An older version than the stored one ends with
-    /// `conflict`. Several processes may start the same projection: each event still counts once. A full disk is
-    /// waited for.
+    /// `conflict`. Several processes may start the same projection: each event still counts once. A full disk
+    /// is waited for.
     ///
     /// - Returns: the running projection; it stops when this is let go.
     public func start(_ projection: Projection) async throws(EventLogError) -> LogFollower {

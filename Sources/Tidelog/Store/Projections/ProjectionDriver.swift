@@ -87,8 +87,8 @@ struct ProjectionDriver: Sendable {
         }
     }
 
-    /// Runs work that blocks on the log's own threads. One that follows waits for room where the disk is full, and
-    /// does the work again, until its task is cancelled.
+    /// Runs work that blocks on the log's own threads. One that follows waits for room where the disk is full,
+    /// and does the work again, until its task is cancelled.
     private func work<Value: Sendable>(
         _ body: @escaping @Sendable () throws(EventLogError) -> Value
     ) async throws(EventLogError) -> Value {
@@ -218,7 +218,8 @@ extension ProjectionFailure {
             ? "an event that cannot be read" : "the event of type '\(self.type)' with id \(self.eventID)"
         return EventLogError(
             .projectionFailed,
-            "the projection '\(name)' stopped at \(event): \(self.message); its state is as of the event before",
+            "the projection '\(name)' stopped at \(event): \(self.message); its state is as of the event "
+                + "before",
             positions: self.position..<Position(self.position.rawValue + 1))
     }
 }

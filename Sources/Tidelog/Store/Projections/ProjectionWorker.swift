@@ -79,8 +79,8 @@ final class ProjectionWorker: Sendable {
                 // If a limit of the batch was reached first, the event that fails comes in a later one.
                 return try self.commit(next: next, applied: applied, failure: next == limit ? failure : nil)
             case .stopped(let found):
-                // The function may have changed the state before it threw, or have been given events behind the
-                // place that damage is reported at: begin anew, up to the event before.
+                // The function may have changed the state before it threw, or have been given events behind
+                // the place that damage is reported at: begin anew, up to the event before.
                 self.forget()
                 limit = found.position.rawValue
                 failure = found
