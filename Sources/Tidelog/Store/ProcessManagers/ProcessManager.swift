@@ -81,7 +81,8 @@ public struct ProcessActions: Sendable {
 
     /// Appends an event, by custom a command to others, to the stream that it names.
     ///
-    /// It is caused by the event that is being handled, unless it names a cause of its own.
+    /// It is caused by the event that is being handled, or, if a timer sends it, by the one that began the
+    /// instance, unless it names a cause of its own.
     ///
     /// - Parameter undo: what takes it back; ``undo()`` sends it. It must be an event that the log takes as well.
     public mutating func send(_ event: Event, undoneBy undo: Event? = nil) {

@@ -145,7 +145,7 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
             }
             var sent: [Event] = []
             for (index, event) in actions.sent.enumerated() {
-                let event = cause.map { event.causationID == nil ? event.caused(by: $0) : event } ?? event
+                let event = Self.linked(event, cause, stored?.origin)
                 // What the log would refuse whatever it holds is known here, at its event.
                 do throws(EventLogError) {
                     _ = try self.checked([event])
@@ -165,6 +165,9 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
                 }
             }
             var next = try self.instance(state, after: stored, actions)
+            next.origin =
+                stored?.origin
+                ?? cause.map { ProcessOrigin(event: $0.id, correlation: $0.correlationID ?? $0.id) }
             let encoder = EventJSONEncoder(form: .cloudEvents)
             next.undoing = actions.undoing.map { encoder.encode($0) }
             batch.add(input, from: stored, to: actions.isComplete ? nil : next, sending: sent)
@@ -173,6 +176,17 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
             guard error.isRefusal else { throw error }
             return input.failure(refused: error)
         }
+    }
+
+    /// An event with what led to it, where it does not name that itself: the event that is handled, or, if a timer
+    /// sends it, the one that began the instance.
+    private static func linked(_ event: Event, _ cause: Event?, _ origin: ProcessOrigin?) -> Event {
+        if let cause { return event.causationID == nil ? event.caused(by: cause) : event }
+        guard let origin else { return event }
+        var event = event
+        event.causationID = event.causationID ?? origin.event
+        event.correlationID = event.correlationID ?? origin.correlation
+        return event
     }
 
     /// An instance with its new state and timers.
