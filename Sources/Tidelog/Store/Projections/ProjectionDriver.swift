@@ -97,8 +97,9 @@ struct ProjectionDriver: Sendable {
             do throws(EventLogError) {
                 return try await self.attempt(body)
             } catch {
-                guard self.goal == .follow, error.code == .storageFull, !Task.isCancelled else { throw error }
+                guard self.goal == .follow, error.code == .storageFull else { throw error }
                 try? await Task.sleep(for: pause)
+                if Task.isCancelled { throw error }
                 pause = min(pause * 2, .seconds(5))
             }
         }
