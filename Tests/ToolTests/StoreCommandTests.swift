@@ -38,6 +38,18 @@ struct StoreCommandTests {
         }
     }
 
+    @Test("state shows numbers as they were written, also those that are no doubles")
+    func numbers() throws {
+        try TemporaryFolder.withLog { folder, log in
+            let json = #"{"id":9007199254740993,"rate":0.12345678901,"price":1.50,"huge":-1e400}"#
+            try Tool.succeed("append", log, "--type", "t", "--stream", "s", "--data", json)
+            try Tool.succeed("append", log, "--type", "t", "--stream", "s", "--data", #"{"more":[1e3]}"#)
+            let wanted = String(json.dropLast()) + #","more":[1e3]}"#
+            #expect(try Tool.succeed("state", log, "s").output.contains(wanted))
+            #expect(try Tool.succeed("state", log, "s", "--json").output.contains(#""state":"# + wanted))
+        }
+    }
+
     @Test("streams tells how many events each has, of which revisions, and their first and last times")
     func streams() throws {
         try TemporaryFolder.withLog { folder, log in

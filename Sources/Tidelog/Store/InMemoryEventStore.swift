@@ -262,7 +262,7 @@ public final class InMemoryEventStore: EventStore {
 
     /// Hides a stream's events before `revision` for good.
     public func truncate(stream: String, before revision: Revision) async throws(EventLogError) {
-        try self.hide(stream) { info, next throws(EventLogError) in
+        try self.hide(stream) { info, next, _ throws(EventLogError) in
             guard revision.rawValue <= next else {
                 throw EventLogError(
                     .invalidArgument,
@@ -275,17 +275,15 @@ public final class InMemoryEventStore: EventStore {
 
     /// Deletes a stream for good.
     public func delete(stream: String, expecting: ExpectedRevision) async throws(EventLogError) {
-        try self.state.withLock { state throws(EventLogError) in
-            guard state.streams[ExactText(stream)] != nil else { return }
+        try self.hide(stream) { info, next, state throws(EventLogError) in
             try Self.check(expecting, of: stream, state)
-        }
-        try self.hide(stream) { info, next throws(EventLogError) in
-            info.hidden(before: Revision(next), isDeleted: true)
+            return info.hidden(before: Revision(next), isDeleted: true)
         }
     }
 
+    /// Looks at a stream and changes what is seen of it, with nothing in between.
     private func hide(
-        _ name: String, _ change: (StreamInfo, UInt64) throws(EventLogError) -> StreamInfo
+        _ name: String, _ change: (StreamInfo, UInt64, State) throws(EventLogError) -> StreamInfo
     ) throws(EventLogError) {
         try self.state.withLock { state throws(EventLogError) in
             guard let stream = state.streams[ExactText(name)] else {
@@ -294,7 +292,8 @@ public final class InMemoryEventStore: EventStore {
             if stream.info.isDeleted {
                 throw EventLogError(.streamDeleted, "stream '\(name)' was deleted already")
             }
-            state.streams[ExactText(name)]?.info = try change(stream.info, stream.next)
+            let info = try change(stream.info, stream.next, state)
+            state.streams[ExactText(name)]?.info = info
         }
     }
 

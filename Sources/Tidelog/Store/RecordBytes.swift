@@ -30,6 +30,9 @@ package struct RecordBytes {
         self.what = what
     }
 
+    /// Whether everything was read.
+    package var isAtEnd: Bool { self.fields.isAtEnd }
+
     /// Reads the byte that says how the rest is written.
     package mutating func requireVersion(_ version: UInt8) throws(StorageError) {
         let found = try self.fields.byte()

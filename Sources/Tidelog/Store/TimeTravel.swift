@@ -18,6 +18,9 @@ public struct StoreMoment: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The position, if it is one.
+    var position: Position? { if case .position(let position) = self.kind { position } else { nil } }
+
     fileprivate func limit(_ query: EventQuery) -> EventQuery {
         var query = query
         switch self.kind {

@@ -222,6 +222,35 @@ struct SnapshotTests {
             }
         }
     }
+
+    @Test(
+        "as of a moment of a truncated stream, the snapshot of before it counts; without it that is an error"
+    )
+    func truncatedPast() async throws {
+        try await self.opened { log, accounts in
+            var without = accounts
+            without.snapshotEvery = nil
+            try await log.truncate(stream: "account-1", before: 15)
+            for (position, balance) in [(24, 325), (22, 276), (19, 210)] as [(Position, Int)] {
+                let loaded = try await accounts.load("1", asOf: .position(position))
+                #expect(loaded.state.balance == balance && loaded.snapshot == 19, "\(position)")
+                #expect(loaded.revision?.rawValue == position.rawValue)
+            }
+            let now = try await accounts.load("1", asOf: .time(.now().advanced(by: .seconds(1))))
+            #expect(now.state.balance == 325)
+            // The snapshot is of later, and what is left of the events is not all.
+            await expectCode(.notFound) { _ = try await accounts.load("1", asOf: .position(17)) }
+            await expectCode(.notFound) { _ = try await accounts.load("1", asOf: .position(3)) }
+            try await log.truncate(stream: "account-1", before: 20)
+            #expect(try await accounts.load("1", asOf: .position(22)).state.balance == 276)
+            await expectCode(.notFound) { _ = try await accounts.load("1", asOf: .position(19)) }
+            // Without snapshots what is left tells the state, as it does for now.
+            #expect(try await without.load("1", asOf: .position(24)).state == without.load("1").state)
+            await expectCode(.notFound) { [without] in _ = try await without.load("1", asOf: .position(19)) }
+            try await log.delete(stream: "account-1")
+            await expectCode(.streamDeleted) { _ = try await accounts.load("1", asOf: .position(22)) }
+        }
+    }
 }
 
 @Suite("Upcasters")

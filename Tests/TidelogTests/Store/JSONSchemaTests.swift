@@ -135,6 +135,35 @@ struct JSONSchemaTests {
             #"{"properties":{"a":true},"additionalProperties":false}"#,
             false, true
         ),
+        // What is required, but not named, may be anything.
+        (
+            #"{"required":["total"]}"#, #"{"required":["total"],"properties":{"total":{"type":"integer"}}}"#,
+            false, true
+        ),
+        (#"{"required":["a"]}"#, #"{"required":["a"],"additionalProperties":{"type":"null"}}"#, false, true),
+        (#"{"required":["a"]}"#, #"{"properties":{"a":false}}"#, false, false),
+        (#"{"required":["a"]}"#, #"{"required":["a"],"properties":{"a":true}}"#, true, true),
+        (
+            #"{"required":["a"]}"#,
+            ##"{"properties":{"a":{"$ref":"#"}},"additionalProperties":{"$ref":"#"}}"##, true, false
+        ),
+        // Where members that are not named were let through, they may be there.
+        ("{}", #"{"properties":{},"additionalProperties":false}"#, false, true),
+        (
+            #"{"properties":{"a":true}}"#, #"{"properties":{"a":true},"additionalProperties":false}"#,
+            false, true
+        ),
+        (#"{"additionalProperties":true}"#, #"{"additionalProperties":{"type":"null"}}"#, false, true),
+        (
+            #"{"properties":{"a":true},"additionalProperties":false}"#,
+            #"{"properties":{"a":true,"b":true},"additionalProperties":false}"#, true, false
+        ),
+        // What is no object has no members.
+        (
+            #"{"type":"integer"}"#,
+            #"{"type":["integer","object"],"required":["a"],"additionalProperties":false}"#, true, false
+        ),
+        (#"{"enum":[1,"a"]}"#, #"{"additionalProperties":false}"#, true, false),
         (#"{"anyOf":[true]}"#, #"{"anyOf":[{"type":"null"}]}"#, false, false),
         (
             ##"{"$ref":"#/$defs/a","$defs":{"a":{"minimum":1}}}"##,

@@ -135,6 +135,24 @@ struct ProcessManagerTests {
         }
     }
 
+    @Test("what a timer sends, and what it undoes, belongs to the event that began the instance")
+    func timersCause() async throws {
+        try await withTemporaryLog { _, open in
+            let clock = Clock()
+            let log = try await open(.init())
+            let first = Self.event("order.placed", "a")
+            try await log.append([first, Self.event("order.placed", "a")])
+            try await log.catchUp(Self.checkout(clock))
+            clock.advance(by: .seconds(60))
+            try await log.catchUp(Self.checkout(clock))
+            let sent = try await log.events(.types("timed.>", "money.cancel", "goods.release"))
+            #expect(sent.count == 5)
+            #expect(sent.allSatisfy { $0.event.causationID == first.id })
+            #expect(sent.allSatisfy { $0.event.correlationID == "a" })
+            await log.close()
+        }
+    }
+
     @Test("a timer that is set anew is due at its new time alone")
     func setAnew() async throws {
         try await withTemporaryLog { _, open in

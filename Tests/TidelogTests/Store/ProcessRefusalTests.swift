@@ -169,6 +169,39 @@ struct ProcessRefusalTests {
         }
     }
 
+    @Test("what is to take something back later, and is no event that the log takes, is refused at once")
+    func faultyUndo() async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            func undoing(with type: String) -> ProcessManager<Int> {
+                ProcessManager("saga", state: 0, of: .types("begin", "fail")) {
+                    $0.event.correlationID?.description
+                } handle: { stored, _, actions in
+                    if stored.type == "fail" {
+                        actions.undo()
+                        return actions.complete()
+                    }
+                    let undo = Event(type: stored.event.id == "second" ? type : "release", stream: "kept")
+                    actions.send(Event(type: "hello", stream: "kept"))
+                    actions.send(Event(type: "reserve", stream: "kept"), undoneBy: undo)
+                }
+            }
+            try await log.append(Event(id: "first", type: "begin", correlationID: "a"))
+            let second = try await log.append(Event(id: "second", type: "begin", correlationID: "a"))
+            try await log.append(Event(type: "fail", correlationID: "a"))
+            await expectCode(.projectionFailed) { try await log.catchUp(undoing(with: "")) }
+            let failure = try await Self.failure(log)
+            #expect(failure.code == .invalidEvent && failure.position == second.positions.lowerBound)
+            #expect(failure.instance == "a" && failure.output?.index == 1 && failure.output?.type == "")
+            #expect(try await log.count(.types("reserve")) == 1)
+            #expect(try await log.catchUp(undoing(with: "release")).failure == nil)
+            #expect(try await log.count(.types("reserve")) == 2)
+            #expect(try await log.count(.types("release")) == 2)
+            #expect(try await log.process("saga").instances().isEmpty)
+            await log.close()
+        }
+    }
+
     @Test(
         "events that are too much for one append go in several; those of one event that are too much stop it")
     func limits() async throws {
@@ -265,44 +298,13 @@ struct ProcessRefusalTests {
         }
     }
 
-    /// Flips bits in every page of the segment that holds a position, behind the log's back.
-    private static func damage(_ log: EventLog, at position: UInt64) throws {
-        let segments = try log.engine.currentView().catalogue.segments
-        let segment = try #require(segments.first { $0.positions.contains(position) })
-        let path = "\(log.directory)/segments/\(segment.fileName)"
-        var bytes = try Files.contents(path)
-        _ = try Files.unlink(path)
-        for at in stride(from: 300, to: bytes.count, by: 512) { bytes[at] ^= 1 }
-        try Files.writeAtomically(bytes, to: path)
-    }
-
-    /// A log whose second segment, with the events numbered from 60 to 119, is damaged while the log is open.
-    private static func damagedLog(
-        _ open: (EventLogConfiguration) async throws -> EventLog, _ event: (Int) -> Event
-    ) async throws -> EventLog {
-        var configuration = EventLogConfiguration()
-        configuration.openSegments = 1
-        configuration.cachedFrames = 1
-        configuration.streamCacheBytes = 0
-        let log = try await open(configuration)
-        for start in [0, 60] {
-            try await log.append((start..<start + 60).map(event))
-            try await log.seal()
-        }
-        // The window of ids knows them; then the other segment is opened and this one closed.
-        try await log.append((60..<120).map(event))
-        try await log.append((0..<60).map(event))
-        try Self.damage(log, at: 60)
-        return log
-    }
-
     @Test("an id that may be in a damaged segment stops it, as a refusal")
     func damagedSegment() async throws {
         try await withTemporaryLog { _, open in
             let known = { @Sendable (number: Int) in
                 Event(id: .init("k-\(number)"), type: "k", stream: "k", causationID: "c")
             }
-            let log = try await Self.damagedLog(open, known)
+            let log = try await DamagedSample.log(open, known)
             try await log.append((0..<6).map(Self.event))
             // From behind the damage on, so that all it sees can be read.
             let process = Self.process(from: 120) {
@@ -321,7 +323,7 @@ struct ProcessRefusalTests {
     @Test("events that cannot be read stop it there, after those before them")
     func damagedInput() async throws {
         try await withTemporaryLog { _, open in
-            let log = try await Self.damagedLog(open, Self.event)
+            let log = try await DamagedSample.log(open, Self.event)
             await expectCode(.projectionFailed) { try await log.catchUp(Self.process { [Self.out($0)] }) }
             let failure = try await Self.failure(log)
             #expect(failure.code == .corrupted && failure.position == 60 && failure.output == nil)

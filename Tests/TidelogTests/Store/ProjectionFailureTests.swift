@@ -106,4 +106,69 @@ struct ProjectionFailureTests {
             await log.close()
         }
     }
+
+    @Test("an event that cannot be read stops a projection there, after those before it, and no other one")
+    func damaged() async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await DamagedSample.log(open) { Event(id: .init("n-\($0)"), type: "n.x") }
+            try await log.append(ProjectionSample.numbers(0..<3))
+            var behind = EventQuery.all
+            behind.from = 120
+            let other = Projection("other", of: behind) { _, state in try state.add(1, to: "count") }
+            let counting = Projection("counting", of: .all) { _, state in try state.add(1, to: "count") }
+            for _ in 0..<2 {
+                let error = await #expect(throws: EventLogError.self) { try await log.catchUp(counting) }
+                #expect(error?.code == .projectionFailed && error?.positions == 60..<61)
+                #expect(error?.message.contains("cannot be read") == true)
+                let status = try #require(try await log.projection("counting").status())
+                #expect(status.next == 60 && status.applied == 60)
+                #expect(status.failure?.position == 60 && status.failure?.type == "")
+                #expect(status.failure?.message.contains("corrupted") == true)
+                #expect(try await log.projection("counting").integer("count") == 60)
+            }
+            #expect(try await log.catchUp(other).failure == nil)
+            // What begins behind the damage passes it.
+            let beyond = Projection("counting", of: behind) { _, state in try state.add(1, to: "count") }
+            #expect(try await log.catchUp(beyond).failure == nil)
+            #expect(try await log.projection("counting").integer("count") == 63)
+            await log.close()
+        }
+    }
+
+    @Test("a log without room is waited for by one that follows, and each event counts once")
+    func full() async throws {
+        try await withTemporaryLog { _, open in
+            var configuration = EventLogConfiguration()
+            configuration.headMapSizeBytes = 4 << 20
+            configuration.reserveBytes = 1 << 20
+            configuration.segmentSizeBytes = 256 << 10
+            configuration.sealsInBackground = false
+            let log = try await open(configuration)
+            try await log.append(ProjectionSample.numbers(0..<3))
+            var random = SeededGenerator(seed: 7)
+            let bytes = (0..<40_000).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+            await expectCode(.storageFull) {
+                while true { try await log.append(Event(type: "fill", bytes: bytes)) }
+            }
+            // More than what a change of records may take of the reserve.
+            let large = Projection("large", of: .types("n.*")) { stored, state in
+                try state.set("bytes/\(stored.position.rawValue)", .bytes(bytes))
+                try state.add(1, to: "count")
+            }
+            await expectCode(.storageFull) { try await log.catchUp(large) }
+            await expectCode(.storageFull) { try await log.rebuild(large) }
+            let stopped = try await log.start(large)
+            let running = try await log.start(large)
+            try await Task.sleep(for: .milliseconds(200))
+            #expect(try await log.projection("large").integer("count") == nil)
+            await stopped.stop()
+            try await stopped.waitUntilStopped()
+            try await log.seal()
+            await running.waitUntil(2)
+            #expect(try await log.projection("large").integer("count") == 3)
+            #expect(try await log.projection("large").value("bytes/2") == .bytes(bytes))
+            await running.stop()
+            await log.close()
+        }
+    }
 }

@@ -46,6 +46,30 @@ struct ProjectionRebuildTests {
         }
     }
 
+    @Test("a deletion that a rebuild has overtaken is refused, and made again takes that away as well")
+    func overtakenDeletion() async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            try await log.append(ProjectionSample.numbers(10..<20))
+            try await log.catchUp(ProjectionSample.sums())
+            let control = {
+                try log.engine.readingRecords { view throws(StorageError) in try view.control("sums") }
+            }
+            let known = try #require(try control())
+            try await log.rebuild(ProjectionSample.sums())
+            let before = try #require(try control())
+            #expect(before.highest > known.highest)
+            let generations = ProjectionGenerations("sums", log.engine, log.subscriptions)
+            #expect(try !generations.removeAll(known))
+            #expect(try control() == before)
+            #expect(try await log.projection("sums").integer("count") == 10)
+            try await log.deleteProjection("sums")
+            #expect(try control() == nil)
+            await expectCode(.notFound) { try await log.deleteProjection("sums") }
+            await log.close()
+        }
+    }
+
     @Test(
         "a rebuild that another one of it overtakes goes on and switches over, beside a live one of any version",
         arguments: [1, 2])

@@ -84,4 +84,17 @@ struct ProjectionStateTests {
         }
         #expect(try state.integer(long) == 5)
     }
+
+    @Test(
+        "refuses to read what cannot be a key, whether it knows all that is stored or not",
+        arguments: [true, false])
+    func unreadable(isComplete: Bool) throws {
+        var state = ProjectionState(isComplete: isComplete) { _ throws(StorageError) in nil }
+        for key in ["", String(repeating: "a", count: 401)] {
+            expectCode(.invalidArgument) { _ = try state.value(key) }
+            expectCode(.invalidArgument) { _ = try state.integer(key) }
+            expectCode(.invalidArgument) { _ = try state.decode(key, as: Int.self) }
+        }
+        #expect(try state.value("a") == nil)
+    }
 }

@@ -74,7 +74,10 @@ struct Projections: AsyncParsableCommand {
             .text("last progress"), .text("state"),
         ])
         for status in all {
-            let problem = status.failure.map { "stopped at \($0.position) (\($0.type)): \($0.message)" }
+            let problem = status.failure.map { failure in
+                let type = failure.type.isEmpty ? "" : " (\(failure.type))"
+                return "stopped at \(failure.position)\(type): \(failure.message)"
+            }
             table.add([
                 status.name, "\(status.version)", Units.count(status.next.rawValue), Units.count(status.lag),
                 status.updatedAt?.description ?? "",

@@ -101,7 +101,7 @@ extension JSONText {
         switch value {
         case .null: self = .null
         case .boolean(let value): self = .boolean(value)
-        case .number(let value): self = .number(value)
+        case .number(let number): self = .written(number.text)
         case .string(let value): self = .string(value)
         case .array(let values): self = .array(values.map { JSONText($0) })
         case .object(let members): self = .object(members.map { ($0.key, JSONText($0.value)) })

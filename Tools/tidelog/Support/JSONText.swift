@@ -7,6 +7,8 @@ enum JSONText: ExpressibleByStringLiteral, ExpressibleByArrayLiteral, Expressibl
     case integer(Int)
     case unsigned(UInt64)
     case number(Double)
+    /// A number as it was written somewhere else.
+    case written(String)
     case string(String)
     case array([JSONText])
     case object([(String, JSONText)])
@@ -35,6 +37,7 @@ enum JSONText: ExpressibleByStringLiteral, ExpressibleByArrayLiteral, Expressibl
         case .unsigned(let value): text.appendDecimal(value)
         case .number(let value):
             text.append(contentsOf: (value.isFinite ? Self.text(of: value) : "null").utf8)
+        case .written(let number): text.append(contentsOf: number.utf8)
         case .string(let value): text.appendJSONString(value)
         case .array(let values):
             text.append(UInt8(ascii: "["))

@@ -87,14 +87,7 @@ public struct Repository<Model: Aggregate, Store: EventStore>: Sendable {
         return info.lastRevision.rawValue >= snapshot && info.firstRevision.rawValue <= snapshot + 1
     }
 
-    /// What its events added up to at a moment of the past.
-    public func load(_ id: String, asOf moment: StoreMoment) async throws(EventLogError) -> Loaded {
-        var loaded = Loaded(id: id, state: Model.initial)
-        try await self.advance(&loaded, asOf: moment)
-        return loaded
-    }
-
-    private func useSnapshot(_ loaded: inout Loaded) async throws(EventLogError) {
+    func useSnapshot(_ loaded: inout Loaded) async throws(EventLogError) {
         let stream = Model.stream(of: loaded.id)
         guard let snapshot = try await self.store.snapshot(of: stream), snapshot.schema == Self.schema,
             let state = try? EventPayload(bytes: snapshot.state).decode(as: Model.State.self)
@@ -108,7 +101,7 @@ public struct Repository<Model: Aggregate, Store: EventStore>: Sendable {
     private static var schema: String { "\(Model.name)/\(Model.stateSchema)" }
 
     /// Reads the events after the last one that is known, a page at a time.
-    private func advance(
+    func advance(
         _ loaded: inout Loaded, asOf moment: StoreMoment? = nil
     ) async throws(EventLogError) {
         var query = EventQuery.stream(Model.stream(of: loaded.id))

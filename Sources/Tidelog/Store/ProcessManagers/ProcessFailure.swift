@@ -30,7 +30,8 @@ public struct ProcessFailure: Hashable, Sendable {
 
 /// An event that a process manager sent, and that the log refused.
 public struct ProcessOutput: Hashable, Sendable {
-    /// Which one it was of those that were sent in answer to one event or timer, from 0.
+    /// Which one it was of those that were sent in answer to one event or timer, from 0; of an event that is to
+    /// undo another one, the index of that one.
     public let index: Int
     /// Its id.
     public let eventID: EventID

@@ -69,6 +69,8 @@ public struct ProcessActions: Sendable {
     public let now: Timestamp
     private(set) var sent: [Event] = []
     private(set) var undoing: [Event]
+    /// What of `undoing` is new, and which of `sent` it takes back.
+    private(set) var remembered: [(index: Int, event: Event)] = []
     private(set) var timers: [Timer] = []
     private(set) var isComplete = false
 
@@ -79,12 +81,16 @@ public struct ProcessActions: Sendable {
 
     /// Appends an event, by custom a command to others, to the stream that it names.
     ///
-    /// It is caused by the event that is being handled, unless it names a cause of its own.
+    /// It is caused by the event that is being handled, or, if a timer sends it, by the one that began the
+    /// instance, unless it names a cause of its own.
     ///
-    /// - Parameter undo: what takes it back; ``undo()`` sends it.
+    /// - Parameter undo: what takes it back; ``undo()`` sends it. It must be an event that the log takes as well.
     public mutating func send(_ event: Event, undoneBy undo: Event? = nil) {
+        if let undo {
+            self.undoing.append(undo)
+            self.remembered.append((self.sent.count, undo))
+        }
         self.sent.append(event)
-        if let undo { self.undoing.append(undo) }
     }
 
     /// Sends what takes back everything that was sent so far by this instance, the last one first.
@@ -92,6 +98,7 @@ public struct ProcessActions: Sendable {
         // The events are made when they are remembered, once; sent, they are forgotten.
         self.sent += self.undoing.reversed()
         self.undoing = []
+        self.remembered = []
     }
 
     /// Wakes the instance up at a moment; a timer of the same name is set anew.

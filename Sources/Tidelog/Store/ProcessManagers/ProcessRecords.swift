@@ -67,6 +67,12 @@ struct ProcessProgress: Equatable {
     }
 }
 
+/// The event that began an instance, and its correlation.
+struct ProcessOrigin: Equatable {
+    var event: EventID
+    var correlation: EventID
+}
+
 /// One instance as it is stored.
 struct ProcessInstance: Equatable {
     /// The state, in JSON.
@@ -75,6 +81,8 @@ struct ProcessInstance: Equatable {
     var undoing: [[UInt8]] = []
     /// When each timer is due.
     var timers: [(name: String, due: Int64)] = []
+    /// What began it; nil if an older build stored it.
+    var origin: ProcessOrigin?
 
     static func == (left: Self, right: Self) -> Bool { left.stored == right.stored }
 
@@ -93,6 +101,11 @@ struct ProcessInstance: Equatable {
             writer.write(text: timer.name)
             writer.write(timer.due)
         }
+        if let origin {
+            writer.write(UInt8(1))
+            writer.write(text: origin.event.description)
+            writer.write(text: origin.correlation.description)
+        }
         return writer.bytes
     }
 
@@ -104,6 +117,12 @@ struct ProcessInstance: Equatable {
         for _ in 0..<(try reader.read() as UInt32) {
             self.timers.append((try reader.readText(), try reader.read()))
         }
+        // An older build wrote no more.
+        if reader.isAtEnd { return }
+        let kind = try reader.read() as UInt8
+        guard kind == 1 else { return }
+        self.origin = ProcessOrigin(
+            event: EventID(try reader.readText()), correlation: EventID(try reader.readText()))
     }
 }
 

@@ -145,17 +145,29 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
             }
             var sent: [Event] = []
             for (index, event) in actions.sent.enumerated() {
-                let event = cause.map { event.causationID == nil ? event.caused(by: $0) : event } ?? event
+                let event = Self.linked(event, cause, stored?.origin)
                 // What the log would refuse whatever it holds is known here, at its event.
                 do throws(EventLogError) {
-                    try self.log.validate([event])
+                    _ = try self.checked([event])
                 } catch {
                     guard error.isRefusal else { throw error }
                     return input.failure(refused: error, ProcessOutput(event, index: index))
                 }
                 sent.append(event)
             }
+            // What undoes something is kept for later, when it would be too late to refuse it.
+            for (index, event) in actions.isComplete ? [] : actions.remembered {
+                do throws(EventLogError) {
+                    _ = try self.checked([event])
+                } catch {
+                    guard error.isRefusal else { throw error }
+                    return input.failure(refused: error, ProcessOutput(event, index: index))
+                }
+            }
             var next = try self.instance(state, after: stored, actions)
+            next.origin =
+                stored?.origin
+                ?? cause.map { ProcessOrigin(event: $0.id, correlation: $0.correlationID ?? $0.id) }
             let encoder = EventJSONEncoder(form: .cloudEvents)
             next.undoing = actions.undoing.map { encoder.encode($0) }
             batch.add(input, from: stored, to: actions.isComplete ? nil : next, sending: sent)
@@ -164,6 +176,17 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
             guard error.isRefusal else { throw error }
             return input.failure(refused: error)
         }
+    }
+
+    /// An event with what led to it, where it does not name that itself: the event that is handled, or, if a timer
+    /// sends it, the one that began the instance.
+    private static func linked(_ event: Event, _ cause: Event?, _ origin: ProcessOrigin?) -> Event {
+        if let cause { return event.causationID == nil ? event.caused(by: cause) : event }
+        guard let origin else { return event }
+        var event = event
+        event.causationID = event.causationID ?? origin.event
+        event.correlationID = event.correlationID ?? origin.correlation
+        return event
     }
 
     /// An instance with its new state and timers.
@@ -277,7 +300,7 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
         if let known = error.output(among: sent) { return known }
         for (index, event) in sent.enumerated() {
             do throws(EventLogError) {
-                try self.log.validate([event])
+                _ = try self.checked([event])
             } catch  where error.isRefusal {
                 return ProcessOutput(event, index: index)
             } catch {
@@ -285,6 +308,20 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
             }
         }
         return nil
+    }
+
+    /// The records of events that the log accepts. Schemas that are some milliseconds old refuse nothing: another
+    /// process may have let the events through since.
+    private func checked(
+        _ events: [Event]
+    ) throws(EventLogError) -> (records: [EventRecord], schemas: SchemaStamp) {
+        do throws(EventLogError) {
+            return try self.log.checked(events)
+        } catch {
+            guard error.code == .schemaViolation else { throw error }
+            try self.log.schemas.lookAgain()
+            return try self.log.checked(events)
+        }
     }
 
     private func attempt(
@@ -300,7 +337,7 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
         while true {
             let found = Lock<Found?>(nil)
             do throws(EventLogError) {
-                let (records, schemas) = try self.log.checked(batch.sent)
+                let (records, schemas) = try self.checked(batch.sent)
                 try EventLogError.translating { () throws(StorageError) in
                     _ = try self.log.engine.appendBlocking(records, changing: changes, skipsKnown: true) {
                         transaction throws(StorageError) in

@@ -14,7 +14,8 @@ public struct ProjectionStatus: Hashable, Sendable {
     public let applied: UInt64
     /// When it last made progress; nil if it never has.
     public let updatedAt: Timestamp?
-    /// The event that it stopped at, if its function threw there and has not passed it since.
+    /// The event that it stopped at, if its function threw there or it cannot be read, and it has not passed it
+    /// since.
     public let failure: ProjectionFailure?
     /// How far the build is that goes on beside it, if one does.
     public let building: Position?
@@ -28,8 +29,8 @@ extension EventLog {
     ///
     /// If the stored state was made by another version of the function, a new one is built beside it, and
     /// takes its place in one step once it is as far. An older version than the stored one ends with
-    /// `conflict`. Several processes may start the same projection: each
-    /// event still counts once.
+    /// `conflict`. Several processes may start the same projection: each event still counts once. A full disk
+    /// is waited for.
     ///
     /// - Returns: the running projection; it stops when this is let go.
     public func start(_ projection: Projection) async throws(EventLogError) -> LogFollower {
@@ -106,23 +107,16 @@ extension EventLog {
         let hub = self.subscriptions
         let isThere = try await self.run { engine throws(StorageError) -> Result<Bool, EventLogError> in
             let generations = ProjectionGenerations(name, engine, hub)
-            let key = ProjectionKeys.control(name)
-            let stored = try engine.record(.projections, key: key)
-            guard let stored, case let control = try ProjectionControl(stored: stored), control.live > 0
-            else {
-                return .success(false)
-            }
-            // Without a live generation there is no projection; that record goes last, so that a crash on
-            // the way leaves no value that another projection of the name could take for its own.
-            let none = ProjectionControl(live: 0, building: 0, highest: control.highest).stored
-            do throws(EventLogError) {
-                let note = try generations.note()
-                _ = try engine.change(
-                    [.set(.projections, key: key, value: none), generations.change(note)], ifStill: [])
-                try generations.removeOld(then: note)
-                return .success(true)
-            } catch {
-                return .failure(error)
+            while true {
+                let control = try engine.readingRecords { view throws(StorageError) in
+                    try view.control(name)
+                }
+                guard let control, control.live > 0 else { return .success(false) }
+                do throws(EventLogError) {
+                    if try generations.removeAll(control) { return .success(true) }
+                } catch {
+                    return .failure(error)
+                }
             }
         }.get()
         guard isThere else { throw EventLogError(.notFound, "there is no projection '\(name)'") }

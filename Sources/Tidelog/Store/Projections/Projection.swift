@@ -5,7 +5,7 @@ import TidelogStorage
 /// ```swift
 /// let sales = Projection("sales", of: .types("order.placed")) { stored, state in
 ///     let order = try stored.payload.decode(as: Order.self)
-///     state.add(order.total, to: "total/\(order.country)")
+///     try state.add(order.total, to: "total/\(order.country)")
 /// }
 /// let running = try await log.start(sales)
 /// let france = try await log.projection("sales").integer("total/FR")

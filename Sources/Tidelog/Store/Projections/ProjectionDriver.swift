@@ -26,6 +26,8 @@ struct ProjectionDriver: Sendable {
             try await self.work { () throws(EventLogError) in try self.generations.removeOrphans() }
             try await self.runToGoal(reached)
         } catch {
+            // Of one that follows, it says that it was stopped while it waited for room.
+            if self.goal == .follow, error.code == .storageFull { return }
             await self.abandonRebuild()
             throw error
         }
@@ -65,11 +67,15 @@ struct ProjectionDriver: Sendable {
             case .failed(let failure): throw failure.error(of: self.projection.name)
             case .caughtUp(let end):
                 if isBuilding {
+                    // Apart, since each may have to wait for room.
+                    let note = try await self.work { () throws(EventLogError) in try self.generations.note() }
                     let isLive = try await self.work { () throws(EventLogError) in
-                        let note = try self.generations.note()
-                        let isLive = try worker.switchOver(with: self.generations.change(note))
-                        if isLive { try self.generations.removeOld(then: note) }
-                        return isLive
+                        try worker.switchOver(with: self.generations.change(note))
+                    }
+                    if isLive {
+                        try await self.work { () throws(EventLogError) in
+                            try self.generations.removeOld(then: note)
+                        }
                     }
                     if isLive, self.goal == .rebuild { return true }
                     return false
@@ -81,7 +87,25 @@ struct ProjectionDriver: Sendable {
         }
     }
 
+    /// Runs work that blocks on the log's own threads. One that follows waits for room where the disk is full,
+    /// and does the work again, until its task is cancelled.
     private func work<Value: Sendable>(
+        _ body: @escaping @Sendable () throws(EventLogError) -> Value
+    ) async throws(EventLogError) -> Value {
+        var pause = Duration.milliseconds(50)
+        while true {
+            do throws(EventLogError) {
+                return try await self.attempt(body)
+            } catch {
+                guard self.goal == .follow, error.code == .storageFull else { throw error }
+                try? await Task.sleep(for: pause)
+                if Task.isCancelled { throw error }
+                pause = min(pause * 2, .seconds(5))
+            }
+        }
+    }
+
+    private func attempt<Value: Sendable>(
         _ body: @escaping @Sendable () throws(EventLogError) -> Value
     ) async throws(EventLogError) -> Value {
         let result = try await self.log.run { _ throws(StorageError) -> Result<Value, EventLogError> in
@@ -190,10 +214,13 @@ struct ProjectionDriver: Sendable {
 
 extension ProjectionFailure {
     func error(of name: String) -> EventLogError {
-        EventLogError(
+        let event =
+            self.type.isEmpty
+            ? "an event that cannot be read" : "the event of type '\(self.type)' with id \(self.eventID)"
+        return EventLogError(
             .projectionFailed,
-            "the projection '\(name)' stopped at the event of type '\(self.type)' with id \(self.eventID): "
-                + "\(self.message); its state is as of the event before",
+            "the projection '\(name)' stopped at \(event): \(self.message); its state is as of the event "
+                + "before",
             positions: self.position..<Position(self.position.rawValue + 1))
     }
 }

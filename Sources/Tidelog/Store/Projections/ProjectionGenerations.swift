@@ -87,6 +87,19 @@ struct ProjectionGenerations: Sendable {
         }
     }
 
+    /// Removes the projection, if its control record is still this one; false if it is not.
+    func removeAll(_ control: ProjectionControl) throws(EventLogError) -> Bool {
+        // Without a live generation there is no projection; that record goes last, so that a crash on the way
+        // leaves no value that another projection of the name could take for its own.
+        let none = ProjectionControl(live: 0, building: 0, highest: control.highest)
+        let note = try self.note()
+        let isDone = try self.engine.change(
+            [.set(.projections, key: self.controlKey, value: none.stored), self.change(note)],
+            ifStill: [(self.controlKey, control.stored)])
+        if isDone { try self.removeOld(then: note) }
+        return isDone
+    }
+
     /// Removes the state of every generation that is neither live nor being built, and then the note.
     func removeOld(then note: ProjectionNote) throws(EventLogError) {
         try self.removeOld()

@@ -70,14 +70,22 @@ struct ProjectionNote: Equatable {
 
 /// Why a projection stopped.
 public struct ProjectionFailure: Hashable, Sendable {
-    /// The place of the event that the function threw at.
+    /// The place of the event that the function threw at, or that cannot be read.
     public let position: Position
-    /// The event's id.
+    /// The event's id; empty if it cannot be read.
     public let eventID: EventID
-    /// The event's type.
+    /// The event's type; empty if it cannot be read.
     public let type: String
-    /// What the function threw, as text.
+    /// What the function, or reading the event, threw, as text.
     public let message: String
+}
+
+extension ProjectionFailure {
+    /// That the log cannot be read from a place on.
+    init(damaged position: UInt64, _ error: StorageError) {
+        self.init(
+            position: Position(position), eventID: EventID(""), type: "", message: "\(EventLogError(error))")
+    }
 }
 
 /// How far a generation is.

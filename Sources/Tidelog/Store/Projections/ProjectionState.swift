@@ -31,8 +31,8 @@ public struct ProjectionState: Sendable {
 
     private mutating func value(_ key: UnsafeRawBufferPointer) throws(EventLogError) -> ProjectionValue? {
         if let index = self.entries.find(key) { return self.entries.value(index) }
-        if self.isComplete { return nil }
         try Self.checkKey(byteCount: key.count)
+        if self.isComplete { return nil }
         let value = try EventLogError.translating { () throws(StorageError) in try self.load(Array(key)) }
         _ = self.entries.insert(key, value, isChanged: false)
         self.cachedBytes += Self.bytes(key.count, value)

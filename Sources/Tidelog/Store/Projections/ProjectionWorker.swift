@@ -15,7 +15,7 @@ final class ProjectionWorker: Sendable {
         case advanced
         /// There is nothing more; the log ends here.
         case caughtUp(UInt64)
-        /// The function threw; the state is as of the event before.
+        /// The function threw, or the event cannot be read; the state is as of the event before.
         case failed(ProjectionFailure)
         /// Somebody else changed the records; look at them again.
         case superseded
@@ -61,30 +61,42 @@ final class ProjectionWorker: Sendable {
         let end = try EventLogError.translating { () throws(StorageError) in try self.engine.currentView().end
         }
         guard self.progress.next < end else { return .caughtUp(end) }
-        switch try self.apply(below: end) {
-        case .reached(let next, let applied):
-            return try self.commit(next: next, applied: applied, failure: nil)
-        case .threw(let failure):
-            // The function may have changed the state before it threw: begin anew, up to the event before.
-            let isAtStart = self.progress.next == 0
-            self.state.withLock { $0.reset(isComplete: isAtStart) }
-            var applied: UInt64 = 0
-            if failure.position.rawValue > self.progress.next {
-                let again = try self.apply(below: failure.position.rawValue)
-                guard case .reached(failure.position.rawValue, let count) = again else {
-                    guard case .reached(let next, let count) = again else { return .failed(failure) }
-                    // A limit of the batch was reached first: the event that fails comes in a later one.
-                    return try self.commit(next: next, applied: count, failure: nil)
-                }
-                applied = count
-            }
-            return try self.commit(next: failure.position.rawValue, applied: applied, failure: failure)
+        do throws(EventLogError) {
+            return try self.batch(below: end)
+        } catch {
+            // Of a batch that was not committed, nothing may be left when it is tried again.
+            self.forget()
+            throw error
         }
+    }
+
+    private func batch(below end: UInt64) throws(EventLogError) -> Step {
+        var limit = end
+        var failure: ProjectionFailure?
+        while true {
+            switch try self.apply(below: limit) {
+            case .reached(let next, let applied):
+                // If a limit of the batch was reached first, the event that fails comes in a later one.
+                return try self.commit(next: next, applied: applied, failure: next == limit ? failure : nil)
+            case .stopped(let found):
+                // The function may have changed the state before it threw, or have been given events behind
+                // the place that damage is reported at: begin anew, up to the event before.
+                self.forget()
+                limit = found.position.rawValue
+                failure = found
+            }
+        }
+    }
+
+    private func forget() {
+        let isAtStart = self.progress.next == 0
+        self.state.withLock { $0.reset(isComplete: isAtStart) }
     }
 
     private enum Batch {
         case reached(UInt64, applied: UInt64)
-        case threw(ProjectionFailure)
+        /// The function threw, or the event cannot be read; it is before the limit that was given.
+        case stopped(ProjectionFailure)
     }
 
     /// Gives events to the function until a limit of the batch.
@@ -99,11 +111,13 @@ final class ProjectionWorker: Sendable {
         storage.positions = low..<high
         var applied: UInt64 = 0
         var next = end
+        // All that is wanted before this has been read.
+        var seen = low
         var failure: ProjectionFailure?
         let limit = UInt64(max(1, self.projection.batchEvents))
         let (apply, applyOwned) = (self.projection.apply, self.projection.applyOwned)
         let deadline = ContinuousClock.now + Self.batchTime
-        try EventLogError.translating { () throws(StorageError) in
+        do throws(StorageError) {
             try self.engine.scanAhead(storage, owning: applyOwned != nil) {
                 frame, selection, records throws(StorageError) in
                 let goesOn = try selection.forEach(backwards: false) { index in
@@ -130,12 +144,17 @@ final class ProjectionWorker: Sendable {
                     next = frame.position(index) + 1
                     return false
                 }
+                if goesOn { seen = frame.header.lastPosition + 1 }
                 guard goesOn, ContinuousClock.now > deadline else { return goesOn }
                 next = min(frame.header.lastPosition + 1, high)
                 return false
             }
+        } catch {
+            guard error.code == .corrupted, low < high else { throw EventLogError(error) }
+            let damaged = max(seen, error.positions?.lowerBound ?? low)
+            return .stopped(ProjectionFailure(damaged: damaged < high ? damaged : low, error))
         }
-        if let failure { return .threw(failure) }
+        if let failure { return .stopped(failure) }
         return .reached(next, applied: applied)
     }
 

@@ -22,8 +22,8 @@ extension JSONSchema {
     /// Why values that `self` accepts might not be accepted by `other`; empty if all are.
     ///
     /// The comparison is of the schemas' texts and errs on the side of refusing: combinations that differ
-    /// (`anyOf`, `not`, …) count as incompatible. Members that a schema does not name are taken not to be
-    /// there, so that one may be added.
+    /// (`anyOf`, `not`, …) count as incompatible. Members that a schema neither names nor requires are taken not
+    /// to be there, so that one may be added; but where `other` refuses what it does not name, `self` must too.
     public func reasonsAgainst(acceptedBy other: JSONSchema) -> [String] {
         var comparison = SchemaComparison(narrow: self.definitions, wide: other.definitions)
         comparison.compare(self.root, within: other.root, "")
@@ -36,6 +36,13 @@ extension SchemaNode {
     fileprivate var isReferenceAlone: Bool {
         guard self.reference != nil, case .object(let members) = self.source else { return true }
         return members.allSatisfy { $0.key == "$ref" || $0.key == "$defs" || $0.key == "$schema" }
+    }
+
+    /// Whether it accepts objects, as far as its types and values tell.
+    fileprivate var mayBeObject: Bool {
+        guard self.types?.contains("object") ?? true else { return false }
+        guard let values = self.values else { return true }
+        return values.contains { if case .object = $0 { true } else { false } }
     }
 }
 
@@ -71,8 +78,10 @@ private struct SchemaComparison {
                 }
                 return
             }
-            // Where one side is a tree, it ends by itself, save for a reference to a reference.
-            let place = narrow.reference != nil && wide.reference != nil ? nil : path
+            // Where one side is a tree, it ends by itself, save for a reference to a reference. What accepts
+            // everything has no end: its members do so as well.
+            let isEndless = narrow.isAlways || (narrow.reference != nil && wide.reference != nil)
+            let place = isEndless ? nil : path
             guard self.visited.insert([narrow.reference, wide.reference, place]).inserted else { return }
             return self.compare(
                 narrow.reference.flatMap { self.narrow[$0] } ?? narrow,
@@ -122,6 +131,7 @@ private struct SchemaComparison {
     }
 
     private mutating func members(_ narrow: SchemaNode, _ wide: SchemaNode, _ path: String) {
+        guard narrow.mayBeObject else { return }
         for key in wide.required where !narrow.required.contains(where: key.isExactly) {
             self.note("\(path)/\(key)", "may be missing, and is required")
         }
@@ -130,8 +140,19 @@ private struct SchemaComparison {
                 self.compare(schema, within: other, "\(path)/\(key)")
             }
         }
+        guard let additional = narrow.additional?.node, !additional.isAlways else {
+            // Members that `narrow` does not name may be anything; those that it requires are there.
+            let anything = SchemaNode(.boolean(true))
+            for key in narrow.required where narrow.property(key) == nil {
+                if let other = wide.property(key) ?? wide.additional?.node {
+                    self.compare(anything, within: other, "\(path)/\(key)")
+                }
+            }
+            if let other = wide.additional?.node { self.compare(anything, within: other, "\(path)/*") }
+            return
+        }
         // Members that `narrow` does not name, but has a schema for, may bear a name that `wide` knows.
-        if let additional = narrow.additional?.node, !additional.isNever, !additional.isAlways {
+        if !additional.isNever {
             for (key, other) in wide.properties where narrow.property(key) == nil {
                 self.compare(additional, within: other, "\(path)/\(key)")
             }

@@ -50,7 +50,7 @@ private struct SchemaCheck {
             case .array(let elements): self.check(elements, node, path)
             case .string(let text):
                 self.size(text.unicodeScalars.count, node, "Length", "characters").map(no)
-            case .number(let number): self.number(number, node).map(no)
+            case .number(let number): self.number(number.value, node).map(no)
             default: nil
             }
         return own ?? self.combined(value, node, path, depth + 1)

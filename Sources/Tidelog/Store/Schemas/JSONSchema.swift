@@ -165,7 +165,8 @@ private struct SchemaReader {
                 self.known["#/$defs/\(key)"] = schema
             }
         case _ where Self.sizes.contains(keyword) || Self.numbers.contains(keyword):
-            guard case .number(let number) = value else { throw self.fault(place, "must be a number") }
+            guard case .number(let written) = value else { throw self.fault(place, "must be a number") }
+            let number = written.value
             if Self.sizes.contains(keyword), number < 0 || number != number.rounded() {
                 throw self.fault(place, "must be a whole number that is not negative")
             }

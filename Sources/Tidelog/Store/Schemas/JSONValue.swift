@@ -4,7 +4,7 @@ import TidelogStorage
 package indirect enum JSONValue: Hashable, Sendable {
     case null
     case boolean(Bool)
-    case number(Double)
+    case number(Number)
     case string(String)
     case array([JSONValue])
     /// Members in order; of keys that repeat, the last counts.
@@ -19,6 +19,21 @@ package indirect enum JSONValue: Hashable, Sendable {
             self.key = key
             self.value = value
         }
+    }
+
+    /// A number: its text, which may say more than a double can, and the double that it is compared as.
+    package struct Number: Hashable, Sendable {
+        package let value: Double
+        package let text: String
+
+        fileprivate init(_ text: String) {
+            self.value = Double(text) ?? .nan
+            self.text = text
+        }
+
+        package static func == (left: Self, right: Self) -> Bool { left.value == right.value }
+
+        package func hash(into hasher: inout Hasher) { hasher.combine(self.value) }
     }
 
     /// How deep arrays and objects may be nested: what walks over a value recurses.
@@ -82,7 +97,7 @@ package indirect enum JSONValue: Hashable, Sendable {
             case "null": self = .null
             case "true": self = .boolean(true)
             case "false": self = .boolean(false)
-            default: self = .number(Double(text) ?? .nan)
+            default: self = .number(Number(text))
             }
         }
     }
@@ -124,17 +139,12 @@ package indirect enum JSONValue: Hashable, Sendable {
         return .object(members)
     }
 
-    /// Appends the text, without white space.
+    /// Appends the text, without white space; numbers as they were written.
     package func write(to bytes: inout [UInt8]) {
         switch self {
         case .null: bytes.appendLiteral("null")
         case .boolean(let value): bytes.appendLiteral(value ? "true" : "false")
-        case .number(let value):
-            if let whole = Int64(exactly: value), whole.magnitude < 1 << 53 {
-                bytes.appendDecimal(whole)
-            } else {
-                bytes.append(contentsOf: value.isFinite ? Array("\(value)".utf8) : Array("null".utf8))
-            }
+        case .number(let number): bytes.append(contentsOf: number.text.utf8)
         case .string(let text): bytes.appendJSONString(text)
         case .array(let elements):
             bytes.append(UInt8(ascii: "["))
@@ -160,7 +170,7 @@ package indirect enum JSONValue: Hashable, Sendable {
         switch self {
         case .null: "null"
         case .boolean: "boolean"
-        case .number(let value): value == value.rounded() ? "integer" : "number"
+        case .number(let number): number.value == number.value.rounded() ? "integer" : "number"
         case .string: "string"
         case .array: "array"
         case .object: "object"
