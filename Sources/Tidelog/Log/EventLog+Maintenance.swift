@@ -72,8 +72,9 @@ public struct RetentionPolicy: Hashable, Sendable {
     public var maximumEvents: Int?
     /// Nothing at or after this position is dropped. Default: nil.
     public var keepFrom: Position?
-    /// Whether events go although a consumer has not finished them. Such a consumer ends with `eventsGone`, or
-    /// skips them if it is set so. Default: `false`, retention waits for the slowest consumer.
+    /// Whether events go although a consumer has not finished them, or a projection or process manager has not seen
+    /// them. Such a consumer ends with `eventsGone`, or skips them if it is set so; projections and process managers
+    /// go on without them. Default: `false`, retention waits for the slowest of all of these.
     public var ignoresConsumers = false
 
     /// Keeps everything.
@@ -155,8 +156,12 @@ extension EventLog {
         let ignoresConsumers = policy.ignoresConsumers
         return try await self.run { [limits] engine throws(StorageError) in
             var limits = limits
-            if !ignoresConsumers, let needed = try LedgerStore.lowestNeeded(in: engine) {
-                limits.keepFrom = min(limits.keepFrom ?? .max, needed)
+            if !ignoresConsumers {
+                let needed = [
+                    limits.keepFrom, try LedgerStore.lowestNeeded(in: engine),
+                    try engine.readingRecords { view throws(StorageError) in try view.lowestUnseen() },
+                ]
+                limits.keepFrom = needed.compactMap { $0 }.min()
             }
             return try engine.retain(limits, isRehearsal: isRehearsal).map { Segment($0) }
         }
