@@ -30,6 +30,30 @@ struct ProjectionTests {
         }
     }
 
+    @Test("is asked by range: from a key on, up to another, a page at a time, by the bytes of the keys")
+    func ranges() async throws {
+        try await withTemporaryLog { _, open in
+            let log = try await open(.init())
+            let keys = ["a", "a/1", "a/2", "a0", "b", "ä"]
+            try await log.append(keys.map { Event(type: "n.x", payload: .init(text: $0)) })
+            try await log.catchUp(
+                Projection("keys", of: .all) { stored, state in
+                    try state.add(1, to: stored.payload.text ?? "")
+                })
+            let reader = log.projection("keys")
+            func found(_ low: String, _ high: String, limit: Int = 1000) async throws -> [String] {
+                try await reader.entries(from: low, to: high, limit: limit).map(\.key)
+            }
+            #expect(try await found("a/1", "b") == ["a/1", "a/2", "a0"])
+            #expect(try await found("", "a") == [])
+            #expect(try await found("a", "\u{10FFFF}") == keys)
+            #expect(try await found("a", "z", limit: 2) == ["a", "a/1"])
+            #expect(try await found("b", "a") == [])
+            #expect(try await reader.entries(prefix: "a/", after: "a/1").map(\.key) == ["a/2"])
+            await log.close()
+        }
+    }
+
     @Test(
         "many events, sealed and not, make the state that they make one by one, owned and lent",
         arguments: [false, true])
