@@ -60,7 +60,8 @@ extension EventStore {
     ///   - size: the most events of the page; the query's own limit does not count.
     ///   - cursor: where an earlier page of the same query ended; nil: the first page.
     /// - Throws: ``EventLogError`` with code `invalidArgument` for a size below one, a cursor of a query in the
-    ///   other order, or one that no page of this store ended with.
+    ///   other order, or one of a position that this store does not have yet. From any other one it goes on, whatever
+    ///   query that came from.
     public func page(
         _ query: EventQuery, size: Int, after cursor: EventCursor? = nil
     ) async throws(EventLogError) -> EventPage {
