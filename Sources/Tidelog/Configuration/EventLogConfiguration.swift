@@ -1,4 +1,6 @@
+import CoreMetrics
 public import Logging
+package import SystemPackage
 package import TidelogStorage
 
 /// How a log is opened. Every setting has a default that suits a single-node service.
@@ -78,10 +80,10 @@ public struct EventLogConfiguration: Sendable {
     /// A configuration of defaults.
     public init() {}
 
-    /// What the engine is opened with.
+    /// What the engine of the log in `directory` is opened with.
     ///
     /// - Throws: ``EventLogError`` with code `invalidArgument`, naming the setting and its bounds.
-    package func engineOptions() throws(EventLogError) -> EngineOptions {
+    package func engineOptions(for directory: FilePath) throws(EventLogError) -> EngineOptions {
         try Self.require("segmentSizeBytes", self.segmentSizeBytes, 4096...(4 << 30))
         try Self.require("maximumUnsealedSegments", self.maximumUnsealedSegments, 1...10_000)
         if let age = self.maximumSegmentAge, age <= .zero {
@@ -124,6 +126,12 @@ public struct EventLogConfiguration: Sendable {
         options.allowsNetworkFileSystem = self.allowsNetworkFileSystem
         options.hasSameMetadata = {
             EventMetadata(stored: $0).withoutTrace == EventMetadata(stored: $1).withoutTrace
+        }
+        if let factory = self.consumerTelemetry.metrics {
+            let age = Gauge(
+                label: TelemetryNames.oldestReaderAge,
+                dimensions: [(TelemetryNames.logDimension, directory.string)], factory: factory)
+            options.onReaderCheck = { age.record($0 / .seconds(1)) }
         }
         return options
     }

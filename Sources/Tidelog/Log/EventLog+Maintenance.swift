@@ -59,6 +59,14 @@ public struct LogStatistics: Hashable, Sendable {
     public let headBytes: Int
     /// Why sealing in the background fails, if it does.
     public let sealingProblem: String?
+    /// Bytes of the head's file that are free but for a read that has not ended: while it goes on the head cannot use
+    /// them again, and grows instead. 0 where nobody keeps any.
+    public let pinnedHeadBytes: Int
+    /// The process whose read that is; the oldest, if there are several.
+    public let pinningProcess: Int?
+    /// For how long this process has seen the oldest read, of any process, stand at the same commit; it looks every
+    /// five seconds in which it writes, and whenever statistics are asked for.
+    public let oldestReaderAge: Duration
 }
 
 /// How much of the log is kept; everything that is set must hold. Whole sealed segments are dropped, oldest
@@ -200,7 +208,8 @@ extension EngineStatistics {
             sealedBytes: self.segments.reduce(0) { $0 + $1.fileBytes },
             sealedUncompressedBytes: self.segments.reduce(0) { $0 + $1.uncompressedBytes },
             activeUncompressedBytes: self.activeBytes, headBytes: self.headBytes,
-            sealingProblem: self.sealingProblem)
+            sealingProblem: self.sealingProblem, pinnedHeadBytes: self.pinnedHeadBytes,
+            pinningProcess: self.pinningProcess.map { Int($0) }, oldestReaderAge: self.oldestReaderAge)
     }
 }
 

@@ -53,7 +53,7 @@ public final class EventLog: Sendable {
     public static func open(
         at directory: FilePath, configuration: EventLogConfiguration = .init()
     ) async throws(EventLogError) -> EventLog {
-        let options = try configuration.engineOptions()
+        let options = try configuration.engineOptions(for: directory)
         let engine = try await blocking { () throws(StorageError) in
             try LogEngine(directory: directory.string, options: options)
         }
@@ -69,7 +69,7 @@ public final class EventLog: Sendable {
     public static func openBlocking(
         at directory: FilePath, configuration: EventLogConfiguration = .init()
     ) throws(EventLogError) -> EventLog {
-        let options = try configuration.engineOptions()
+        let options = try configuration.engineOptions(for: directory)
         let engine = try EventLogError.translating { () throws(StorageError) in
             try LogEngine(directory: directory.string, options: options)
         }

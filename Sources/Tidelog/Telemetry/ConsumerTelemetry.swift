@@ -5,7 +5,8 @@ public import Tracing
 public struct ConsumerTelemetry: Sendable {
     /// What makes the metrics, such as `MetricsSystem.factory`: what this process delivered, acknowledged, tried
     /// again and gave up on, and each consumer's lag; handed over once a commit, the lags of the consumers that are
-    /// open here also once a second. Default: nil, no metrics.
+    /// open here also once a second; and how old the log's oldest read is, every five seconds in which it is written
+    /// to. Default: nil, no metrics.
     public var metrics: (any MetricsFactory)?
     /// What makes the spans, such as `InstrumentationSystem.tracer`: one for each call of a handler by `run`,
     /// linked to the spans that the events' metadata carry (W3C Trace Context). What is appended within a span carries

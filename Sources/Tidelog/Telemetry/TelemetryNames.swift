@@ -36,6 +36,13 @@ public enum TelemetryNames {
     /// The dimension that tells consumers apart.
     public static let consumerDimension = "consumer"
 
+    // Metrics of a log; each has the dimension `log`.
+
+    /// Gauge: for how many seconds the oldest read of any process has stood at the same commit.
+    public static let oldestReaderAge = "tidelog.log.oldest_reader_age"
+    /// The dimension that tells logs apart: the log's directory.
+    public static let logDimension = "log"
+
     // Metrics of exports; each has the dimension `export`.
 
     /// Counter: events that an export has put into its database.

@@ -41,6 +41,8 @@ package struct EngineOptions: Sendable {
     package var pollInterval: Duration = .milliseconds(20)
     /// How often a log that is written to looks for readers that died, whose pages it could use again.
     package var readerCheckInterval: Duration = .seconds(5)
+    /// Called after each of these looks, with the age of the oldest reader: see ``Head/oldestReaderAge()``.
+    package var onReaderCheck: (@Sendable (Duration) -> Void)?
     package var allowsNetworkFileSystem = false
     package var seam: CommitSeam = .durable
     /// Whether metadata that differ in their bytes may be those of one event, offered once more.

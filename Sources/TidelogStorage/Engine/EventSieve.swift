@@ -25,7 +25,7 @@ struct EventSieve {
 
     /// Tells which events of the frame stay; nil if all do.
     func selection(_ frame: FrameDecoder) throws(StorageError) -> ((Int) -> Bool)? {
-        let hidden = self.view.hidden.lowestVisible
+        let hidden = self.view.hidden
         if hidden.isEmpty && !self.keepsLatestOnly { return nil }
         try frame.require([.streams, .revisions])
         var rules = try self.rules(frame, hidden)
@@ -40,7 +40,7 @@ struct EventSieve {
 
     /// For each code of the column of streams what goes; nil for those of which everything stays.
     private func rules(
-        _ frame: FrameDecoder, _ hidden: [ExactText: UInt64]
+        _ frame: FrameDecoder, _ hidden: HiddenStreams
     ) throws(StorageError) -> [Rule?] {
         var rules = [Rule?](repeating: nil, count: frame.distinctCount(.stream))
         for code in rules.indices.dropFirst() {
@@ -59,12 +59,12 @@ struct EventSieve {
 
     /// Whether rewriting the segment would leave anything out. Ends at the first event that would go.
     func drops(from info: SegmentInfo) throws(StorageError) -> Bool {
-        if self.view.hidden.lowestVisible.isEmpty && !self.keepsLatestOnly { return false }
+        if self.view.hidden.isEmpty && !self.keepsLatestOnly { return false }
         let segment = try self.engine.segments.segment(info)
         if !self.keepsLatestOnly {
             // The index says for most segments that no hidden stream is in them.
             var mayDrop = false
-            for stream in self.view.hidden.lowestVisible.keys where !mayDrop {
+            for stream in self.view.hidden.all.keys where !mayDrop {
                 mayDrop = try !segment.streamPostings(stream.text).isEmpty
             }
             if !mayDrop { return false }

@@ -16,7 +16,7 @@ extension LogEngine {
         let writer = try self.requireWriter()
         let events = try self.prepare(records)
         try RecordChange.checkKeys(changes)
-        if writer.isCongested { await writer.waitForRoom() }
+        if !records.isEmpty, writer.isCongested { await writer.waitForRoom() }
         if Task.isCancelled {
             throw StorageError(.cancelled, "the task was cancelled before its events were accepted")
         }
@@ -45,6 +45,7 @@ extension LogEngine {
         try RecordChange.checkKeys(changes)
         let conditions = AppendConditions(
             expectations: expectations, changes: changes, skipsKnown: skipsKnown, check: check)
+        if !records.isEmpty, writer.isCongested { writer.waitForRoomBlocking() }
         let box = OutcomeBox<AppendOutcome>()
         if let refusal = writer.submit(AppendRequest(events, conditions, .thread(box))) { throw refusal }
         return try box.wait().get()

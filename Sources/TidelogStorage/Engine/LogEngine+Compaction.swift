@@ -125,24 +125,34 @@ extension LogEngine {
     /// sealed segments. (What is appended to a truncated stream from now on is visible.)
     private func withoutActiveEvents(_ hidden: HiddenStreams) throws(StorageError) -> [ExactText: UInt64] {
         try self.withCurrentState { shared in
-            hidden.lowestVisible.filter { name, _ in shared.active.nextRevision(of: name.text) == nil }
+            hidden.all.filter { name, _ in shared.active.nextRevision(of: name.text) == nil }
         }
     }
 
-    /// Takes streams off the list of hidden ones, after the segments were rewritten without what was hidden.
+    /// Takes streams off the list of hidden ones, after the segments were rewritten without what was hidden; in
+    /// slices, so that the writer never waits long.
     private func forget(_ finished: [ExactText: UInt64], _ view: ReadView) throws(StorageError) {
-        guard !finished.isEmpty, view.state.firstPosition <= view.state.sealedEnd else { return }
-        try self.writer?.perform { [self] transaction throws(StorageError) in
-            for (name, lowest) in finished {
-                let key = Array(name.text.utf8)
-                guard try transaction.record(.hiddenStreams, key: key) == HeadKeys.integer(lowest) else {
-                    continue
+        guard let writer = self.writer, view.state.firstPosition <= view.state.sealedEnd else { return }
+        var rest = Array(finished)[...]
+        var slice = SliceSize(250, in: 50...4000)
+        while !rest.isEmpty {
+            let part = rest.prefix(slice.count)
+            let elapsed = try writer.performTimed { [self] transaction throws(StorageError) in
+                var changes: [(ExactText, UInt64?)] = []
+                for (name, lowest) in part {
+                    let key = Array(name.text.utf8)
+                    guard try transaction.record(.hiddenStreams, key: key) == HeadKeys.integer(lowest) else {
+                        continue
+                    }
+                    try transaction.removeRecord(.hiddenStreams, key: key)
+                    changes.append((name, nil))
                 }
-                try transaction.removeRecord(.hiddenStreams, key: key)
+                try self.changeHidden(changes, transaction)
             }
-            var state = try self.head.databases.state(in: transaction.transaction)
-            state.hiddenVersion += 1
-            try transaction.setState(state)
+            rest = rest.dropFirst(part.count)
+            slice.adapt(to: elapsed)
+            self.maintenance.noteStep()
+            self.giveWay(after: elapsed)
         }
     }
 }

@@ -81,7 +81,7 @@ extension LogEngine {
         let writer = try self.requireWriter()
         let events = try self.prepare(records)
         try RecordChange.checkKeys(changes)
-        if writer.isCongested { await writer.waitForRoom() }
+        if !records.isEmpty, writer.isCongested { await writer.waitForRoom() }
         let result = await withUnsafeContinuation {
             (reply: UnsafeContinuation<Result<AppendOutcome, StorageError>, Never>) in
             let conditions = AppendConditions(

@@ -125,7 +125,7 @@ extension LogEngine {
         query.positions = position..<position + 1
         let view = try self.currentView()
         guard position < view.end, position >= view.state.firstPosition else { return nil }
-        if !view.hidden.lowestVisible.isEmpty { return try self.records(query).first }
+        if !view.hidden.isEmpty { return try self.records(query).first }
         var result: PlacedRecord?
         let take = { (frame: FrameDecoder) throws(StorageError) in
             result = try Self.record(at: position, frame)

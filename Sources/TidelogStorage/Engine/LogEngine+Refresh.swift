@@ -6,7 +6,9 @@
 //   which skips what is there already. LMDB lets one writer in at a time and that writer catches up first,
 //   so positions from `active.end` on cannot be somebody else's while our own are uncommitted;
 // - after an aborted transaction `active` is emptied before the writer lock is given back, so nobody
-//   mistakes uncommitted events for somebody else's committed ones;
+//   mistakes uncommitted events for somebody else's committed ones. A commit that fails gives that lock back
+//   itself, so from its beginning until its outcome is taken in the cache stays as it is (`isCommitting`): the
+//   writer has caught up, nobody else can commit meanwhile, and what he commits is acknowledged to nobody yet;
 // - `view` and `active` are of the same moment only where `isComplete` says so, under one lock;
 // - what is sealed goes into the head before it leaves `active`: so whoever asks both asks `active` first, and
 //   finds what is sealed in between in both. The other way round he would find it in neither.
@@ -35,10 +37,11 @@ extension LogEngine {
     package func refresh() throws(StorageError) {
         let newest = try self.head.environment.newestMappedTransactionID()
         let isCurrent = self.shared.withLock { shared in
-            shared.view.transactionID >= newest && shared.isComplete
+            shared.isCommitting || shared.view.transactionID >= newest && shared.isComplete
         }
         if isCurrent { return }
         try self.refreshing.withLock { _ throws(StorageError) in
+            if self.shared.withLock({ $0.isCommitting }) { return }
             try self.head.environment.read { snapshot throws(StorageError) in
                 try self.catchUp(snapshot, committed: snapshot.id)
             }
@@ -59,7 +62,7 @@ extension LogEngine {
             view.catalogue = try self.head.databases.catalogue(in: snapshot)
         }
         if view.state.hiddenVersion != known.state.hiddenVersion || known.transactionID == 0 {
-            view.hidden = try self.head.databases.hiddenStreams(in: snapshot)
+            view.hidden = try self.hiddenStreams(view.state.hiddenVersion, known, snapshot)
         }
         let sealedEnd = view.state.sealedEnd
         self.shared.withLock { $0.active.dropSealed(below: sealedEnd) }
@@ -72,6 +75,18 @@ extension LogEngine {
             shared.view.end = max(end, sealedEnd)
         }
         self.notifier.changed(end: max(end, sealedEnd))
+    }
+
+    /// The list of hidden streams at this version, from the one that is known if this process alone has changed it.
+    private func hiddenStreams<Snapshot: StorageTransaction & ~Copyable>(
+        _ version: UInt64, _ known: ReadView, _ snapshot: borrowing Snapshot
+    ) throws(StorageError) -> HiddenStreams {
+        if known.transactionID > 0, let change = self.shared.withLock({ $0.hiddenChange }),
+            change.version == version, known.state.hiddenVersion + 1 == version
+        {
+            return known.hidden.changed(by: change)
+        }
+        return try self.head.databases.hiddenStreams(in: snapshot)
     }
 
     /// Adds the frames that the index does not know; answers the end of the committed log.
@@ -135,11 +150,26 @@ extension LogEngine {
         return bases.map { $0 ?? 0 }
     }
 
+    /// Says that the writer's transaction is about to be committed; whoever brings the cache up to date is done then.
+    func beginCommit() {
+        self.refreshing.withLock { _ in self.shared.withLock { $0.isCommitting = true } }
+    }
+
+    /// Takes in the outcome of a transaction without events.
+    func endCommit(failed: Bool) {
+        self.shared.withLock { shared in
+            shared.isCommitting = false
+            if failed { shared.hiddenChange = nil }
+        }
+    }
+
     /// Forgets what the index knows, after a transaction that was not committed.
     func invalidate() {
         self.shared.withLock { shared in
             shared.active = ActiveIndex(first: shared.view.state.sealedEnd)
             shared.view.transactionID = 0
+            shared.isCommitting = false
+            shared.hiddenChange = nil
         }
     }
 }

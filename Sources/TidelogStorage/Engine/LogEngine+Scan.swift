@@ -28,7 +28,7 @@ extension LogEngine {
         query.limit = nil
         if query.filter.isTypeOnly {
             let total = try self.whileSegmentsStay { view throws(StorageError) -> Int? in
-                guard view.hidden.lowestVisible.isEmpty else { return nil }
+                guard view.hidden.isEmpty else { return nil }
                 var scan = Scan(engine: self, query: query, view: view, decoder: FrameDecoder())
                 return try scan.countByType()
             }

@@ -6,6 +6,11 @@ package struct EngineStatistics: Sendable {
     package var activeBytes: Int
     package var headBytes: Int
     package var sealingProblem: String?
+    /// Bytes of the head that were freed and that a reader, of the process named, may still look at.
+    package var pinnedHeadBytes: Int
+    package var pinningProcess: Int32?
+    /// For how long the oldest reader is known to have looked at the same commit.
+    package var oldestReaderAge: Duration
 }
 
 extension LogEngine {
@@ -14,9 +19,13 @@ extension LogEngine {
         let (view, activeBytes) = try self.withCurrentState { shared in
             (shared.view, shared.active.chunks.reduce(0) { $0 + $1.uncompressedBytes })
         }
+        let free = try self.head.freeSpace()
         return EngineStatistics(
             state: view.state, end: view.end, segments: view.catalogue.segments, activeBytes: activeBytes,
-            headBytes: try self.head.environment.info().usedBytes, sealingProblem: self.sealingError?.message)
+            headBytes: try self.head.environment.info().usedBytes, sealingProblem: self.sealingError?.message,
+            pinnedHeadBytes: free.oldestReader == nil ? 0 : free.pinnedBytes,
+            pinningProcess: free.oldestReader,
+            oldestReaderAge: try self.head.oldestReaderAge())
     }
 
     /// The event with this id; nil if there is none, or none any more.

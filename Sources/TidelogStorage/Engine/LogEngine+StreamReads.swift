@@ -42,7 +42,7 @@ extension LogEngine {
         let first = view.state.firstPosition
         let positions = query.positions.clamped(to: first..<max(first, view.state.sealedEnd))
         var revisions = query.filter.revisions ?? 0..<UInt64.max
-        if let lowest = view.hidden.lowestVisible[name] {
+        if let lowest = view.hidden[name] {
             revisions = revisions.clamped(to: lowest..<UInt64.max)
         }
         return sealed.records(in: positions, revisions: revisions)

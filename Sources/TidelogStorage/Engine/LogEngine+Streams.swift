@@ -74,7 +74,7 @@ extension LogEngine {
     private func summary(
         _ name: String, _ head: StreamHead?, _ chunks: [ActiveChunk], _ view: ReadView
     ) -> StreamSummary? {
-        let lowest = view.hidden.lowestVisible[ExactText(name)]
+        let lowest = view.hidden[ExactText(name)]
         // The last of the chunks grows under this lock.
         return self.shared.withLock { _ in
             var summary: StreamSummary?
@@ -154,6 +154,17 @@ extension LogEngine {
         }
     }
 
+    /// Makes the list's next version, of which the records were changed so.
+    func changeHidden(
+        _ entries: [(ExactText, UInt64?)], _ transaction: borrowing HeadTransaction
+    ) throws(StorageError) {
+        var state = try self.head.databases.state(in: transaction.transaction)
+        state.hiddenVersion += 1
+        try transaction.setState(state)
+        let change = HiddenChange(version: state.hiddenVersion, entries: entries)
+        self.shared.withLock { $0.hiddenChange = change }
+    }
+
     private func hide(
         _ name: String,
         _ change: @escaping @Sendable (inout StreamHead) throws(StorageError) -> UInt64
@@ -177,9 +188,7 @@ extension LogEngine {
             try transaction.setStream(name, head)
             try transaction.setRecord(
                 .hiddenStreams, key: Array(name.utf8), value: HeadKeys.integer(lowest))
-            var state = try databases.state(in: transaction.transaction)
-            state.hiddenVersion += 1
-            try transaction.setState(state)
+            try self.changeHidden([(ExactText(name), lowest)], transaction)
         }
         self.frames.removeAll()
     }

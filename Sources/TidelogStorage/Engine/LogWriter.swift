@@ -23,7 +23,8 @@ package final class LogWriter: Sendable {
         var requests: [AppendRequest] = []
         var commands: [Command] = []
         var waitingBytes = 0
-        var backlog: [UnsafeContinuation<Void, Never>] = []
+        /// Called once there is room again, or the log takes no more.
+        var backlog: [@Sendable () -> Void] = []
         var thread: WorkerThread?
         var isStopping = false
         var failure: StorageError?
@@ -51,10 +52,30 @@ package final class LogWriter: Sendable {
             }
             return Array(self.requests[..<count])
         }
+
+        /// Takes out what changes records alone, while appends have to wait: the first that fit.
+        mutating func takeChanges(atMost limit: Int) -> [AppendRequest] {
+            var changes: [AppendRequest] = []
+            var bytes = 0
+            var isFull = false
+            self.requests.removeAll { request in
+                guard request.events.bytes == 0, !isFull else { return false }
+                isFull = !changes.isEmpty && bytes + request.bytes > limit
+                if isFull { return false }
+                changes.append(request)
+                bytes += request.bytes
+                return true
+            }
+            self.waitingBytes -= bytes
+            return changes
+        }
     }
 
     /// How many requests have not been taken into a transaction yet.
     var waitingRequests: Int { self.state.withLock { $0.requests.count } }
+
+    /// How many callers wait for room before they hand in theirs.
+    var waitingForRoom: Int { self.state.withLock { $0.backlog.count } }
 
     private let options: EngineOptions
     private let state = Lock(State())
@@ -91,7 +112,7 @@ package final class LogWriter: Sendable {
             defer { (state.thread, state.backlog) = (nil, []) }
             return (state.thread, state.backlog)
         }
-        for waiter in backlog { waiter.resume() }
+        for resume in backlog { resume() }
         self.signal.wake()
         thread?.join()
     }
@@ -144,20 +165,33 @@ package final class LogWriter: Sendable {
     /// Whether so much is waiting that a caller should wait before it adds more.
     var isCongested: Bool { self.congestion.load(ordering: .relaxed) }
 
-    /// Suspends until there is room for more waiting bytes.
+    /// Suspends until there is room for more waiting bytes, or the log takes no more.
     func waitForRoom() async {
         while self.isCongested {
-            await withUnsafeContinuation { (reply: UnsafeContinuation<Void, Never>) in
-                let mustWait = self.state.withLock { state in
-                    guard state.waitingBytes > self.options.maximumWaitingBytes, !state.isStopping,
-                        state.failure == nil
-                    else { return false }
-                    state.backlog.append(reply)
-                    return true
-                }
-                if !mustWait { reply.resume() }
+            let hasWaited = await withUnsafeContinuation { (reply: UnsafeContinuation<Bool, Never>) in
+                if !self.isWaiting({ reply.resume(returning: true) }) { reply.resume(returning: false) }
             }
-            if self.failure != nil { return }
+            if !hasWaited { return }
+        }
+    }
+
+    /// As ``waitForRoom()``, for threads that may block.
+    func waitForRoomBlocking() {
+        while self.isCongested {
+            let room = WakeSignal()
+            guard self.isWaiting({ room.wake() }) else { return }
+            room.wait()
+        }
+    }
+
+    /// Whether there is something to wait for; then `resume` is called once that is over.
+    private func isWaiting(_ resume: @escaping @Sendable () -> Void) -> Bool {
+        self.state.withLock { state in
+            guard state.waitingBytes > self.options.maximumWaitingBytes, !state.isStopping,
+                state.failure == nil
+            else { return false }
+            state.backlog.append(resume)
+            return true
         }
     }
 
@@ -166,7 +200,8 @@ package final class LogWriter: Sendable {
     /// Sleeps until there is work; nil once everything accepted is done and the log closes.
     ///
     /// While the head is full of segments that wait to be sealed, appends stay where they are, and so does
-    /// whoever finds the queue full; commands go on, sealing's own among them.
+    /// whoever finds the queue full; commands go on, sealing's own among them, and changes without events, such as
+    /// acknowledgements.
     private func take(
         _ engine: LogEngine, _ grouping: inout CommitGrouping
     ) -> ([AppendRequest], [Command])? {
@@ -174,11 +209,12 @@ package final class LogWriter: Sendable {
             let isHolding = engine.maintenance.holdsAppends(engine)
             self.holding.store(isHolding, ordering: .relaxed)
             if isHolding {
-                let (commands, isOver) = self.state.withLock { state in
+                let (changes, commands, isOver) = self.state.withLock { state in
                     defer { state.commands = [] }
-                    return (state.commands, state.isStopping)
+                    let changes = state.takeChanges(atMost: self.options.transactionBytes)
+                    return (changes, state.commands, state.isStopping)
                 }
-                if !commands.isEmpty { return ([], commands) }
+                if !changes.isEmpty || !commands.isEmpty { return (changes, commands) }
                 if !isOver {
                     self.signal.wait(timeout: .milliseconds(200))
                     continue
@@ -192,11 +228,11 @@ package final class LogWriter: Sendable {
                 if state.requests.isEmpty { state.requests.reserveCapacity(requests.count) }
                 let isCongested = state.waitingBytes > self.options.maximumWaitingBytes
                 self.congestion.store(isCongested, ordering: .relaxed)
-                var backlog: [UnsafeContinuation<Void, Never>] = []
+                var backlog: [@Sendable () -> Void] = []
                 if !isCongested { swap(&backlog, &state.backlog) }
                 return (requests, commands, backlog, state.isStopping)
             }
-            for waiter in backlog { waiter.resume() }
+            for resume in backlog { resume() }
             if !requests.isEmpty || !commands.isEmpty { return (requests, commands) }
             if isOver { return nil }
             self.signal.wait()

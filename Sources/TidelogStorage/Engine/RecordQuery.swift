@@ -58,16 +58,6 @@ package struct RecordFilter: Sendable {
     }
 }
 
-/// Streams of which readers must not see every event: truncated or deleted, and not yet compacted away.
-package final class HiddenStreams: Sendable {
-    /// The lowest visible revision by stream; `UInt64.max` where the stream is deleted.
-    let lowestVisible: [ExactText: UInt64]
-
-    init(_ lowestVisible: [ExactText: UInt64] = [:]) {
-        self.lowestVisible = lowestVisible
-    }
-}
-
 /// Applies a filter to a decoded frame, over its envelope columns alone.
 struct FrameMatcher {
     private let filter: RecordFilter
@@ -82,7 +72,7 @@ struct FrameMatcher {
     }
 
     /// Whether nothing needs to be looked at to know that every event satisfies it.
-    var acceptsEverything: Bool { self.filter.isEmpty && self.hidden.lowestVisible.isEmpty }
+    var acceptsEverything: Bool { self.filter.isEmpty && self.hidden.isEmpty }
 
     /// The events of the frame in `range`, or those of `candidates`, that satisfy the filter, ascending.
     mutating func select(
@@ -211,14 +201,14 @@ struct FrameMatcher {
                 frame.revision(Int(event)).map { !revisions.contains($0) } ?? true
             }
         }
-        guard !self.hidden.lowestVisible.isEmpty, !self.selected.isEmpty else { return }
+        guard !self.hidden.isEmpty, !self.selected.isEmpty else { return }
         try frame.require([.column(.stream), .revisions])
         let distinct = frame.distinctCount(.stream)
         var lowest = ContiguousArray<UInt64>(repeating: 0, count: distinct)
         var hides = false
         for entry in 0..<distinct {
             guard let name = frame.distinctText(.stream, entry),
-                let bound = self.hidden.lowestVisible[ExactText(name)]
+                let bound = self.hidden[ExactText(name)]
             else { continue }
             lowest[entry] = bound
             hides = true

@@ -8,6 +8,10 @@ struct SharedState {
     private var index: ActiveIndex
     private var last: FrameForIndex?
     private let segmentBytes: Int
+    /// Whether the writer's commit is on its way: what is in the index beyond the view is not settled meanwhile.
+    var isCommitting = false
+    /// What this process did last to the list of hidden streams.
+    var hiddenChange: HiddenChange?
 
     init(view: ReadView, active: ActiveIndex, segmentBytes: Int) {
         self.view = view

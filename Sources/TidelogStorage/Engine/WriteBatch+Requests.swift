@@ -100,7 +100,7 @@ extension WriteBatch {
         let streams = draft.summary.streams
         let hashes = events.streamHashes
         var (places, hidesSome) = self.engine.shared.withLock {
-            ($0.active.places(of: streams, hashes: hashes), !$0.view.hidden.lowestVisible.isEmpty)
+            ($0.active.places(of: streams, hashes: hashes), !$0.view.hidden.isEmpty)
         }
         for index in streams.indices where places.nextRevisions[index] == 0 || hidesSome {
             do throws(StorageError) {
@@ -207,8 +207,8 @@ extension WriteBatch {
         self.index()
         let (place, chunk, isDeleted) = self.engine.shared.withLock { shared in
             let isDeleted =
-                !shared.view.hidden.lowestVisible.isEmpty
-                && shared.view.hidden.lowestVisible[ExactText(stream)] == .max
+                !shared.view.hidden.isEmpty
+                && shared.view.hidden[ExactText(stream)] == .max
             return (
                 shared.active.place(of: stream, hash: hash), ObjectIdentifier(shared.active.growing),
                 isDeleted

@@ -41,8 +41,15 @@ struct WriteBatch {
     ) throws(StorageError) {
         let transaction = try self.engine.head.beginWrite()
         try self.engine.catchUp(transaction.transaction, committed: transaction.id - 1)
-        try body(transaction)
-        try transaction.commit(through: self.engine.options.seam)
+        do throws(StorageError) {
+            try body(transaction)
+            self.engine.beginCommit()
+            try transaction.commit(through: self.engine.options.seam)
+        } catch {
+            self.engine.endCommit(failed: true)
+            throw error
+        }
+        self.engine.endCommit(failed: false)
         try self.engine.refresh()
     }
 
@@ -101,6 +108,7 @@ struct WriteBatch {
         }
         guard self.hasWritten else { return }  // nothing to make durable: the transaction is dropped
         let start = ContinuousClock.now
+        engine.beginCommit()
         try transaction.commit(through: engine.options.seam)
         self.syncTime = ContinuousClock.now - start
         engine.committed(transaction: id, end: self.end, last: self.unindexed)
@@ -221,6 +229,7 @@ extension LogEngine {
             shared.view.transactionID = max(shared.view.transactionID, id)
             shared.view.end = max(shared.view.end, end)
             shared.leave(last)
+            shared.isCommitting = false
         }
         self.notifier.changed(end: end)
     }

@@ -9,12 +9,12 @@ import Glibc
 package final class Head: Sendable {
     package let environment: Environment
     package let databases: HeadDatabases
-    private let options: EngineOptions
+    let options: EngineOptions
     private let path: String
     /// The end of what the file system has set aside for the head's file.
     private let allocatedEnd: Lock<Int>
-    /// When dead readers were looked for last.
-    private let readersChecked = Lock(ContinuousClock.now)
+    /// What is known of other readers since they were looked at last.
+    let readers = Lock(ReaderWatch())
 
     /// Names in a log's directory.
     package enum Names {
@@ -192,21 +192,9 @@ package final class Head: Sendable {
     }
 
     func beginWrite() throws(StorageError) -> HeadTransaction {
-        self.clearDeadReadersNowAndThen()
+        self.lookAtReadersNowAndThen()
         return HeadTransaction(
             transaction: try self.environment.beginWrite(), databases: self.databases)
-    }
-
-    /// A process that died in a read transaction keeps the pages of its snapshot from being used again; only
-    /// writing makes that grow, so whoever writes looks for it.
-    private func clearDeadReadersNowAndThen() {
-        let now = ContinuousClock.now
-        let isDue = self.readersChecked.withLock { last in
-            guard now - last >= self.options.readerCheckInterval else { return false }
-            last = now
-            return true
-        }
-        if isDue { _ = try? self.environment.clearDeadReaders() }
     }
 
     // MARK: Room
@@ -220,11 +208,12 @@ package final class Head: Sendable {
         let needed = bytes + bytes / 2 + 64 * info.pageSizeBytes
         let end = info.usedBytes + needed + self.options.reserveBytes
         if end > info.mapSizeBytes {
-            guard try self.freeBytes() > needed + self.options.reserveBytes else {
+            let free = try self.freeSpace()
+            guard free.usableBytes > needed + self.options.reserveBytes else {
                 throw StorageError(
                     .mapFull,
                     "the head's map of \(info.mapSizeBytes) bytes is full; seal the active segment, or open "
-                        + "the log with a larger map",
+                        + "the log with a larger map" + free.explanation,
                     path: self.path)
             }
             return
@@ -241,25 +230,13 @@ package final class Head: Sendable {
         } catch {
             guard error.code == .diskFull else { throw error }
             if allocated > info.usedBytes + needed + self.options.reserveBytes { return }
-            if try self.freeBytes() > needed + self.options.reserveBytes { return }
+            let free = try self.freeSpace()
+            if free.usableBytes > needed + self.options.reserveBytes { return }
             throw StorageError(
                 .diskFull,
                 "the disk has no room for more events; everything acknowledged is safe, and appending goes "
-                    + "on once there is room: free some, or apply retention",
+                    + "on once there is room: free some, or apply retention" + free.explanation,
                 number: error.number, path: self.path)
-        }
-    }
-
-    /// Bytes of pages that earlier transactions freed.
-    func freeBytes() throws(StorageError) -> Int {
-        let pageSize = self.environment.pageSizeBytes
-        return try self.environment.read { transaction throws(StorageError) in
-            var pages = 0
-            try transaction.scan(self.environment.freeList, from: .first) { _, value in
-                if value.count >= 8 { pages += Int(clamping: value.loadUnaligned(as: UInt64.self)) }
-                return true
-            }
-            return pages * pageSize
         }
     }
 }

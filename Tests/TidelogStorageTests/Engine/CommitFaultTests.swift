@@ -78,6 +78,54 @@ struct CommitFaultTests {
         again.close()
     }
 
+    @Test("shows nobody its events in the place of those that another process commits at once")
+    func overtaken() async throws {
+        let engine = try self.scratch.open()
+        _ = try engine.appendBlocking(EngineScratch.records(0..<10))
+        let (began, letGo) = (WakeSignal(), WakeSignal())
+        self.scratch.seam.fail(.hold(began: began, letGo: letGo))
+        async let held = engine.append([EngineScratch.record(10)])
+        while self.scratch.seam.commits < 2 { await Task.yield() }
+        // Two frames in one transaction: the first of them is in the index before the commit.
+        let lost = [100..<160, 200..<260].map { (numbers: Range<Int>) -> Task<AppendOutcome, any Error> in
+            Task { try await engine.append(EngineScratch.records(numbers)) }
+        }
+        while engine.writer?.waitingRequests != 2 { await Task.yield() }
+        let seen = Lock<[UInt64?]>([])
+        self.scratch.seam.fail(
+            .overtaken(.diskFull) { () throws(StorageError) in
+                let transaction = try engine.head.beginWrite()
+                let draft = try FrameEncoder(level: 1).encode([EngineScratch.record(900, stream: "other")])
+                try transaction.appendFrame(draft, first: 11, baseRevisions: [0])
+                try transaction.commit(through: .durable)
+                let streams = [
+                    try engine.stream("s")?.lastRevision, try engine.stream("other")?.lastRevision,
+                ]
+                let end = try engine.currentView().end
+                seen.withLock { $0 = streams + [end] }
+            })
+        letGo.wake()
+        _ = try await held
+        for task in lost {
+            guard case .failure(let error as StorageError) = await task.result else {
+                Issue.record("an append was acknowledged though its commit failed")
+                continue
+            }
+            #expect(error.code == .diskFull)
+        }
+        // The log as it was before both, or with the other's event and no other.
+        #expect([[10, nil, 11], [10, 0, 12]].contains(seen.withLock { $0 }))
+        #expect(try engine.stream("s")?.lastRevision == 10)
+        #expect(try engine.stream("other")?.lastPosition == 11)
+        _ = try engine.appendBlocking(EngineScratch.records(100..<160))
+        let expected = Array(0...10) + [900] + Array(100..<160)
+        #expect(try engine.checkedNumbers() == expected)
+        engine.close()
+        let again = try self.scratch.open()
+        #expect(try again.checkedNumbers() == expected)
+        again.close()
+    }
+
     @Test("shows nothing of what is not durable: not to readers, not in what is known of streams")
     func nothingUncommittedIsSeen() async throws {
         let engine = try self.scratch.open()

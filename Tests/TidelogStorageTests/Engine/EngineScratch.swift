@@ -60,6 +60,8 @@ final class FaultySeam: Sendable {
         case after(StorageError.Code)
         /// The commit says that it began, and waits until it is let go.
         case hold(began: WakeSignal, letGo: WakeSignal)
+        /// The transaction ends, somebody else does what this does, and the commit throws.
+        case overtaken(StorageError.Code, by: @Sendable () throws(StorageError) -> Void)
     }
 
     private struct State {
@@ -91,9 +93,16 @@ final class FaultySeam: Sendable {
                 began.wake()
                 letGo.wait()
                 try transaction.commit()
+            case .overtaken(let code, let other):
+                Self.end(transaction)
+                try other()
+                throw StorageError(code, "a fault of the test", number: 5)
             }
         }
     }
+
+    /// Undoes it.
+    private static func end(_ transaction: consuming WriteTransaction) {}
 
     private func next() -> Fault? {
         self.state.withLock { state in

@@ -59,6 +59,17 @@ struct HeadBoundTests {
         #expect(engine.fullChunks == 3)
         #expect(end < 4000)
         try engine.truncate(stream: "s", before: 0)
+        // A change without events, as an acknowledgement is one, does not wait with the appends.
+        let made = WakeSignal()
+        let change = HeadChange { transaction throws(StorageError) in
+            try transaction.setRecord(RecordSpace(byte: 200), key: [1], value: [2])
+            return true
+        }
+        engine.submit(change) { error in
+            #expect(error == nil)
+            made.wake()
+        }
+        #expect(made.wait(timeout: .seconds(60)), "a change waits until appends may go on")
         #expect(try engine.currentView().end == end)
         #expect(engine.writer?.isHoldingAppends == true)
         letGo.wake()

@@ -83,6 +83,67 @@ struct RoomTests {
         engine.close()
     }
 
+    @Test("what a reader that goes on for long keeps from being used again is no room for appends")
+    func pinned() throws {
+        var options = self.scratch.options
+        options.mapSizeBytes = 6 << 20
+        options.reserveBytes = 1 << 20
+        options.segmentBytes = 256 << 10
+        let engine = try self.scratch.open(options)
+        let (next, _) = try Self.fill(engine, from: 0)
+        let more = try Self.whilePinned(engine) { () throws in
+            // Sealing takes the events out of the head, whose pages the reader may still look at.
+            #expect(try !engine.seal().isEmpty)
+            let (reached, refusal) = try Self.fill(engine, from: next)
+            #expect(refusal?.code == .mapFull)
+            let process = "a read in process \(getpid()) that has not ended"
+            #expect(refusal?.message.contains(process) == true, "\(refusal as Any)")
+            let statistics = try engine.statistics()
+            #expect(statistics.pinnedHeadBytes > 2 << 20)
+            #expect(statistics.pinningProcess == getpid())
+            for revision in 1...20 { try engine.truncate(stream: "s", before: UInt64(revision)) }
+            #expect(try engine.currentView().hidden.count == 1)
+            return reached
+        }
+        let (last, _) = try Self.fill(engine, from: more, limit: 500)
+        #expect(last == more + 500, "the reader is gone and appending does not go on")
+        #expect(try engine.statistics().pinnedHeadBytes == 0)
+        engine.close()
+    }
+
+    /// Runs `body` while a read transaction looks at what is there now.
+    private static func whilePinned<Value: Sendable>(
+        _ engine: LogEngine, _ body: () throws -> Value
+    ) throws -> Value {
+        let reader = try engine.head.environment.beginRead()
+        let value = try body()
+        #expect(reader.id > 0)
+        return value
+    }
+
+    @Test("the age of the oldest reader is told while it lasts, and gone with it")
+    func readerAge() throws {
+        let ages = Lock<[Duration]>([])
+        var options = self.scratch.options
+        options.readerCheckInterval = .zero
+        options.onReaderCheck = { age in ages.withLock { $0.append(age) } }
+        let engine = try self.scratch.open(options)
+        _ = try Self.fill(engine, from: 0, limit: 10)
+        try Self.whilePinned(engine) { () throws in
+            ages.withLock { $0 = [] }
+            _ = try Self.fill(engine, from: 10, limit: 100)
+            let seen = ages.withLock { $0 }
+            #expect(seen.count == 10)
+            #expect(seen == seen.sorted() && seen.last! > seen[0])
+            #expect(try engine.statistics().oldestReaderAge >= seen.last!)
+        }
+        ages.withLock { $0 = [] }
+        _ = try Self.fill(engine, from: 110, limit: 10)
+        #expect(ages.withLock { $0 } == [.zero])
+        #expect(try engine.statistics().oldestReaderAge == .zero)
+        engine.close()
+    }
+
     @Test(
         "a full disk is a typed error; all that was acknowledged stays, and appending goes on with more room",
         .enabled(if: SmallDisk.isPossible, "mounting a small file system needs root"))

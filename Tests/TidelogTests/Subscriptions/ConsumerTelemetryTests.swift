@@ -53,6 +53,20 @@ struct ConsumerTelemetryTests {
         #expect(try metrics.expectCounter(TelemetryNames.consumerAcknowledged, dimensions).values.count < 19)
     }
 
+    @Test("the age of a log's oldest reader is a gauge of its own")
+    func oldestReader() throws {
+        let metrics = TestMetrics()
+        var configuration = EventLogConfiguration()
+        #expect(try configuration.engineOptions(for: "some.tidelog").onReaderCheck == nil)
+        configuration.consumerTelemetry.metrics = metrics
+        let report = try #require(try configuration.engineOptions(for: "some.tidelog").onReaderCheck)
+        report(.milliseconds(2500))
+        let gauge = try metrics.expectGauge(TelemetryNames.oldestReaderAge, [("log", "some.tidelog")])
+        #expect(gauge.values == [2.5])
+        report(.zero)
+        #expect(gauge.values == [2.5, 0])
+    }
+
     @Test("what a handler's transaction acknowledges is counted as well")
     func transactions() async throws {
         let metrics = TestMetrics()

@@ -64,6 +64,11 @@ struct Stats: AsyncParsableCommand {
             "active",
             "\(Units.events(s.activeEvents)), \(Units.bytes(s.activeUncompressedBytes)) before compression")
         facts.add("head", "\(Units.bytes(s.headBytes)) in use")
+        if let process = s.pinningProcess {
+            facts.add(
+                "held back",
+                "\(Units.bytes(s.pinnedHeadBytes)) of the head, by a read in process \(process) that has not ended")
+        }
         if let problem = s.sealingProblem { facts.add("sealing", "FAILS: \(problem)") }
         return facts.lines
     }
@@ -85,6 +90,8 @@ struct Stats: AsyncParsableCommand {
             "bytes_per_event": s.sealedEvents > 0
                 ? .number(Double(s.sealedBytes) / Double(s.sealedEvents)) : .null,
             "sealing_problem": JSONText(s.sealingProblem),
+            "pinned_head_bytes": .integer(s.pinnedHeadBytes),
+            "pinning_process": s.pinningProcess.map { .integer($0) } ?? .null,
         ]
     }
 }
