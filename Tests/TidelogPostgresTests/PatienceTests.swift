@@ -89,5 +89,27 @@
                 await store.close()
             }
         }
+
+        @Test("truncating and deleting a stream wait for a lock no longer")
+        func ofStreams() async throws {
+            try await withDatabase { server, database in
+                let store = try await server.openStore(database) { $0.patience = .milliseconds(300) }
+                for stream in ["a", "b"] {
+                    try await store.append([Event(type: "t")], toStream: stream, expecting: .noStream)
+                }
+                let stuck = try server.connect(database)
+                try stuck.execute("BEGIN; UPDATE tidelog.events_logs SET next_position = next_position")
+                let calls = [
+                    Call { try await store.truncate(stream: "a", before: 1) },
+                    Call { try await store.delete(stream: "b", expecting: .any) },
+                ]
+                #expect(try await eventually { calls.allSatisfy(\.isOver) })
+                #expect(calls.allSatisfy { $0.code == .locked })
+                try stuck.execute("ROLLBACK")
+                try await store.delete(stream: "b", expecting: .any)
+                #expect(try await store.stream("b")?.isDeleted == true)
+                await store.close()
+            }
+        }
     }
 #endif
