@@ -111,5 +111,59 @@
                 await store.close()
             }
         }
+
+        @Test("calls that wait for a thread are refused in time, too")
+        func ofCallsThatWait() async throws {
+            try await self.withStore({
+                $0.patience = .milliseconds(400)
+                $0.maximumReaders = 2
+            }) { store, _, cut in
+                _ = try await store.count(.all)
+                try cut()
+                let calls = (0..<60).map { _ in Call { _ = try await store.count(.all) } }
+                #expect(try await eventually { calls.allSatisfy(\.isOver) })
+                #expect(calls.allSatisfy { $0.code == .unavailable })
+                #expect(calls.compactMap(\.duration).max() ?? .zero < .seconds(4))
+            }
+        }
+
+        @Test("subscriptions that wait for the server keep no other call waiting, and go on when it is back")
+        func besideSubscriptions() async throws {
+            try await self.withStore({
+                $0.patience = .milliseconds(400)
+                $0.maximumReaders = 2
+            }) { store, proxy, cut in
+                try await store.append([Event(type: "t"), Event(type: "t")], if: .always)
+                try cut()
+                let subscribers = try (0..<4).map { _ in try Subscriber(store) }
+                try await Task.sleep(for: .milliseconds(200))
+                let calls = (0..<4).map { _ in Call { _ = try await store.count(.all) } }
+                #expect(try await eventually { calls.allSatisfy(\.isOver) })
+                #expect(calls.allSatisfy { $0.code == .unavailable })
+                proxy.cut { nil }
+                for subscriber in subscribers {
+                    #expect(try await subscriber.waitForCount(2))
+                    #expect(subscriber.positions == [0, 1])
+                    try await subscriber.end()
+                }
+            }
+        }
+
+        @Test(
+            "a subscription ends when its task is cancelled, also while it waits for the server",
+            arguments: [TailStart.beginning, .end])
+        func ofCancelledSubscriptions(_ start: TailStart) async throws {
+            try await self.withStore({ $0.maximumReaders = 1 }) { store, proxy, cut in
+                try await store.append([Event(type: "t")], if: .always)
+                try cut()
+                let subscriber = try Subscriber(store, from: start)
+                try await Task.sleep(for: .milliseconds(200))
+                let end = Call { try await subscriber.end() }
+                #expect(try await eventually { end.isOver })
+                #expect(end.code == nil)
+                proxy.cut { nil }
+                #expect(try await store.count(.all) == 1)
+            }
+        }
     }
 #endif
