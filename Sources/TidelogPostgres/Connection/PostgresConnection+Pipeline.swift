@@ -21,13 +21,29 @@
         func prepare(_ text: String, _ parameters: [PostgresValue]) throws(PostgresError) -> String {
             let key = PreparedKey(text: text, types: parameters.map(\.typeNumber))
             if let name = self.prepared[key] { return name }
-            if self.prepared.count >= Self.preparedLimit {
-                try self.execute("DEALLOCATE ALL")
-                self.prepared = [:]
-            }
+            if self.prepared.count >= Self.preparedLimit { try self.forgetPrepared() }
+            return try self.prepare(key)
+        }
+
+        /// The names of statements that are used together, of which none may forget another.
+        private func prepare(_ statements: [PostgresStatement]) throws(PostgresError) -> [String] {
+            let keys = statements.map { PreparedKey(text: $0.text, types: $0.parameters.map(\.typeNumber)) }
+            let news = keys.count { self.prepared[$0] == nil }
+            if news > 0, self.prepared.count + news > Self.preparedLimit { try self.forgetPrepared() }
+            var names: [String] = []
+            for key in keys { names.append(try self.prepared[key] ?? self.prepare(key)) }
+            return names
+        }
+
+        private func forgetPrepared() throws(PostgresError) {
+            try self.execute("DEALLOCATE ALL")
+            self.prepared = [:]
+        }
+
+        private func prepare(_ key: PreparedKey) throws(PostgresError) -> String {
             let name = "tidelog_\(self.prepared.count)"
-            let answer = ServerAnswer(PQprepare(self.handle, name, text, Int32(key.types.count), key.types))
-            try self.check(answer, text, accepting: [PGRES_COMMAND_OK])
+            let answer = ServerAnswer(PQprepare(self.handle, name, key.text, Int32(key.types.count), key.types))
+            try self.check(answer, key.text, accepting: [PGRES_COMMAND_OK])
             self.prepared[key] = name
             return name
         }
@@ -85,10 +101,7 @@
             _ statements: [PostgresStatement],
             _ body: (Int, PostgresRow) throws(PostgresError) -> Void = { _, _ throws(PostgresError) in }
         ) throws(PostgresError) {
-            var names: [String] = []
-            for statement in statements {
-                names.append(try self.prepare(statement.text, statement.parameters))
-            }
+            let names = try self.prepare(statements)
             guard PQenterPipelineMode(self.handle) == 1 else { throw self.lost(while: "pipeline") }
             var failure: PostgresError?
             for (name, statement) in zip(names, statements) {
