@@ -44,5 +44,23 @@
                 await store.close()
             }
         }
+
+        @Test("make a schema that another one makes at the same moment, once")
+        func schema() async throws {
+            try await withDatabase { server, database in
+                let other = try server.connect(database)
+                try other.execute("BEGIN; CREATE SCHEMA tidelog")
+                let opening = Task {
+                    try await server.openStore(database) { $0.names.table = "second" }
+                }
+                let waiting =
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = '\(database)' AND wait_event_type = 'Lock'"
+                #expect(try await eventually { try server.number(waiting, in: "postgres") == 1 })
+                try other.execute("COMMIT")
+                let store = try await opening.value
+                #expect(try await store.append([Event(type: "t")], if: .always).positions == 0..<1)
+                await store.close()
+            }
+        }
     }
 #endif
