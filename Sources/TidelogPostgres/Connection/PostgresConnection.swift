@@ -88,7 +88,14 @@
                 && !connectionString.hasPrefix("postgresql://")
             // libpq's own message would quote the string.
             guard !connectionString.utf8.contains(0) else { throw Self.malformed }
-            if isDatabase { return [] }
+            if isDatabase {
+                // An address that is misspelt would be a database's name for libpq, and the server would repeat it,
+                // password and all. A database of such a name is reached by `dbname=`.
+                guard !connectionString.contains("@"), !connectionString.contains(":/") else {
+                    throw Self.malformed
+                }
+                return []
+            }
             guard let options = PQconninfoParse(connectionString, nil) else { throw Self.malformed }
             defer { PQconninfoFree(options) }
             var passwords: [String] = []
