@@ -22,6 +22,30 @@
             #expect(connection.prepared.count <= 200)
         }
 
+        @Test("take from a caller who must not be blocked only what fits into a socket's buffer")
+        func ahead() throws {
+            let connection = try PostgresServer.shared.get().connect()
+            func statement(_ bytes: Int) -> PostgresStatement {
+                .init(
+                    text: "SELECT octet_length($1)::bigint",
+                    parameters: [.text(String(repeating: "x", count: bytes))])
+            }
+            func length(_ statement: PostgresStatement) throws -> Int64? {
+                var length: Int64?
+                try connection.stream(statement.text, statement.parameters) { row throws(PostgresError) in
+                    length = try row.integer(0)
+                    return true
+                }
+                return length
+            }
+            #expect(!connection.sendAhead(statement(3)), "it is not prepared yet")
+            #expect(try length(statement(3)) == 3)
+            #expect(connection.sendAhead(statement(5)))
+            #expect(try length(statement(5)) == 5)
+            #expect(!connection.sendAhead(statement(1_000_000)))
+            #expect(try length(statement(1_000_000)) == 1_000_000)
+        }
+
         @Test("that the server ends for being idle are made anew, on a thread of one's own as elsewhere")
         func idle() async throws {
             try await withDatabase { server, database in

@@ -2,10 +2,14 @@
     import CTidelogPostgres
 
     extension PostgresConnection {
+        /// The most bytes of parameters that a caller sends who must not be blocked.
+        private static var aheadBytes: Int { 32 << 10 }
+
         /// Sends a query, and comes back at once; ``stream(_:_:_:)`` of the same query is to take its rows next. False
-        /// if it is not prepared here or could not be sent.
+        /// if it is not prepared here, could not be sent, or may not fit into the socket's buffer.
         func sendAhead(_ statement: PostgresStatement) -> Bool {
-            guard self.sendPrepared(statement), PQsetSingleRowMode(self.handle) == 1 else { return false }
+            let bytes = statement.parameters.reduce(0) { $0 + $1.byteCount }
+            guard bytes <= Self.aheadBytes, self.sendPrepared(statement), PQsetSingleRowMode(self.handle) == 1 else { return false }
             self.ahead = statement.text
             return true
         }

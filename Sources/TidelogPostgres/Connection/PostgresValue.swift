@@ -33,6 +33,17 @@
             }
         }
 
+        /// About how many bytes the binary form has.
+        var byteCount: Int {
+            switch self {
+            case .text(let value): value.utf8.count
+            case .bytes(let value): value.count
+            case .jsonb(let text): text.count
+            case .array(let array): array.byteCount
+            default: 16
+            }
+        }
+
         /// The binary form, as the type's receive function takes it; nil for null.
         var binary: [UInt8]? {
             var bytes: [UInt8] = []
