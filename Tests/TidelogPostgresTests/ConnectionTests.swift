@@ -32,7 +32,7 @@
             }
             func length(_ statement: PostgresStatement) throws -> Int64? {
                 var length: Int64?
-                try connection.stream(statement.text, statement.parameters) { row throws(PostgresError) in
+                try connection.stream(statement) { row throws(PostgresError) in
                     length = try row.integer(0)
                     return true
                 }

@@ -148,7 +148,7 @@
         init(
             _ query: EventQuery, _ core: StoreCore, offset: Int = 0, beginsWithEnd: Bool = false
         ) throws(EventLogError) {
-            _ = try query.storageQuery()
+            if !query.isStreamFromStart || query.limit ?? 0 < 0 { _ = try query.storageQuery() }
             self.selection = StoreSelection(query, in: core.context)
             self.isBackwards = query.order == .newestFirst
             self.bounds = self.selection.bounds
@@ -184,11 +184,12 @@
             var events: [StoredEvent] = []
             var bytes = 0
             if limit > 0 {
-                events.reserveCapacity(limit)
+                // Many reads are of some events only.
+                events.reserveCapacity(min(limit, 16))
                 let statement =
                     first ?? self.selection.page(self.bounds, end: end, limit: limit, offset: self.offset)
                 let most = context.configuration.pageBytes
-                try connection.stream(statement.text, statement.parameters) {
+                try connection.stream(statement) {
                     (row: PostgresRow) throws(PostgresError) -> Bool in
                     events.append(try connection.decoder.event(row, bytes: &bytes))
                     return bytes < most || events.count == limit

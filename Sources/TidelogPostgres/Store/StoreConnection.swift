@@ -12,6 +12,7 @@
         let singleAppendText: String
         /// Those that read, as far as they are the same every time.
         let hiddenText: String
+        let streamConditions: [String]
         private(set) var streamTexts: [Bool: String] = [:]
 
         init(
@@ -25,6 +26,7 @@
             self.appendText = StoreFunction.call(configuration.names)
             self.singleAppendText = SingleAppend.text(configuration.names)
             self.hiddenText = StoreSelection.hiddenText(configuration.names)
+            self.streamConditions = ["e.stream = $2", self.hiddenText]
             self.streamTexts = StoreSelection.streamTexts(self)
         }
 
