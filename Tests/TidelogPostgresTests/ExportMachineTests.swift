@@ -140,6 +140,17 @@
             #expect(machine.step(now: .zero, end: 500) == .connect)
         }
 
+        @Test("paused while it connects, it lets go of that connection, and connects anew when it is resumed")
+        func pausedWhileConnecting() {
+            var machine = machine()
+            #expect(machine.step(now: .zero, end: 500) == .connect)
+            machine.pause()
+            machine.connected(next: 5, now: .zero)
+            #expect(machine.step(now: .zero, end: 500) == .rest(nil) && machine.state == .paused)
+            machine.resume()
+            #expect(machine.step(now: .zero, end: 500) == .connect)
+        }
+
         @Test("stopping drains what was there and no more, or ends at its limit")
         func stopping() {
             var machine = machine()

@@ -310,7 +310,8 @@
                 try connection.pipeline([.init(text: "SELECT 1")])
                 for _ in 0..<3 {
                     var rows: [Int64] = []
-                    try connection.stream("SELECT generate_series(1, 3)", []) { row throws(PostgresError) in
+                    try connection.stream(.init(text: "SELECT generate_series(1, 3)")) {
+                        row throws(PostgresError) in
                         rows.append(try row.requiredInteger(0))
                         return true
                     }

@@ -67,10 +67,8 @@
             self.elements.append(contentsOf: text)
         }
 
-        /// The binary form.
-        var binary: [UInt8] {
-            var bytes: [UInt8] = []
-            bytes.reserveCapacity(self.byteCount)
+        /// Writes the binary form.
+        func write(to bytes: inout [UInt8]) {
             bytes.append(bigEndian: Int32(self.count == 0 ? 0 : 1))
             bytes.append(bigEndian: Int32(self.hasNulls ? 1 : 0))
             bytes.append(bigEndian: self.element.numbers.element)
@@ -79,7 +77,6 @@
                 bytes.append(bigEndian: Int32(1))
             }
             bytes.append(contentsOf: self.elements)
-            return bytes
         }
     }
 #endif

@@ -3,31 +3,71 @@
 
     /// A statement with its parameters, to be prepared once a connection.
     struct PostgresStatement {
+        /// Where a connection keeps the name of a statement that is used all the time: finding it by its text, which is
+        /// long, costs more than sending it. The parameters' types are always the same.
+        enum Place: Int, CaseIterable { case append, stream, streamBackwards }
+
         var text: String
         var parameters: [PostgresValue] = []
+        var place: Place?
     }
 
     /// What a prepared statement is known by: the same text may come with a null, which has a type of its own.
     struct PreparedKey: Hashable {
         let text: String
         let types: [UInt32]
+
+        init(_ statement: PostgresStatement) {
+            self.text = statement.text
+            self.types = statement.parameters.map { $0.typeNumber }
+        }
     }
 
     extension PostgresConnection {
         /// How many statements a connection keeps prepared.
         private static var preparedLimit: Int { 200 }
 
-        /// The name of the prepared statement with this text; prepared now, if it was not before.
-        func prepare(_ text: String, _ parameters: [PostgresValue]) throws(PostgresError) -> String {
-            let key = PreparedKey(text: text, types: parameters.map(\.typeNumber))
-            if let name = self.prepared[key] { return name }
-            if self.prepared.count >= Self.preparedLimit {
-                try self.execute("DEALLOCATE ALL")
-                self.prepared = [:]
+        /// The statement's name, if it is prepared.
+        private func known(_ statement: PostgresStatement) -> String? {
+            if let place = statement.place { return self.placed[place.rawValue] }
+            return self.prepared[PreparedKey(statement)]
+        }
+
+        /// The name of the prepared statement; prepared now, if it was not before.
+        func prepare(_ statement: PostgresStatement) throws(PostgresError) -> String {
+            if let name = self.known(statement) { return name }
+            let name = try self.prepare([statement])[0]
+            if let place = statement.place { self.placed[place.rawValue] = name }
+            return name
+        }
+
+        /// The names of statements that are used together, of which none may forget another.
+        private func prepare(_ statements: [PostgresStatement]) throws(PostgresError) -> [String] {
+            let keys = statements.map { PreparedKey($0) }
+            let news = Set(keys.filter { self.prepared[$0] == nil }).count
+            if news > 0, self.prepared.count + news > Self.preparedLimit { try self.forgetPrepared() }
+            var names: [String] = []
+            for key in keys {
+                if let name = self.prepared[key] {
+                    names.append(name)
+                } else {
+                    names.append(try self.prepare(key))
+                }
             }
+            return names
+        }
+
+        private func forgetPrepared() throws(PostgresError) {
+            try self.execute("DEALLOCATE ALL")
+            self.prepared = [:]
+            for place in self.placed.indices { self.placed[place] = nil }
+        }
+
+        private func prepare(_ key: PreparedKey) throws(PostgresError) -> String {
             let name = "tidelog_\(self.prepared.count)"
-            let answer = ServerAnswer(PQprepare(self.handle, name, text, Int32(key.types.count), key.types))
-            try self.check(answer, text, accepting: [PGRES_COMMAND_OK])
+            let answer = ServerAnswer(
+                PQprepare(self.handle, name, key.text, Int32(key.types.count), key.types))
+            try self.check(answer, key.text, accepting: [PGRES_COMMAND_OK])
             self.prepared[key] = name
             return name
         }
@@ -36,7 +76,7 @@
         func run(
             _ statement: PostgresStatement, _ body: (PostgresRow) throws(PostgresError) -> Void
         ) throws(PostgresError) {
-            let name = try self.prepare(statement.text, statement.parameters)
+            let name = try self.prepare(statement)
             let answer = ServerAnswer(
                 self.send(statement.parameters) { count, _, values, lengths, formats in
                     PQexecPrepared(self.handle, name, count, values, lengths, formats, 1)
@@ -53,8 +93,7 @@
         ///
         /// The statement must fit into the socket's buffer, or sending it waits for the server.
         func sendPrepared(_ statement: PostgresStatement) -> Bool {
-            let key = PreparedKey(text: statement.text, types: statement.parameters.map(\.typeNumber))
-            guard let name = self.prepared[key], !self.isBroken else { return false }
+            guard let name = self.known(statement), !self.isBroken else { return false }
             return self.send(statement.parameters) { count, _, values, lengths, formats in
                 PQsendQueryPrepared(self.handle, name, count, values, lengths, formats, 1)
             } == 1
@@ -85,10 +124,7 @@
             _ statements: [PostgresStatement],
             _ body: (Int, PostgresRow) throws(PostgresError) -> Void = { _, _ throws(PostgresError) in }
         ) throws(PostgresError) {
-            var names: [String] = []
-            for statement in statements {
-                names.append(try self.prepare(statement.text, statement.parameters))
-            }
+            let names = try self.prepare(statements)
             guard PQenterPipelineMode(self.handle) == 1 else { throw self.lost(while: "pipeline") }
             var failure: PostgresError?
             for (name, statement) in zip(names, statements) {

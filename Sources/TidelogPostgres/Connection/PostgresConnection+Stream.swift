@@ -2,24 +2,29 @@
     import CTidelogPostgres
 
     extension PostgresConnection {
-        /// Sends a query, and comes back at once; ``stream(_:_:_:)`` of the same query is to take its rows next. False
-        /// if it is not prepared here or could not be sent.
+        /// The most bytes of parameters that a caller sends who must not be blocked.
+        private static var aheadBytes: Int { 32 << 10 }
+
+        /// Sends a query, and comes back at once; ``stream(_:_:)`` of the same query is to take its rows next. False
+        /// if it is not prepared here, could not be sent, or may not fit into the socket's buffer.
         func sendAhead(_ statement: PostgresStatement) -> Bool {
-            guard self.sendPrepared(statement), PQsetSingleRowMode(self.handle) == 1 else { return false }
+            let bytes = statement.parameters.reduce(0) { $0 + $1.byteCount }
+            guard bytes <= Self.aheadBytes, self.sendPrepared(statement), PQsetSingleRowMode(self.handle) == 1
+            else { return false }
             self.ahead = statement.text
             return true
         }
 
         /// Runs one query and lends its rows as they arrive, holding one at a time; `body` ends it by false.
         func stream(
-            _ statement: String, _ parameters: [PostgresValue],
-            _ body: (PostgresRow) throws(PostgresError) -> Bool
+            _ query: PostgresStatement, _ body: (PostgresRow) throws(PostgresError) -> Bool
         ) throws(PostgresError) {
+            let statement = query.text
             if self.ahead == statement {
                 self.ahead = nil
             } else {
-                let name = try self.prepare(statement, parameters)
-                let sent = self.send(parameters) { count, _, values, lengths, formats in
+                let name = try self.prepare(query)
+                let sent = self.send(query.parameters) { count, _, values, lengths, formats in
                     PQsendQueryPrepared(self.handle, name, count, values, lengths, formats, 1)
                 }
                 guard sent == 1, PQsetSingleRowMode(self.handle) == 1 else {

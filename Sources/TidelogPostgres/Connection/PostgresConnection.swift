@@ -12,6 +12,8 @@
         private let passwords: [String]
         /// The names of prepared statements by their text.
         var prepared: [PreparedKey: String] = [:]
+        /// The names of those that have a place.
+        var placed: [String?] = .init(repeating: nil, count: PostgresStatement.Place.allCases.count)
         /// The text of a statement that was sent ahead of the call that takes its answer.
         var ahead: String?
         /// Makes events of rows, and keeps what they have in common.
@@ -88,7 +90,14 @@
                 && !connectionString.hasPrefix("postgresql://")
             // libpq's own message would quote the string.
             guard !connectionString.utf8.contains(0) else { throw Self.malformed }
-            if isDatabase { return [] }
+            if isDatabase {
+                // An address that is misspelt would be a database's name for libpq, and the server would repeat it,
+                // password and all. A database of such a name is reached by `dbname=`.
+                guard !connectionString.contains("@"), !connectionString.contains(":/") else {
+                    throw Self.malformed
+                }
+                return []
+            }
             guard let options = PQconninfoParse(connectionString, nil) else { throw Self.malformed }
             defer { PQconninfoFree(options) }
             var passwords: [String] = []
@@ -266,36 +275,52 @@
                 UnsafePointer<Int32>
             ) -> Answer
         ) -> Answer {
-            let values = parameters.map(\.binary)
-            let types = parameters.map(\.typeNumber) + [0]
-            let lengths = values.map { Int32($0?.count ?? 0) } + [0]
-            let formats = [Int32](repeating: 1, count: values.count + 1)
-            // One block for all values; an empty one must still have an address, or it would be null.
+            // One block for all values, each with a byte behind it: an empty one must still have an address, or it
+            // would be null.
+            let count = parameters.count
             var block: [UInt8] = []
-            var starts: [Int?] = []
-            for value in values {
-                starts.append(value == nil ? nil : block.count)
-                block.append(contentsOf: value ?? [])
-                block.append(0)
-            }
-            block.append(0)
-            return block.withUnsafeBytes { bytes in
-                let base = bytes.baseAddress
-                let pointers = starts.map { start in
-                    start.flatMap { base?.advanced(by: $0).assumingMemoryBound(to: CChar.self) }
-                }
-                return (pointers + [nil]).withUnsafeBufferPointer { pointers in
-                    types.withUnsafeBufferPointer { types in
-                        lengths.withUnsafeBufferPointer { lengths in
-                            formats.withUnsafeBufferPointer { formats in
-                                call(
-                                    Int32(values.count), types.baseAddress.unsafelyUnwrapped,
-                                    pointers.baseAddress.unsafelyUnwrapped,
-                                    lengths.baseAddress.unsafelyUnwrapped,
-                                    formats.baseAddress.unsafelyUnwrapped)
-                            }
-                        }
+            block.reserveCapacity(parameters.reduce(count + 1) { $0 + $1.byteCount })
+            return withUnsafeTemporaryAllocation(of: UInt32.self, capacity: count + 1) { types in
+                withUnsafeTemporaryAllocation(of: Int32.self, capacity: 2 * count + 2) { numbers in
+                    types.initialize(repeating: 0)
+                    // First the lengths, and -1 for null; then the formats, of which 1 is the binary one.
+                    numbers.initialize(repeating: 1)
+                    for index in 0..<count {
+                        types[index] = parameters[index].typeNumber
+                        numbers[index] = Int32(parameters[index].write(to: &block) ?? -1)
+                        block.append(0)
                     }
+                    block.append(0)
+                    return Self.withPointers(block, numbers[..<count]) { values in
+                        call(
+                            Int32(count), UnsafePointer(types.baseAddress.unsafelyUnwrapped), values,
+                            UnsafePointer(numbers.baseAddress.unsafelyUnwrapped),
+                            UnsafePointer(numbers.baseAddress.unsafelyUnwrapped + count + 1))
+                    }
+                }
+            }
+        }
+
+        /// Lends pointers to the values in a block, nil for nulls.
+        private static func withPointers<Answer>(
+            _ block: [UInt8], _ lengths: Slice<UnsafeMutableBufferPointer<Int32>>,
+            _ body: (UnsafePointer<UnsafePointer<CChar>?>) -> Answer
+        ) -> Answer {
+            block.withUnsafeBytes { bytes in
+                withUnsafeTemporaryAllocation(
+                    of: UnsafePointer<CChar>?.self, capacity: lengths.count + 1
+                ) { pointers in
+                    pointers.initialize(repeating: nil)
+                    var start = 0
+                    for index in 0..<lengths.count {
+                        let length = Int(lengths[index])
+                        if length >= 0 {
+                            pointers[index] = bytes.baseAddress?.advanced(by: start)
+                                .assumingMemoryBound(to: CChar.self)
+                        }
+                        start += max(0, length) + 1
+                    }
+                    return body(UnsafePointer(pointers.baseAddress.unsafelyUnwrapped))
                 }
             }
         }

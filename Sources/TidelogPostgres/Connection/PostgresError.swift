@@ -141,8 +141,9 @@
                 case "25006": .readOnly
                 case "42501": .permissionDenied
                 case "3D000": .authentication
-                case "57014", "55P03", "40001", "40P01", "57P05", "25P03": .busy
-                case "57P01", "57P02", "57P03": .unreachable
+                case "57014", "55P03", "40001", "40P01": .busy
+                // These end the connection, also those that say that it was idle for too long.
+                case "57P01", "57P02", "57P03", "57P05", "25P03": .unreachable
                 // A connection that finds no cache of the catalogue writes one; when the disk is full, the server
                 // gives that up as an internal error (PostgreSQL, src/backend/utils/cache/relcache.c).
                 case "XX000" where message.contains("could not write init file"): .storageFull

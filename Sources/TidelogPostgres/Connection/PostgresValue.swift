@@ -33,14 +33,26 @@
             }
         }
 
-        /// The binary form, as the type's receive function takes it; nil for null.
-        var binary: [UInt8]? {
-            var bytes: [UInt8] = []
+        /// About how many bytes the binary form has.
+        var byteCount: Int {
+            switch self {
+            case .text(let value): value.utf8.count
+            case .bytes(let value): value.count
+            case .jsonb(let text): text.count
+            case .array(let array): array.byteCount
+            default: 16
+            }
+        }
+
+        /// Writes the binary form, as the type's receive function takes it; answers how many bytes it has, nil for
+        /// null.
+        func write(to bytes: inout [UInt8]) -> Int? {
+            let start = bytes.count
             switch self {
             case .null, .bigintNull, .bytesNull, .textNull, .jsonbNull: return nil
             case .bigint(let value), .timestamp(let value): bytes.append(bigEndian: value)
             case .text(let value): bytes.append(contentsOf: value.utf8)
-            case .bytes(let value): return value
+            case .bytes(let value): bytes.append(contentsOf: value)
             case .jsonb(let text):
                 bytes.append(1)  // the version of the binary form
                 bytes.append(contentsOf: text)
@@ -48,9 +60,9 @@
                 bytes.append(bigEndian: high)
                 bytes.append(bigEndian: low)
             case .boolean(let value): bytes.append(value ? 1 : 0)
-            case .array(let array): return array.binary
+            case .array(let array): array.write(to: &bytes)
             }
-            return bytes
+            return bytes.count - start
         }
     }
 

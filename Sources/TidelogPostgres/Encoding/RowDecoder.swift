@@ -7,6 +7,8 @@
     struct RowDecoder {
         private var types = TextCache(), contentTypes = TextCache()
         private var sources = TextCache(), tenants = TextCache()
+        /// The stream of the row before: rows of one stream come one after the other.
+        private var stream = ""
 
         /// - Throws: ``PostgresError`` with code `server` for a row that no export wrote.
         mutating func event(_ row: PostgresRow) throws(PostgresError) -> StoredEvent {
@@ -33,13 +35,24 @@
             bytes += metadata.count + payload.count + 200
             return StoredEvent(
                 position: UInt64(position), revision: revision.map { UInt64($0) }, id: EventID(utf8: id),
-                type: self.types.text(type), stream: row.text(7), timestamp: timestamp,
+                type: self.types.text(type), stream: row.column(7).map { self.stream($0) },
+                timestamp: timestamp,
                 source: row.column(8).map { self.sources.text($0) },
                 contentType: row.column(9).map { self.contentTypes.text($0) },
                 tenant: row.column(10).map { self.tenants.text($0) },
                 correlationID: row.column(11).map { EventID(utf8: $0) },
                 causationID: row.column(12).map { EventID(utf8: $0) },
                 schemaVersion: schemaVersion, metadata: metadata, payload: payload)
+        }
+
+        private mutating func stream(_ bytes: UnsafeRawBufferPointer) -> String {
+            let isSame = self.stream.utf8.withContiguousStorageIfAvailable { known in
+                guard known.count == bytes.count, let left = known.baseAddress, let right = bytes.baseAddress
+                else { return false }
+                return memcmp(left, right, known.count) == 0
+            }
+            if isSame != true { self.stream = String(decoding: bytes, as: UTF8.self) }
+            return self.stream
         }
 
         private typealias Column = UnsafeRawBufferPointer?

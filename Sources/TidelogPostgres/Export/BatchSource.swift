@@ -128,7 +128,7 @@
             var isFull = false
             var next = position
             var before: StoredEvent?
-            let logFirst: UInt64
+            var logFirst: UInt64
             do throws(EventLogError) {
                 logFirst = try self.log.firstPositionBlocking().rawValue
                 let end = min(try self.log.nextPositionBlocking().rawValue, limit)
@@ -152,6 +152,10 @@
                         return !isFull
                     }
                     next = isFull ? (last?.position.rawValue ?? position) + 1 : end
+                }
+                // What retention dropped between that look and the reading is not in the batch, unless it has no gap.
+                if UInt64(encoder.count) < next - position {
+                    logFirst = try self.log.firstPositionBlocking().rawValue
                 }
                 if next > 0, last?.position.rawValue != next - 1 {
                     before = try self.log.eventBlocking(at: Position(next - 1))

@@ -135,7 +135,8 @@
         mutating func connected(next: UInt64, now: Duration) {
             if self.phase == .ended { return }
             self.lastContact = now
-            self.phase = .connected
+            // Who was paused while it connected lets go of the connection, and has none when it is resumed.
+            self.phase = self.isPaused ? .offline : .connected
             self.next = next
             self.retryAt = nil
             self.waitingSince = nil

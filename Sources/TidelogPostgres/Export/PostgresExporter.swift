@@ -108,7 +108,9 @@
             } onCancel: {
                 self.requestStop(drainingFor: grace)
             }
-            if let error = self.status.lastError, error.code != .closed, !Task.isCancelled { throw error }
+            guard let error = self.status.lastError, !Task.isCancelled else { return }
+            // A stop that cut the connection is no failure; a log that was closed is.
+            if error.code != .closed || error.cause is EventLogError { throw error }
         }
 
         /// Ends the export: first what the log has now is exported, if that takes no longer than `limit`. Then what
@@ -215,15 +217,17 @@
             self.state.withLock { $0.session = switchOff }
             var session: ExportSession?
             var source: BatchSource?
+            var end: UInt64 = 0
             while true {
+                do throws(EventLogError) {
+                    end = try self.log.nextPositionBlocking().rawValue
+                } catch {
+                    // The machine knows what follows: a log that is closed ends it, as for the rest it waits.
+                    session = nil
+                    self.note(PostgresError(error))
+                }
                 let step: ExportMachine.Step
                 do throws(PostgresError) {
-                    let end: UInt64
-                    do throws(EventLogError) {
-                        end = try self.log.nextPositionBlocking().rawValue
-                    } catch {
-                        throw PostgresError(error)
-                    }
                     let began = self.now
                     let bytes: Int
                     (step, bytes) = self.state.withLock { state in

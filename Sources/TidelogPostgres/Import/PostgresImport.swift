@@ -185,10 +185,10 @@
             let range: [PostgresValue] = [key, .bigint(Int64(clamping: next.rawValue))]
             var parts = ImportedParts(size: self.digestEvents)
             var rows = ImportedRows(try ExportAccount.read(connection, self.names, key, before: next))
-            try connection.stream(
-                "SELECT \(EventColumns.selection) FROM \(self.names.quoted()) "
-                    + "WHERE log_id = $1 AND position < $2 ORDER BY position", range
-            ) { row throws(PostgresError) in
+            let query = PostgresStatement(
+                text: "SELECT \(EventColumns.selection) FROM \(self.names.quoted()) "
+                    + "WHERE log_id = $1 AND position < $2 ORDER BY position", parameters: range)
+            try connection.stream(query) { row throws(PostgresError) in
                 let stored = try connection.decoder.event(row)
                 parts.add(stored)
                 rows.add(stored)

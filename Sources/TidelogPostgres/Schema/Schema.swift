@@ -104,10 +104,12 @@
                 case .byMonth: " PARTITION BY RANGE (occurred_at)"
                 }
             var statements = [
-                // A schema that is there is used without the right to make one.
+                // A schema that is there is used without the right to make one. One that is made at the same moment,
+                // for other tables, is there.
                 """
                 DO \(Self.literal("BEGIN IF to_regnamespace(\(Self.literal(schema))) IS NULL "
-                    + "THEN CREATE SCHEMA \(schema); END IF; END"))
+                    + "THEN CREATE SCHEMA \(schema); END IF; "
+                    + "EXCEPTION WHEN duplicate_schema OR unique_violation THEN NULL; END"))
                 """,
                 """
                 CREATE TABLE \(self.names.quoted("_meta")) \

@@ -83,6 +83,7 @@
             let outcome = try await self.core.pool.run {
                 connection throws(PostgresError) -> Result<Void, EventLogError> in
                 try connection.transaction { () throws(PostgresError) -> Result<Void, EventLogError> in
+                    try connection.execute(context.patienceSetting("LOCAL "))
                     // Written, not only locked, so that appends notice: see SingleAppend.
                     try connection.query(
                         "UPDATE \(context.names.quoted("_logs")) SET next_position = next_position WHERE log_id = $1",

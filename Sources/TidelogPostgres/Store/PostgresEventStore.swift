@@ -135,7 +135,10 @@
 
         /// The position that the next event gets.
         public func end() async throws(EventLogError) -> Position {
-            try await self.core.end(isEndless: false)
+            let context = self.core.context
+            return try await self.core.pool.run { connection throws(PostgresError) in
+                Position(try StoreEnd.read(connection, context))
+            }
         }
     }
 
@@ -160,13 +163,6 @@
             self.appender.close()
             self.tail.close()
             self.pool.close()
-        }
-
-        func end(isEndless: Bool) async throws(EventLogError) -> Position {
-            let context = self.context
-            return try await self.pool.run(isEndless: isEndless) { connection throws(PostgresError) in
-                Position(try StoreEnd.read(connection, context))
-            }
         }
 
         /// Sees to tables and log; blocks.

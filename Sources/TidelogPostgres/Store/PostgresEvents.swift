@@ -95,20 +95,21 @@
             ) async throws(EventLogError) -> Bool {
                 if Task.isCancelled || self.query.limit == 0 { return false }
                 if let to = self.query.to, self.query.from ?? .zero >= to { return false }
-                if startsAtEnd {
-                    self.query.from = Swift.max(
-                        self.query.from ?? .zero, try await self.core.end(isEndless: true))
-                    self.kind = .subscription(startsAtEnd: false)
-                    return true
-                }
                 if self.plan == nil { self.plan = try PagePlan(self.query, self.core, beginsWithEnd: true) }
-                guard let plan = self.plan else { return false }
-                switch await PageFetch(plan, self.core, isEndless: true).result(isolation: actor) {
+                guard var plan = self.plan else { return false }
+                // Of what there is, a subscription that begins at the end reads nothing but where that is.
+                if startsAtEnd { plan.left = 0 }
+                switch await PageFetch(plan, self.core, isEndless: true).endlessResult(isolation: actor) {
                 case .failure(let error):
                     self.isOver = true
                     // A store that closes ends its subscriptions; that is no failure of theirs.
                     if error.code == .closed { return false }
                     throw EventLogError(error)
+                case .success(let page) where startsAtEnd:
+                    self.query.from = Swift.max(self.query.from ?? .zero, Position(page.end))
+                    self.kind = .subscription(startsAtEnd: false)
+                    self.plan = nil
+                    return true
                 case .success(let page):
                     self.page = page.events
                     self.index = 0
@@ -147,7 +148,7 @@
         init(
             _ query: EventQuery, _ core: StoreCore, offset: Int = 0, beginsWithEnd: Bool = false
         ) throws(EventLogError) {
-            _ = try query.storageQuery()
+            if !query.isStreamFromStart || query.limit ?? 0 < 0 { _ = try query.storageQuery() }
             self.selection = StoreSelection(query, in: core.context)
             self.isBackwards = query.order == .newestFirst
             self.bounds = self.selection.bounds
@@ -183,11 +184,12 @@
             var events: [StoredEvent] = []
             var bytes = 0
             if limit > 0 {
-                events.reserveCapacity(limit)
+                // Many reads are of some events only.
+                events.reserveCapacity(min(limit, 16))
                 let statement =
                     first ?? self.selection.page(self.bounds, end: end, limit: limit, offset: self.offset)
                 let most = context.configuration.pageBytes
-                try connection.stream(statement.text, statement.parameters) {
+                try connection.stream(statement) {
                     (row: PostgresRow) throws(PostgresError) -> Bool in
                     events.append(try connection.decoder.event(row, bytes: &bytes))
                     return bytes < most || events.count == limit
@@ -246,19 +248,24 @@
         /// - Parameter isNext: whether it is wanted later, so that reading it is to block nobody.
         init(_ plan: PagePlan, _ core: StoreCore, isEndless: Bool, isNext: Bool = false) {
             let context = core.context
-            if !isNext, let thread = StoreThread.current(of: core.pool) {
-                let page = core.pool.run(on: thread, isEndless: isEndless) {
-                    connection throws(PostgresError) in
+            if !isNext, !isEndless, let thread = StoreThread.current(of: core.pool) {
+                let page = core.pool.run(on: thread) { connection throws(PostgresError) in
                     try plan.read(connection, context)
                 }
                 self.finish(page)
                 return
             }
             let first = plan.firstStatement
+            var isWanted: (@Sendable () -> Bool)?
+            if isEndless { isWanted = { self.isWanted } }
             core.pool.submit(
-                isEndless: isEndless, sendingAhead: first,
+                while: isWanted, sendingAhead: first,
                 { connection throws(PostgresError) in try plan.read(connection, context, first) }, self.finish
             )
+        }
+
+        private var isWanted: Bool {
+            self.state.withLock { if case .done = $0 { false } else { true } }
         }
 
         private func finish(_ result: Result<EventsOfPage, PostgresError>) {
@@ -272,6 +279,17 @@
                 return nil
             }
             waiter?.resume(returning: result)
+        }
+
+        /// As ``result(isolation:)``; where the task is cancelled, a failure with code `closed` at once.
+        func endlessResult(
+            isolation actor: isolated (any Actor)?
+        ) async -> Result<EventsOfPage, PostgresError> {
+            await withTaskCancellationHandler {
+                await self.result(isolation: actor)
+            } onCancel: {
+                self.finish(.failure(PostgresError(.closed, "the task was cancelled")))
+            }
         }
 
         /// The page; to be asked for once.

@@ -56,7 +56,7 @@
 
         /// The statement; it answers the event's position and revision, or no row.
         func statement(in context: StoreContext) -> PostgresStatement {
-            PostgresStatement(text: context.singleAppendText, parameters: self.parameters)
+            PostgresStatement(text: context.singleAppendText, parameters: self.parameters, place: .append)
         }
 
         /// What a row that the statement answered says.

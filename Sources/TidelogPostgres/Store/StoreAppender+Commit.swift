@@ -11,7 +11,7 @@
             _ group: [Job], _ connection: StoreConnection, after failure: PostgresError? = nil
         ) -> Bool {
             var retry = StoreRetry(patience: nil)
-            var failure = failure
+            var (group, failure) = (group, failure)
             while true {
                 do throws(PostgresError) {
                     if let earlier = failure {
@@ -20,20 +20,50 @@
                     }
                     return try self.attempt(group, connection)
                 } catch {
-                    if let delay = retry.delay(after: error) {
-                        let next = ContinuousClock.now + delay
-                        if group.allSatisfy({ $0.deadline >= next }), !self.isOver {
-                            PlainThread.sleep(delay)
-                            continue
-                        }
-                    } else if group.count > 1 {
-                        // One of them is at fault; the others must not pay for it.
-                        return group.reduce(false) { self.commit([$1], connection) || $0 }
+                    guard let delay = retry.delay(after: error) else {
+                        return self.commitEach(of: group, connection, after: error)
                     }
-                    for job in group { job.answer(.failure(EventLogError(error))) }
-                    return false
+                    // Each has a patience of its own, of which the last moment is a try, too.
+                    let isOver = self.isOver
+                    group = self.refuse(group, error) { isOver || $0 <= ContinuousClock.now }
+                    guard let next = group.map(\.deadline).min() else { return false }
+                    PlainThread.sleep(min(delay, next - ContinuousClock.now))
                 }
             }
+        }
+
+        /// Appends each of a group that cannot go together: one of them is at fault, and the others must not pay for
+        /// it. Or something is in the way of them all: then they wait for it no longer than their patience, together.
+        private func commitEach(
+            of group: [Job], _ connection: StoreConnection, after error: PostgresError
+        ) -> Bool {
+            if group.count == 1 {
+                _ = self.refuse(group, error) { _ in true }
+                return false
+            }
+            var hasStored = false
+            for job in group {
+                let isDue = error.code == .busy && job.deadline <= ContinuousClock.now
+                if !self.refuse([job], error, where: { _ in isDue }).isEmpty {
+                    hasStored = self.commit([job], connection) || hasStored
+                }
+            }
+            return hasStored
+        }
+
+        /// Answers with an error those whose deadline is of that kind; the others are left.
+        private func refuse(
+            _ group: [Job], _ error: PostgresError, where isDue: (ContinuousClock.Instant) -> Bool
+        ) -> [Job] {
+            var left: [Job] = []
+            for job in group {
+                if isDue(job.deadline) {
+                    job.answer(.failure(EventLogError(error)))
+                } else {
+                    left.append(job)
+                }
+            }
+            return left
         }
 
         private func attempt(

@@ -179,15 +179,11 @@
 
         /// A connection for appends, made when it is needed.
         static func makeConnection(_ context: StoreContext) -> StoreConnection {
-            let (seconds, attoseconds) = context.configuration.patience.components
-            let milliseconds = max(
-                100, min(seconds, 1_000_000) * 1000 + attoseconds / 1_000_000_000_000_000)
-            return StoreConnection(
+            StoreConnection(
                 context,
                 // The function's plans are made once, when the tables may be empty: they must use the indexes.
                 setting: "SET enable_seqscan = off; SET enable_bitmapscan = off; "
-                    + "SET plan_cache_mode = force_generic_plan; SET idle_in_transaction_session_timeout = '60s'; "
-                    + "SET lock_timeout = '\(milliseconds)ms'",
+                    + "SET plan_cache_mode = force_generic_plan; \(context.patienceSetting())",
                 switchOff: ConnectionSwitch())
         }
 

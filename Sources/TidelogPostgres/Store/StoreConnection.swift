@@ -12,6 +12,7 @@
         let singleAppendText: String
         /// Those that read, as far as they are the same every time.
         let hiddenText: String
+        let streamConditions: [String]
         private(set) var streamTexts: [Bool: String] = [:]
 
         init(
@@ -25,6 +26,7 @@
             self.appendText = StoreFunction.call(configuration.names)
             self.singleAppendText = SingleAppend.text(configuration.names)
             self.hiddenText = StoreSelection.hiddenText(configuration.names)
+            self.streamConditions = ["e.stream = $2", self.hiddenText]
             self.streamTexts = StoreSelection.streamTexts(self)
         }
 
@@ -34,6 +36,16 @@
         var key: PostgresValue {
             let uuid = self.logID.uuid ?? (0, 0)
             return .uuid(uuid.high, uuid.low)
+        }
+
+        /// The statement by which a session, or a transaction, waits for the log no longer than the store's patience,
+        /// and does not hold it for long where this program is stopped.
+        func patienceSetting(_ scope: String = "") -> String {
+            let (seconds, attoseconds) = self.configuration.patience.components
+            let milliseconds = max(
+                100, min(seconds, 1_000_000) * 1000 + attoseconds / 1_000_000_000_000_000)
+            return "SET \(scope)idle_in_transaction_session_timeout = '60s'; "
+                + "SET \(scope)lock_timeout = '\(milliseconds)ms'"
         }
 
         /// The error of a call on a store that was closed.
@@ -113,9 +125,8 @@
 
     /// When to try again after the server could not be reached.
     struct StoreRetry {
-        private let patience: Duration?
+        private let deadline: ContinuousClock.Instant?
         private let isEndless: Bool
-        private let began = ContinuousClock.now
         private var backoff = ExportMachine.Backoff(first: .milliseconds(20), most: .seconds(2))
         private var attempts = 0
 
@@ -123,11 +134,15 @@
         ///   - patience: how long to go on; nil: for ever.
         ///   - isEndless: whether a server without room, as for connections, is waited for, too.
         init(patience: Duration?, isEndless: Bool = false) {
-            self.patience = patience
+            self.deadline = patience.map { ContinuousClock.now + $0 }
             self.isEndless = isEndless
         }
 
-        /// How long to wait before the next try after this error; nil if there is none to be made.
+        /// Whether the patience is at its end.
+        var isDue: Bool { self.deadline.map { $0 <= ContinuousClock.now } ?? false }
+
+        /// How long to wait before the next try after this error; nil if there is none to be made. The last moment of
+        /// the patience is a try, too.
         mutating func delay(after error: PostgresError) -> Duration? {
             // A network that fails while TLS is agreed on looks like a certificate that is refused.
             let mayPass =
@@ -136,8 +151,9 @@
             guard mayPass else { return nil }
             self.attempts += 1
             let delay = self.backoff.delay(attempt: self.attempts, random: .random(in: 0...1))
-            if let patience, ContinuousClock.now - self.began + delay > patience { return nil }
-            return delay
+            guard let deadline else { return delay }
+            let left = deadline - ContinuousClock.now
+            return left > .zero ? min(delay, left) : nil
         }
     }
 #endif

@@ -1,6 +1,17 @@
 #if Postgres
     import Tidelog
 
+    extension EventQuery {
+        /// Whether it wants one stream, from its beginning or its end, and nothing else but a limit.
+        var isStreamFromStart: Bool {
+            self.streams.count == 1 && self.streamPrefix == nil && self.from == nil && self.to == nil
+                && self.fromRevision == nil && self.toRevision == nil && self.types.isEmpty
+                && self.since == nil
+                && self.until == nil && self.correlationID == nil && self.causationID == nil
+                && self.source == nil && self.tenantID == nil
+        }
+    }
+
     /// A query as statements of SQL. Their text depends on which criteria are set, never on their values.
     struct StoreSelection: Sendable {
         private let names: PostgresNames
@@ -22,6 +33,14 @@
             self.isBackwards = query.order == .newestFirst
             self.positions = Self.range(query.from?.rawValue, query.to?.rawValue)
             self.revisions = Self.range(query.fromRevision?.rawValue, query.toRevision?.rawValue)
+            if query.isStreamFromStart, !query.streams[0].utf8.contains(0) {
+                // The shape of a load of a stream, as it would come of what follows.
+                self.parameters.append(.text(query.streams[0]))
+                self.conditions = context.streamConditions
+                self.goesByRevision = true
+                self.streamText = context.streamTexts[self.isBackwards]
+                return
+            }
             let streams = Set(query.streams.map { Array($0.utf8) })
             self.goesByRevision = streams.count == 1
             self.addStreams(query, streams.count)
@@ -40,9 +59,6 @@
                 if let text { self.add("e.\(column) = ", text: text) }
             }
             self.conditions.append(context.hiddenText)
-            let isStreamAlone =
-                self.goesByRevision && self.parameters.count == 2 && self.conditions.count == 2
-            self.streamText = isStreamAlone ? context.streamTexts[self.isBackwards] : nil
         }
 
         /// The condition that an event is not hidden by truncating or deleting its stream.
@@ -196,7 +212,8 @@
             let everything = 0..<Int64.max
             if let streamText, bounds == everything, self.positions == everything, end == .max, offset == 0 {
                 return PostgresStatement(
-                    text: streamText, parameters: self.parameters + [.bigint(Int64(limit))])
+                    text: streamText, parameters: self.parameters + [.bigint(Int64(limit))],
+                    place: self.isBackwards ? .streamBackwards : .stream)
             }
             var statement = self.statement(EventColumns.selection, bounds, end: end, tail: "")
             statement.parameters.append(.bigint(Int64(limit)))
