@@ -134,10 +134,11 @@ extension EventLog {
 
     /// What an append would refuse in these events whatever the log holds.
     ///
+    /// - Parameter warns: as in ``SchemaRegistry/validate(_:warns:)``.
     /// - Returns: the schemas that they fit.
     @discardableResult
-    func validate(_ events: [Event]) throws(EventLogError) -> SchemaStamp {
-        try self.checked(events).schemas
+    func validate(_ events: [Event], warns: Bool = true) throws(EventLogError) -> SchemaStamp {
+        try self.checked(events, warns: warns).schemas
     }
 }
 
