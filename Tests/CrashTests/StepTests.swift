@@ -75,7 +75,9 @@ struct StepTests {
 
     @Test(
         "stopped before or behind a step while another process opens the log, then killed: the other one works",
-        arguments: [Scenario.create, .open, .append, .seal, .compact, .retain, .project, .timers],
+        arguments: [
+            Scenario.create, .open, .append, .seal, .compact, .retain, .project, .timers, .compensate,
+        ],
         [Fault.Action.stop, .stopAfter])
     func whileAnotherOpens(scenario: Scenario, action: Fault.Action) async throws {
         // Opening is where LMDB can go wrong: every step of it.

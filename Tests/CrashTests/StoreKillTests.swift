@@ -1,4 +1,5 @@
 import Foundation
+import SystemPackage
 import Testing
 import Tidelog
 import TidelogTesting
@@ -33,6 +34,15 @@ struct StoreKillTests {
             #expect(failed.isEmpty, "seed \(Self.seed), cycle \(cycle): \(failed)")
         }
         #expect(events > 100)
+        try await Self.expectTrips(path)
+    }
+
+    /// Lets all trips come to their end, and requires that each ended once, some well and some undone.
+    private static func expectTrips(_ path: FilePath) async throws {
+        let log = try await EventLog.open(at: path)
+        let (done, undone) = try await Compensating.finish(log)
+        #expect(done > 0 && undone > 0, "seed \(Self.seed): \(done) done, \(undone) undone")
+        await log.close()
     }
 
     @Test("two processes work with the store on one log: everything still takes effect once")
@@ -53,5 +63,6 @@ struct StoreKillTests {
         #expect(events > 20)
         for child in children { #expect(!child.lines().contains { $0.hasPrefix("FAILED") }) }
         await log.close()
+        try await Self.expectTrips(path)
     }
 }

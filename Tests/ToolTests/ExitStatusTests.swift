@@ -79,7 +79,7 @@ struct ExitStatusTests {
         ["truncate", "LOG", "s", "--before", "1"], ["delete", "LOG", "s"], ["verify", "LOG"],
         ["repair", "LOG"],
         ["backup", "LOG", "TARGET"], ["restore", "LOG", "TARGET"], ["export", "ndjson", "LOG"],
-        ["export", "cloudevents", "LOG"], ["export", "csv", "LOG"],
+        ["export", "cloudevents", "LOG"], ["export", "csv", "LOG"], ["processes", "LOG"],
     ]
 
     @Test(

@@ -7,7 +7,7 @@ struct ReportTests {
         "init", "import", "append", "read", "tail", "stats", "segments", "streams", "stream", "seal",
         "compact",
         "retain", "truncate", "delete", "export", "bench", "verify", "repair", "backup", "restore", "state",
-        "projections", "schema", "consumers", "dead-letters",
+        "projections", "processes", "schema", "consumers", "dead-letters",
     ]
 
     @Test("each command has a help with an example", arguments: commands)

@@ -123,6 +123,70 @@ struct StoreCommandTests {
         }
     }
 
+    /// A process manager that sends an event of type `type` to the stream "gone" for each of type "go", and
+    /// one to the stream "kept" before; its timers throw.
+    private static func process(_ name: String, sending type: String?, waits: Bool = false) -> ProcessManager<
+        Int
+    > {
+        struct Late: Error {}
+        var process = ProcessManager(name, state: 0, of: .types("go")) {
+            $0.event.id.description
+        } handle: { _, _, actions in
+            if waits { actions.setTimer("wake", after: .zero) }
+            guard let type else { return }
+            actions.send(Event(type: "first", stream: "kept"))
+            actions.send(Event(id: .init("out-\(name)"), type: type, stream: "gone"))
+        } timer: { _, _, _ in
+            throw Late()
+        }
+        process.now = { Timestamp(nanosecondsSinceEpoch: 1000) }
+        return process
+    }
+
+    @Test("processes lists them, and tells event or timer, instance, code and output of what one stopped at")
+    func processes() async throws {
+        try await TemporaryFolder.withLogAsync { folder, log in
+            #expect(try Tool.succeed("processes", log).output == "")
+            try await Self.opened(log) { log in
+                try await log.append(Event(type: "x"), to: "gone")
+                try await log.delete(stream: "gone")
+                try await log.append([Event(type: "x"), Event(id: "go-1", type: "go")])
+                try await log.catchUp(Self.process("fine", sending: nil))
+                _ = try? await log.catchUp(Self.process("refused", sending: "out"))
+                _ = try? await log.catchUp(Self.process("timed", sending: nil, waits: true))
+            }
+            let all = try Tool.succeed("processes", log, "--json").lines.map { try jsonObject(String($0)) }
+            #expect(all.map { $0["process"] as? String } == ["fine", "refused", "timed"])
+            #expect(all.map { $0["next_position"] as? Int } == [3, 2, 3])
+            #expect(all.map { $0["lag"] as? Int } == [0, 1, 0])
+            #expect(all[0]["failure"] is NSNull)
+            let refused = try #require(all[1]["failure"] as? [String: Any])
+            #expect(refused["position"] as? Int == 2 && refused["timer"] is NSNull)
+            #expect(refused["instance"] as? String == "go-1" && refused["code"] as? String == "streamDeleted")
+            #expect((refused["message"] as? String)?.contains("'gone' was deleted") == true)
+            let output = try #require(refused["output"] as? [String: Any])
+            #expect(output["index"] as? Int == 1 && output["id"] as? String == "out-refused")
+            #expect(output["type"] as? String == "out" && output["stream"] as? String == "gone")
+            let timed = try #require(all[2]["failure"] as? [String: Any])
+            #expect(timed["position"] is NSNull && timed["timer"] as? String == "wake")
+            #expect(timed["code"] is NSNull && timed["output"] is NSNull)
+            #expect((timed["message"] as? String)?.contains("Late") == true)
+
+            let lines = try Tool.succeed("processes", log).lines
+            #expect(lines.first == "process  next position  behind  state")
+            #expect(lines.count == 4 && lines[1] == "fine                 3       0")
+            #expect(
+                lines[2].contains("stopped at 2 of go-1, event 1 of those sent (out to gone): streamDeleted"),
+                "\(lines[2])")
+            #expect(lines[3].contains("stopped at timer wake of go-1: Late"), "\(lines[3])")
+            // Once it works, the failure is gone.
+            try await Self.opened(log) { log in
+                try await log.catchUp(Self.process("refused", sending: nil))
+            }
+            #expect(!(try Tool.succeed("processes", log).output.contains("go-1, event")))
+        }
+    }
+
     @Test(
         "schema registers, lists and checks; what does not fit, or does not go together, ends with status 1")
     func schema() throws {

@@ -63,7 +63,7 @@ struct Root: AsyncParsableCommand {
                 name: "Looking",
                 subcommands: [
                     Stats.self, Segments.self, Streams.self, Stream.self, State.self, Projections.self,
-                    Schema.self,
+                    Processes.self, Schema.self,
                 ]),
             CommandGroup(
                 name: "Subscriptions", subcommands: [ConsumersCommand.self, DeadLettersCommand.self]),

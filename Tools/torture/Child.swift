@@ -12,13 +12,16 @@ package final class Child {
     }
 
     /// Starts it; `output` is overwritten.
-    package init(_ arguments: [String], output: String) throws {
+    ///
+    /// - Parameter environment: variables that it has beside this process's own.
+    package init(_ arguments: [String], output: String, environment: [String: String] = [:]) throws {
         self.output = output
         guard FileManager.default.createFile(atPath: output, contents: nil),
             let file = FileHandle(forWritingAtPath: output)
         else { throw Failure("\(output) cannot be created") }
         self.process.executableURL = URL(fileURLWithPath: Self.executable)
         self.process.arguments = arguments
+        self.process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         self.process.standardOutput = file
         self.process.standardError = file
         try self.process.run()

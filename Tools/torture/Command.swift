@@ -15,6 +15,7 @@ enum Command {
                torture race LOG --name NAME [--threads N] [--events N]
                torture claim LOG --name NAME [--rounds N]
                torture store LOG --seed N
+               torture spread LOG [--few N] [--events N]
                torture register LOG
                torture rebuild LOG [--events N]
                torture step DIR --scenario NAME --action NUMBER --step N [--error NUMBER]
@@ -43,6 +44,7 @@ enum Command {
             ).run()
         case "once": try self.once(options)
         case "store": try StoreWorker(log: options.path(), seed: options.number("seed") ?? 1).run()
+        case "spread": try Spreading.run(options)
         case "register": try self.register(options)
         case "rebuild": try Rebuilding.run(options)
         case "race": try Racer.run(options)

@@ -25,7 +25,7 @@ package enum Tally: Aggregate {
 }
 
 /// Works on a log with all that the store keeps beside events, until it is killed: aggregates with snapshots,
-/// a projection that is rebuilt now and then, and a process manager with timers.
+/// a projection that is rebuilt now and then, a process manager with timers, and one that undoes what it did.
 package struct StoreWorker {
     let log: String
     let seed: UInt64
@@ -83,6 +83,7 @@ package struct StoreWorker {
         repository.maximumAttempts = 1000
         let sums = try await log.start(Self.projection(version: self.version))
         let answers = try await log.start(Self.process(after: .milliseconds(3)))
+        let trips = try await log.start(Compensating.process(patience: .milliseconds(10)))
         try await withThrowingTaskGroup(of: Void.self) { group in
             for worker in 0..<3 {
                 group.addTask { [repository] in
@@ -95,6 +96,8 @@ package struct StoreWorker {
                         acknowledge("TALLY \(id) \(outcome.loaded.revision?.rawValue ?? 0)")
                         try await log.append(
                             Event(id: .init("go-\(self.seed)-\(worker)-\(number)"), type: "go"))
+                        try await Compensating.travel(
+                            log, "trip-\(self.seed)-\(worker)-\(number)", &random)
                     }
                 }
             }
@@ -106,6 +109,7 @@ package struct StoreWorker {
             }
             group.addTask { try await sums.waitUntilStopped() }
             group.addTask { try await answers.waitUntilStopped() }
+            group.addTask { try await trips.waitUntilStopped() }
             try await group.next()
         }
     }
@@ -120,6 +124,7 @@ package enum StoreWork {
         try await self.checkProjection(log, events)
         try await self.checkSnapshots(log, events, lines)
         try await self.checkProcess(log, events)
+        try await Compensating.check(log, events)
         return events.count
     }
 

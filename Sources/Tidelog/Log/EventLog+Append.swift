@@ -177,15 +177,17 @@ extension EventLog {
     }
 
     /// The records of events that the log accepts, and the schemas that they fit.
+    ///
+    /// - Parameter warns: as in ``SchemaRegistry/validate(_:warns:)``.
     func checked(
-        _ events: [Event], stream: String? = nil
+        _ events: [Event], stream: String? = nil, warns: Bool = true
     ) throws(EventLogError) -> (records: [EventRecord], schemas: SchemaStamp) {
         var records = Event.records(of: self.subscriptions.instruments?.tracing(events) ?? events)
         if let stream {
             for index in records.indices { records[index].stream = stream }
         }
         try Event.validate(records, limits: self.configuration.limits)
-        return (records, try self.schemas.validate(records))
+        return (records, try self.schemas.validate(records, warns: warns))
     }
 
     private func emptyResult() throws(EventLogError) -> AppendResult {

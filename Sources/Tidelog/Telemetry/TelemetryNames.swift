@@ -96,6 +96,7 @@ public enum TelemetryNames {
     static let logError = "tidelog.error"
     static let logFailures = "tidelog.failures"
     static let logConsumer = "tidelog.consumer"
+    static let logSchemaVersion = "tidelog.schema.version"
 
     static func logMetadata(of failure: BusFailure, number: UInt64) -> Logger.Metadata {
         var metadata: Logger.Metadata = [

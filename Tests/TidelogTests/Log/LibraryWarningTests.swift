@@ -7,25 +7,10 @@ import TidelogTesting
 
 @Suite("The warning of a faulty library")
 struct LibraryWarningTests {
-    private struct Recorder: LogHandler {
-        let events: Seen<LogEvent>
-        var metadata: Logger.Metadata = [:]
-        var logLevel: Logger.Level = .trace
-
-        init(_ events: Seen<LogEvent>) { self.events = events }
-
-        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-            get { self.metadata[key] }
-            set { self.metadata[key] = newValue }
-        }
-
-        func log(event: LogEvent) { self.events.add(event) }
-    }
-
     @Test("goes to the logger once, with the version and what to use, and only where the version has a fault")
     func once() throws {
         let events = Seen<LogEvent>()
-        let logger = Logger(label: "test") { _ in Recorder(events) }
+        let logger = Logger(label: "test") { _ in LogRecorder(events) }
         let warning = LibraryWarning()
         for version in [LMDBVersion.tested, LMDBVersion(0, 9, 25), LMDBVersion(0, 9, 32)] {
             warning.give(to: logger, about: version)
@@ -45,7 +30,7 @@ struct LibraryWarningTests {
         let events = Seen<LogEvent>()
         try await withTemporaryLog { _, open in
             var configuration = EventLogConfiguration()
-            configuration.logger = Logger(label: "test") { _ in Recorder(events) }
+            configuration.logger = Logger(label: "test") { _ in LogRecorder(events) }
             let log = try await open(configuration)
             await log.close()
         }

@@ -338,18 +338,7 @@ struct ProcessRefusalTests {
     @Test("a log without room is no refusal: nothing is written down, and it goes on once there is room")
     func full() async throws {
         try await withTemporaryLog { _, open in
-            var configuration = EventLogConfiguration()
-            configuration.headMapSizeBytes = 4 << 20
-            configuration.reserveBytes = 1 << 20
-            configuration.segmentSizeBytes = 256 << 10
-            configuration.sealsInBackground = false
-            let log = try await open(configuration)
-            try await log.append((0..<3).map(Self.event))
-            var random = SeededGenerator(seed: 7)
-            let bytes = (0..<40_000).map { _ in UInt8(truncatingIfNeeded: random.next()) }
-            await expectCode(.storageFull) {
-                while true { try await log.append(Event(type: "fill", bytes: bytes)) }
-            }
+            let (log, bytes) = try await FullSample.log(open, holding: (0..<3).map(Self.event))
             let process = Self.process { [Self.out($0), Event(type: "large", bytes: bytes)] }
             await expectCode(.storageFull) { try await log.catchUp(process) }
             let running = try await log.start(process)

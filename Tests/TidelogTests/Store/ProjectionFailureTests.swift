@@ -138,18 +138,7 @@ struct ProjectionFailureTests {
     @Test("a log without room is waited for by one that follows, and each event counts once")
     func full() async throws {
         try await withTemporaryLog { _, open in
-            var configuration = EventLogConfiguration()
-            configuration.headMapSizeBytes = 4 << 20
-            configuration.reserveBytes = 1 << 20
-            configuration.segmentSizeBytes = 256 << 10
-            configuration.sealsInBackground = false
-            let log = try await open(configuration)
-            try await log.append(ProjectionSample.numbers(0..<3))
-            var random = SeededGenerator(seed: 7)
-            let bytes = (0..<40_000).map { _ in UInt8(truncatingIfNeeded: random.next()) }
-            await expectCode(.storageFull) {
-                while true { try await log.append(Event(type: "fill", bytes: bytes)) }
-            }
+            let (log, bytes) = try await FullSample.log(open, holding: ProjectionSample.numbers(0..<3))
             // More than what a change of records may take of the reserve.
             let large = Projection("large", of: .types("n.*")) { stored, state in
                 try state.set("bytes/\(stored.position.rawValue)", .bytes(bytes))

@@ -32,31 +32,16 @@ struct SchemaCommitTests {
     func handler(isScheduled: Bool) async throws {
         try await withTemporaryLog { _, open in
             let log = try await open(.init())
-            try await log.append(Event(type: "in"))
-            var settings = ConsumerSettings()
-            settings.filter = .types("in")
-            settings.retry = .immediate(maximumDeliveries: 1)
-            let consumer = try await log.consumer("c", settings: settings)
-            let running = Task {
-                try await consumer.runExactlyOnce { _, transaction in
-                    let event = Event(type: "out", json: "[]")
-                    if isScheduled {
-                        try transaction.schedule(event, after: .seconds(3600))
-                    } else {
-                        try transaction.append(event)
-                    }
-                    try transaction.set([1], for: "done")
-                    try await Self.register(#"{"type":"object"}"#, log)
+            try await RefusedHandler.run(on: log) { transaction in
+                let event = Event(type: "out", json: "[]")
+                if isScheduled {
+                    try transaction.schedule(event, after: .seconds(3600))
+                } else {
+                    try transaction.append(event)
                 }
+                try transaction.set([1], for: "done")
+                try await Self.register(#"{"type":"object"}"#, log)
             }
-            while true {
-                let status = try #require(try await log.consumers.status(of: "c"))
-                if status.deadLetters == 1 { break }
-                try #require(status.acknowledged == 0, "what does not fit was committed")
-                try await Task.sleep(for: .milliseconds(5))
-            }
-            running.cancel()
-            try await running.value
             #expect(try await log.count(.types("out")) == 0)
             #expect(try await log.scheduledEvents().isEmpty)
             #expect(try await log.value(for: "done") == nil)

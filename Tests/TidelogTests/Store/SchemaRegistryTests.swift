@@ -54,22 +54,10 @@ struct SchemaRegistryTests {
             await expectCode(.schemaViolation) { try await log.schedule(bad, after: .seconds(3600)) }
             await expectCode(.schemaViolation) { try await log.schedule(bad, at: .now()) }
 
-            try await log.append(Event(type: "in", correlationID: "a"))
-            var settings = ConsumerSettings()
-            settings.filter = .types("in")
-            settings.retry = .immediate(maximumDeliveries: 1)
-            let consumer = try await log.consumer("c", settings: settings)
-            let running = Task {
-                try await consumer.runExactlyOnce { _, transaction in
-                    try transaction.append(good)
-                    try transaction.append(bad)
-                }
+            try await RefusedHandler.run(on: log) { transaction in
+                try transaction.append(good)
+                try transaction.append(bad)
             }
-            while try await log.consumers.status(of: "c")?.deadLetters != 1 {
-                try await Task.sleep(for: .milliseconds(5))
-            }
-            running.cancel()
-            try await running.value
 
             let process = ProcessManager("p", state: 0, of: .types("in")) {
                 $0.event.correlationID?.description

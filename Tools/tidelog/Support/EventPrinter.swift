@@ -43,11 +43,24 @@ final class EventPrinter {
     /// Writes what waits.
     func flush() throws { try self.output.flush() }
 
-    /// Prints every event that a query wants; blocks the calling thread.
-    func printAll(_ query: EventQuery, of log: EventLog, tick: (StoredEvent) -> Void = { _ in }) throws {
+    /// Prints every event that a query wants, but for the first `offset`; blocks the calling thread.
+    func printAll(
+        _ query: EventQuery, of log: EventLog, passingOver offset: Int = 0,
+        tick: (StoredEvent) -> Void = { _ in }
+    ) throws {
         var failure: (any Error)?
+        var query = query
+        if let limit = query.limit, limit > 0 {
+            let (sum, overflows) = limit.addingReportingOverflow(offset)
+            query.limit = overflows ? nil : sum
+        }
+        var toPass = offset
         do {
             try log.scan(query) { view throws(EventLogError) in
+                if toPass > 0 {
+                    toPass -= 1
+                    return true
+                }
                 let event = try view.copy()
                 do {
                     try self.print(event)

@@ -32,6 +32,8 @@ package enum Scenario: String, CaseIterable, Sendable {
     case command
     /// Lets a process manager answer events and timers: its state, timers, what it sends, how far it is.
     case timers
+    /// Lets a process manager undo what it did, because an event or a timer says so.
+    case compensate
     /// Answers events exactly once, in several transactions.
     case transform
 
@@ -41,7 +43,7 @@ package enum Scenario: String, CaseIterable, Sendable {
     /// Whether it is about what the store keeps beside events, in a log of its own.
     var isOfStore: Bool {
         switch self {
-        case .project, .rebuild, .command, .timers: true
+        case .project, .rebuild, .command, .timers, .compensate: true
         default: false
         }
     }

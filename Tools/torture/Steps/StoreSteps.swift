@@ -13,6 +13,15 @@ struct StoreSteps {
         { Timestamp(nanosecondsSinceEpoch: 1_700_000_000_000_000_000 + hours * 3_600_000_000_000) }
     }
 
+    /// How the trips of the log end: well, by failing, or by nothing but their timers.
+    private static let ends: [String?] = ["fail", nil, "end", "fail"]
+
+    private static func trips(at now: @escaping @Sendable () -> Timestamp) -> ProcessManager<Int> {
+        var process = Compensating.process(patience: .seconds(3600))
+        process.now = now
+        return process
+    }
+
     private static func repository(_ log: EventLog) -> Repository<Tally, EventLog> {
         var repository = Repository<Tally, EventLog>(log)
         repository.snapshotEvery = 5
@@ -31,6 +40,11 @@ struct StoreSteps {
         try Self.blocking {
             for number in 0..<21 { try await Self.repository(log).execute(number, on: "\(number % 3)") }
             try await log.append((0..<5).map { Event(id: .init("go-\($0)"), type: "go") }, if: .always)
+            for (number, end) in Self.ends.enumerated() {
+                for part in Compensating.trip("trip-\(number)", legs: 1 + number, end: end) {
+                    try await log.append(part)
+                }
+            }
         }
         log.closeBlocking()
     }
@@ -54,6 +68,9 @@ struct StoreSteps {
                 try await log.catchUp(Self.process(at: Self.hour(0)))
                 // Two hours later: all timers are due.
                 try await log.catchUp(Self.process(at: Self.hour(2)))
+            case .compensate:
+                try await log.catchUp(Self.trips(at: Self.hour(0)))
+                try await log.catchUp(Self.trips(at: Self.hour(2)))
             default: break
             }
         }
@@ -77,6 +94,9 @@ struct StoreSteps {
                 guard found.count(where: { $0.type == "fired" }) == 5 else {
                     throw Failure("of 5 timers \(found.count { $0.type == "fired" }) have fired")
                 }
+            case .compensate:
+                let found = try await Compensating.check(log, try await log.events(.all), isAtEnd: true)
+                guard found == (1, 3) else { throw Failure("of 4 trips \(found) are done and undone") }
             default: break
             }
         }

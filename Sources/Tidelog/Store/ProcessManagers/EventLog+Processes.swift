@@ -16,6 +16,12 @@ public struct ProcessStatus: Hashable, Sendable {
     public var lag: UInt64 { self.end.rawValue - min(self.end.rawValue, self.next.rawValue) }
 }
 
+extension ProcessStatus {
+    init(_ name: String, _ progress: ProcessProgress, end: UInt64) {
+        self.init(name: name, next: Position(progress.next), end: Position(end), failure: progress.failure)
+    }
+}
+
 /// A timer that waits.
 public struct PendingTimer: Hashable, Sendable {
     /// The instance that it wakes.
@@ -63,6 +69,23 @@ extension EventLog {
             return ProcessStatus(name: process.name, next: end, end: end, failure: nil)
         }
         return status
+    }
+
+    /// All process managers that have run, in the order of their names' bytes.
+    public func processes() async throws(EventLogError) -> [ProcessStatus] {
+        try await self.run { engine throws(StorageError) in
+            let end = try engine.currentView().end
+            return try engine.readingRecords { view throws(StorageError) in
+                var result: [ProcessStatus] = []
+                try view.forEach(.processes, prefix: [0]) { key, bytes throws(StorageError) in
+                    let name = String(decoding: key, as: UTF8.self)
+                    result.append(
+                        ProcessStatus(name, try ProcessProgress(stored: Array(bytes)), end: end))
+                    return true
+                }
+                return result
+            }
+        }
     }
 
     /// The process manager with this name, to be asked.
@@ -134,10 +157,11 @@ extension EventLog {
 
     /// What an append would refuse in these events whatever the log holds.
     ///
+    /// - Parameter warns: as in ``SchemaRegistry/validate(_:warns:)``.
     /// - Returns: the schemas that they fit.
     @discardableResult
-    func validate(_ events: [Event]) throws(EventLogError) -> SchemaStamp {
-        try self.checked(events).schemas
+    func validate(_ events: [Event], warns: Bool = true) throws(EventLogError) -> SchemaStamp {
+        try self.checked(events, warns: warns).schemas
     }
 }
 
@@ -153,10 +177,7 @@ public struct ProcessReader: Sendable {
         return try await self.log.run { engine throws(StorageError) in
             let end = try engine.currentView().end
             return try engine.readingRecords { view throws(StorageError) in
-                try view.processProgress(name).map {
-                    ProcessStatus(
-                        name: name, next: Position($0.next), end: Position(end), failure: $0.failure)
-                }
+                try view.processProgress(name).map { ProcessStatus(name, $0, end: end) }
             }
         }
     }

@@ -148,7 +148,7 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
                 let event = Self.linked(event, cause, stored?.origin)
                 // What the log would refuse whatever it holds is known here, at its event.
                 do throws(EventLogError) {
-                    _ = try self.checked([event])
+                    _ = try self.checked([event], warns: false)
                 } catch {
                     guard error.isRefusal else { throw error }
                     return input.failure(refused: error, ProcessOutput(event, index: index))
@@ -158,7 +158,7 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
             // What undoes something is kept for later, when it would be too late to refuse it.
             for (index, event) in actions.isComplete ? [] : actions.remembered {
                 do throws(EventLogError) {
-                    _ = try self.checked([event])
+                    _ = try self.checked([event], warns: false)
                 } catch {
                     guard error.isRefusal else { throw error }
                     return input.failure(refused: error, ProcessOutput(event, index: index))
@@ -300,7 +300,7 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
         if let known = error.output(among: sent) { return known }
         for (index, event) in sent.enumerated() {
             do throws(EventLogError) {
-                _ = try self.checked([event])
+                _ = try self.checked([event], warns: false)
             } catch  where error.isRefusal {
                 return ProcessOutput(event, index: index)
             } catch {
@@ -312,15 +312,17 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
 
     /// The records of events that the log accepts. Schemas that are some milliseconds old refuse nothing: another
     /// process may have let the events through since.
+    ///
+    /// - Parameter warns: whether this is what is committed next: what schemas only warn of is logged then.
     private func checked(
-        _ events: [Event]
+        _ events: [Event], warns: Bool
     ) throws(EventLogError) -> (records: [EventRecord], schemas: SchemaStamp) {
         do throws(EventLogError) {
-            return try self.log.checked(events)
+            return try self.log.checked(events, warns: warns)
         } catch {
             guard error.code == .schemaViolation else { throw error }
             try self.log.schemas.lookAgain()
-            return try self.log.checked(events)
+            return try self.log.checked(events, warns: warns)
         }
     }
 
@@ -337,7 +339,7 @@ final class ProcessWorker<State: Codable & Sendable>: Sendable {
         while true {
             let found = Lock<Found?>(nil)
             do throws(EventLogError) {
-                let (records, schemas) = try self.checked(batch.sent)
+                let (records, schemas) = try self.checked(batch.sent, warns: true)
                 try EventLogError.translating { () throws(StorageError) in
                     _ = try self.log.engine.appendBlocking(records, changing: changes, skipsKnown: true) {
                         transaction throws(StorageError) in

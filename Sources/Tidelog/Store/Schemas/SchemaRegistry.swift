@@ -9,7 +9,9 @@ public struct SchemaMode: Hashable, Sendable, CustomStringConvertible {
 
     /// Nothing: schemas are documentation.
     public static var off: Self { .init(kind: .off) }
-    /// It is appended, and the log's logger says so.
+    /// It is appended, and the log's logger says so: one warning for each event each time it is appended,
+    /// with the event's type, id and schema version and the first place that does not fit. Nothing limits
+    /// their rate.
     public static var warn: Self { .init(kind: .warn) }
     /// The append that brings it is refused. The default.
     public static var enforce: Self { .init(kind: .enforce) }
@@ -215,19 +217,29 @@ public final class SchemaRegistry: Sendable {
     ///
     /// They may be some milliseconds old: a transaction that must not go by such looks whether the answer is still
     /// current there, and validates again after ``lookAgain()`` if it is not.
+    ///
+    /// - Parameter warns: whether what does not fit and is let through is logged; false for events that are
+    ///   validated again when they are appended.
     @discardableResult
-    func validate(_ records: [EventRecord]) throws(EventLogError) -> SchemaStamp {
+    func validate(_ records: [EventRecord], warns: Bool = true) throws(EventLogError) -> SchemaStamp {
         let (table, stamp) = try self.current()
         if table.isEmpty { return stamp }
         for record in records {
             let event = Event(record: record)
             guard let problem = self.problem(event, table) else { continue }
             let type = TerminalText.escape(event.type)
+            let id = TerminalText.escape(event.id.description)
             let message =
-                "The event \"\(type)\" (id \(TerminalText.escape(event.id.description))) does not fit "
+                "The event \"\(type)\" (id \(id)) does not fit "
                 + "version \(event.schemaVersion) of its schema: \(problem.message)"
             if problem.mode == .enforce { throw EventLogError(.schemaViolation, message) }
-            self.logger.warning("\(message)", metadata: ["tidelog.type": "\(type)"])
+            guard warns else { continue }
+            self.logger.warning(
+                "\(message)",
+                metadata: [
+                    TelemetryNames.logEventType: .string(type), TelemetryNames.logEventID: .string(id),
+                    TelemetryNames.logSchemaVersion: .stringConvertible(event.schemaVersion),
+                ])
         }
         return stamp
     }

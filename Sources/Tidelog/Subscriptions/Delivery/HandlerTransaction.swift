@@ -108,7 +108,7 @@ public final class HandlerTransaction: Sendable {
         _ event: Event, _ stream: String?, _ due: ScheduledEvent.Due
     ) throws(EventLogError) {
         let scheduled = try ScheduledEvent(event, stream, due, for: self.log)
-        let schemas = try self.log.validate([scheduled.event])
+        let schemas = try self.log.validate([scheduled.event], warns: false)
         self.state.withLock { state in
             state.schedules.append(scheduled)
             state.schemas = schemas.older(state.schemas)

@@ -23,7 +23,8 @@ public struct ScheduledEvent: Sendable, Hashable {
     init(_ event: Event, _ stream: String?, _ due: Due, for log: EventLog) throws(EventLogError) {
         var event = event
         if let stream { event.stream = stream }
-        try log.validate([event])
+        // What schemas warn of is logged when it is appended.
+        try log.validate([event], warns: false)
         self.event = event
         self.problem = nil
         self.boot = BootClock.boot
