@@ -43,16 +43,20 @@
                 await #expect(throws: PostgresError.self) { try await refused.exportOnce() }
                 #expect(refused.status.lastErrorTime != nil)
                 let asking = try exporter(log, server.settings(database))
+                // The server takes a moment to notice that a connection has ended.
+                #expect(try await eventually { try await asking.remoteStatus().state != .connected })
                 let failed = try await asking.remoteStatus()
                 #expect(failed.state == .offline && failed.lastError?.code == .permissionDenied)
                 #expect(failed.lastErrorTime != nil)
                 try await asking.exportOnce()
+                #expect(try await eventually { try await asking.remoteStatus().state != .connected })
                 let done = try await asking.remoteStatus()
                 #expect(done.state == .stopped && done.lastError == nil && done.lastErrorTime == nil)
                 try server.run(
                     "UPDATE tidelog.events_checkpoints SET anchor_digest = 'x'::bytea", in: database)
                 try await fill(log, 10, seed: 2)
                 await #expect(throws: PostgresError.self) { try await asking.exportOnce() }
+                #expect(try await eventually { try await asking.remoteStatus().state != .connected })
                 let halted = try await asking.remoteStatus()
                 #expect(halted.state == .halted && halted.lastError?.code == .diverged)
                 let dsn = "host=\(server.directory) user=tidelog dbname=\(database)"
