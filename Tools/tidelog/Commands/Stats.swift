@@ -67,7 +67,8 @@ struct Stats: AsyncParsableCommand {
         if let process = s.pinningProcess {
             facts.add(
                 "held back",
-                "\(Units.bytes(s.pinnedHeadBytes)) of the head, by a read in process \(process) that has not ended")
+                "\(Units.bytes(s.pinnedHeadBytes)) of the head, by a read in process \(process) that has not ended"
+            )
         }
         if let problem = s.sealingProblem { facts.add("sealing", "FAILS: \(problem)") }
         return facts.lines
