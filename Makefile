@@ -60,7 +60,8 @@ tsan: ## run the tests under Thread Sanitizer; the first report ends the run
 
 asan: ## run the tests under Address Sanitizer
 	@Tools/scripts/setup
-	ASAN_OPTIONS=detect_leaks=0 $(TEST) --scratch-path .build-asan --sanitize=address
+	ASAN_OPTIONS=detect_leaks=0 $(TEST) --scratch-path .build-asan --sanitize=address \
+	    -Xswiftc -DTIDELOG_SANITIZE_ADDRESS
 
 torture: ## kill, stop, starve and damage logs for some hours (ARGS="--cycles 500 --seed 1")
 	@Tools/scripts/setup
