@@ -1,7 +1,7 @@
 /// Streams of which readers must not see every event: truncated or deleted, and not yet compacted away.
 ///
 /// A value for each state of the list; the next one shares all but its last changes with the one before, so that
-/// hiding one stream more costs little, however many are hidden.
+/// hiding one stream more is much cheaper than reading all of the list again.
 package final class HiddenStreams: Sendable {
     /// The lowest visible revision by stream, but for what `recent` says otherwise.
     private let older: [ExactText: UInt64]
@@ -34,9 +34,10 @@ package final class HiddenStreams: Sendable {
         return all
     }
 
-    /// What a change makes of it; of another list than the change was made for, nil.
+    /// What a change makes of it. It must be the list that the change was made for.
     ///
-    /// - Complexity: O(1) amortised in the streams that are hidden, for a change of one.
+    /// - Complexity: copies the last changes, at the most 1,024 and one for each 256 streams that are hidden; once in
+    ///   so many changes all of the list.
     func changed(by change: HiddenChange) -> HiddenStreams {
         var recent = self.recent
         var count = self.count
