@@ -20,6 +20,8 @@ package struct EngineOptions: Sendable {
     package var sealedLevel: Int32 = 1
     /// Bytes of the dictionary that sealing trains; 0 for none.
     package var dictionaryBytes = 32 << 10
+    /// Events that a segment must have for a dictionary to be worth its bytes.
+    package var dictionaryEvents = 1000
     /// How many of the last events are remembered by id.
     package var idempotenceWindow = 262_144
     package var maximumEventBytes = 16 << 20

@@ -2,13 +2,20 @@
 struct FrameBuffer {
     private var bytes: [UInt8] = []
     private(set) var frames: [(first: UInt64, range: Range<Int>)] = []
+    private(set) var dictionaries = CopiedDictionaries()
 
     mutating func removeAll() {
         self.bytes.removeAll(keepingCapacity: true)
         self.frames.removeAll(keepingCapacity: true)
+        self.dictionaries.removeAll()
     }
 
-    mutating func append(_ frame: UnsafeRawBufferPointer, first: UInt64) {
+    /// Adds a frame, and with it what `dictionary` gives for the dictionary that it refers to.
+    mutating func append(
+        _ frame: UnsafeRawBufferPointer, first: UInt64,
+        dictionary: (UInt32) throws(StorageError) -> CompressionDictionary
+    ) {
+        self.dictionaries.add(for: frame, dictionary)
         let start = self.bytes.count
         self.bytes.append(contentsOf: frame)
         self.frames.append((first, start..<self.bytes.count))
@@ -27,22 +34,6 @@ struct FrameBuffer {
 }
 
 extension LogEngine {
-    /// Finds dictionaries of the head's frames.
-    var headDictionary: (UInt32) throws(StorageError) -> CompressionDictionary {
-        { [self] id throws(StorageError) in
-            if let known = self.dictionaries.withLock({ $0[id] }) { return known }
-            let bytes = try self.head.environment.read { transaction throws(StorageError) in
-                try self.head.databases.dictionary(id, in: transaction)
-            }
-            guard let bytes else {
-                throw StorageError(.corrupted, "the head has lost dictionary \(id)", path: self.directory)
-            }
-            let dictionary = try CompressionDictionary(bytes: bytes, level: self.options.headLevel)
-            self.dictionaries.withLock { $0[id] = dictionary }
-            return dictionary
-        }
-    }
-
     /// Copies a batch of the head's frames that overlap `range`, in reading order, beginning with the one
     /// that holds `position`. Answers false if it has been sealed meanwhile.
     func copyFrames(
@@ -58,7 +49,9 @@ extension LogEngine {
             ) { key, frame in
                 let first = key.integerKey
                 if !backwards, first >= range.upperBound { return false }
-                buffer.append(frame, first: first)
+                buffer.append(frame, first: first) { (id) throws(StorageError) in
+                    try self.headDictionary(id, in: transaction)
+                }
                 if backwards, first <= range.lowerBound { return false }
                 return buffer.byteCount < 1 << 20 && buffer.frames.count < 256
             }
@@ -104,12 +97,13 @@ extension LogEngine {
         containing position: UInt64, into decoder: FrameDecoder, _ transaction: borrowing Transaction
     ) throws(StorageError) -> Bool {
         var found = false
-        let dictionary = self.headDictionary
         try transaction.scan(self.head.databases.frames, from: .atOrBeforeInteger(position)) {
             key, frame throws(StorageError) in
             let header = try FrameHeader.parse(frame, expectedFirstPosition: key.integerKey)
             guard position <= header.lastPosition else { return false }
-            try decoder.load(frame, expectedFirstPosition: key.integerKey, dictionary: dictionary)
+            try decoder.load(frame, expectedFirstPosition: key.integerKey) { (id) throws(StorageError) in
+                try self.headDictionary(id, in: transaction)
+            }
             found = true
             return false
         }
@@ -235,8 +229,10 @@ extension LogEngine {
             key, frame throws(StorageError) in
             guard key.integerKey < range.upperBound else { return false }
             try decoder.load(
-                frame, expectedFirstPosition: key.integerKey, withBodies: false, parts: .ids,
-                dictionary: self.headDictionary)
+                frame, expectedFirstPosition: key.integerKey, withBodies: false, parts: .ids
+            ) { (id) throws(StorageError) in
+                try self.headDictionary(id, in: transaction.transaction)
+            }
             visit(decoder)
             return true
         }

@@ -107,8 +107,8 @@ extension LogEngine {
             let first = key.integerKey
             guard first == reached else { return false }
             try decoder.load(
-                bytes, expectedFirstPosition: first, withBodies: false,
-                dictionary: self.headDictionary)
+                bytes, expectedFirstPosition: first, withBodies: false
+            ) { (id) throws(StorageError) in try self.headDictionary(id, in: snapshot) }
             let summary = try decoder.summary()
             let bases = Self.baseRevisions(summary, decoder)
             self.shared.withLock { shared in

@@ -250,9 +250,11 @@ struct Scan {
         var reached = backwards ? part.upperBound : part.lowerBound
         for index in self.buffer.frames.indices where goesOn && self.remaining > 0 {
             let first = self.buffer.frames[index].first
+            let dictionaries = self.buffer.dictionaries
             try self.buffer.withFrame(index) { bytes throws(StorageError) in
-                try self.decoder.load(
-                    bytes, expectedFirstPosition: first, parts: [], dictionary: self.engine.headDictionary)
+                try self.decoder.load(bytes, expectedFirstPosition: first, parts: []) {
+                    (id) throws(StorageError) in try dictionaries.find(id)
+                }
             }
             let end = self.decoder.header.lastPosition + 1
             // The first one may begin before the part, or end behind it. What is sealed meanwhile loses its

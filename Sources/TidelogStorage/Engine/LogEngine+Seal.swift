@@ -5,7 +5,8 @@
 //    know, removed at the next open;
 // 2. stream heads of the sealed events go into the head, in slices: true at any time, needed only when the
 //    frames are gone;
-// 3. one transaction registers the segment and moves `sealedEnd`: from here on readers use the segment;
+// 3. one transaction registers the segment, moves `sealedEnd` and makes the segment's dictionary the one for
+//    new small frames: from here on readers use the segment;
 // 4. the frames below `sealedEnd` are deleted in slices; what is left over is deleted later.
 extension LogEngine {
     /// Seals everything that was committed before the call; answers what was sealed.
@@ -30,10 +31,11 @@ extension LogEngine {
             guard let chunk else { break }
             let range = max(chunk.first, view.state.sealedEnd)..<chunk.end
             guard !range.isEmpty, range.upperBound <= view.end else { break }
-            let info = try self.writeSegment(range, view, isCancelled)
+            let dictionary = try self.trainDictionary(range)
+            let info = try self.writeSegment(range, view, dictionary, isCancelled)
             guard let info else { break }
             try self.writeStreamHeads(of: chunk)
-            try self.register(info)
+            try self.register(info, dictionary)
             try self.deleteSealedFrames()
             sealed.append(info)
         }
@@ -41,9 +43,8 @@ extension LogEngine {
     }
 
     private func writeSegment(
-        _ range: Range<UInt64>, _ view: ReadView, _ isCancelled: () -> Bool
+        _ range: Range<UInt64>, _ view: ReadView, _ dictionary: [UInt8]?, _ isCancelled: () -> Bool
     ) throws(StorageError) -> SegmentInfo? {
-        let dictionary = try self.trainDictionary(range)
         let segments = self.directory + "/" + Head.Names.segments
         _ = try Files.createDirectory(segments)
         try self.removeLeftover(firstPosition: range.lowerBound, generation: 0)
@@ -84,7 +85,7 @@ extension LogEngine {
     /// Trains a dictionary on a sample of the events to be sealed; nil where that is not worth it.
     private func trainDictionary(_ range: Range<UInt64>) throws(StorageError) -> [UInt8]? {
         let capacity = self.options.dictionaryBytes
-        guard capacity > 0, range.count >= 1000 else { return nil }
+        guard capacity > 0, range.count >= self.options.dictionaryEvents else { return nil }
         var samples: [UInt8] = []
         var sizes: [Int] = []
         let wanted = capacity * 40
@@ -142,7 +143,8 @@ extension LogEngine {
         }
     }
 
-    private func register(_ info: SegmentInfo) throws(StorageError) {
+    private func register(_ info: SegmentInfo, _ dictionary: [UInt8]?) throws(StorageError) {
+        let usage = try self.dictionaryUsage(from: info.positions.upperBound)
         try self.writer?.perform { [self] transaction throws(StorageError) in
             var state = try self.head.databases.state(in: transaction.transaction)
             guard state.sealedEnd <= info.positions.lowerBound else {
@@ -152,6 +154,8 @@ extension LogEngine {
             try transaction.setSegment(info)
             state.sealedEnd = info.positions.upperBound
             state.catalogueVersion += 1
+            if let dictionary { try self.adopt(dictionary, &state, transaction) }
+            try self.dropDictionaries(besides: state.dictionaryID, usage, transaction)
             try transaction.setState(state)
         }
     }

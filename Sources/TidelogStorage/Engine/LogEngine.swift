@@ -14,7 +14,7 @@ package final class LogEngine: Sendable {
     let segments: SegmentCache
     let frames: FrameCache
     let streams: StreamCache
-    let dictionaries = Lock<[UInt32: CompressionDictionary]>([:])
+    let dictionaries: HeadDictionaries
     let encoders: EncoderPool
     package let notifier: ChangeNotifier
     let writer: LogWriter?
@@ -40,6 +40,7 @@ package final class LogEngine: Sendable {
         self.frames = FrameCache(limit: options.cachedFrames)
         self.streams = StreamCache(limit: options.streamCacheBytes)
         self.pool = WorkerPool(name: "tidelog-read", size: 4)
+        self.dictionaries = HeadDictionaries(level: options.headLevel)
         self.encoders = EncoderPool(level: options.headLevel)
         self.notifier = ChangeNotifier(interval: options.pollInterval)
         self.maintenance = Maintenance()

@@ -7,6 +7,8 @@
 struct WriteBatch {
     let engine: LogEngine
     let encoder: FrameEncoder?
+    /// The dictionary that ``encoder`` was told to use, or told in vain; 0 for none.
+    private var dictionaryID: UInt32 = 0
     var window: IdentifierWindow?
     private var outcomes: [Result<AppendOutcome, StorageError>] = []
     /// How long the disk took for the last commit.
@@ -30,7 +32,8 @@ struct WriteBatch {
 
     init(engine: LogEngine) {
         self.engine = engine
-        self.encoder = try? FrameEncoder(level: engine.options.headLevel)
+        self.encoder = try? FrameEncoder(
+            level: engine.options.headLevel, dictionaryLimitBytes: HeadDictionaries.limitBytes)
     }
 
     // MARK: Transactions
@@ -118,6 +121,7 @@ struct WriteBatch {
         _ transaction: borrowing HeadTransaction, with requests: [AppendRequest]
     ) throws(StorageError) {
         self.end = self.engine.shared.withLock { $0.active.end }
+        self.chooseDictionary(transaction)
         try self.catchUpWindow(transaction)
         for index in requests.indices {
             if index % Self.touchedAtOnce == 0 { self.touch(requests[index...].prefix(Self.touchedAtOnce)) }
@@ -129,6 +133,20 @@ struct WriteBatch {
             }
         }
         try self.flush(transaction)
+    }
+
+    /// Compresses with the dictionary that the head has for new small frames.
+    private mutating func chooseDictionary(_ transaction: borrowing HeadTransaction) {
+        let id = self.engine.shared.withLock { $0.view.state.dictionaryID }
+        guard id != self.dictionaryID, let encoder = self.encoder else { return }
+        self.dictionaryID = id
+        do throws(StorageError) {
+            try encoder.use(
+                id == 0 ? nil : try self.engine.headDictionary(id, in: transaction.transaction))
+        } catch {
+            // What is appended needs none; whoever reads what was compressed with it learns of the damage.
+            try? encoder.use(nil)
+        }
     }
 
     /// Requests whose places in index and window are asked for together.

@@ -30,7 +30,7 @@ extension FrameEncoder {
         header.groupCount = groups.entries.count
         header.bodyPlainBytes = state.pointee.bodyBytes
         header.bodyBytes = bodies.pointee.output.count
-        header.dictionaryID = groups.usesDictionary ? self.dictionaryID : 0
+        header.dictionaryID = groups.usesDictionary ? self.dictionaryCompressor?.id ?? 0 : 0
         // The groups' chunk is the first one of the frame and the last one that is known.
         let (directoryCount, chunksCount) = (
             state.pointee.packer.directory.count, state.pointee.packer.chunks.count
@@ -174,16 +174,18 @@ extension FrameEncoder {
     ) throws(StorageError) {
         let bodies = self.bodies
         let start = bodies.pointee.output.count
+        let dictionary = bytes.count <= self.dictionaryLimitBytes ? self.dictionaryCompressor : nil
         let minimum =
-            self.dictionaryID == 0
+            dictionary == nil
             ? FrameFormat.minimumCompressedGroupBytes
             : FrameFormat.minimumCompressedGroupBytesWithDictionary
         var codec = FrameFormat.GroupCodec.plain
         if bytes.count >= minimum {
-            let stored = try self.bodyCompressor.append(bytes, to: &bodies.pointee.output)
+            let compressor = dictionary?.compressor ?? self.bodyCompressor
+            let stored = try compressor.append(bytes, to: &bodies.pointee.output)
             if stored < bytes.count {
                 codec =
-                    self.dictionaryID == 0 ? FrameFormat.GroupCodec.zstd : FrameFormat.GroupCodec.dictionary
+                    dictionary == nil ? FrameFormat.GroupCodec.zstd : FrameFormat.GroupCodec.dictionary
             } else {
                 bodies.pointee.output.count = start
             }

@@ -8,7 +8,9 @@ package final class FrameEncoder {
     let bodies: UnsafeMutablePointer<BodyState>
     let columnCompressor: Compressor
     let bodyCompressor: Compressor
-    let dictionaryID: UInt32
+    /// What compresses groups of at most ``dictionaryLimitBytes`` with a dictionary, and the dictionary's id.
+    private(set) var dictionaryCompressor: (compressor: Compressor, id: UInt32)?
+    let dictionaryLimitBytes: Int
     let groupsByType: Bool
     let groupThresholdBytes: Int
     let assistant: Assistant?
@@ -20,6 +22,8 @@ package final class FrameEncoder {
     /// - Parameters:
     ///   - level: zstd's level, for the envelope and the bodies.
     ///   - dictionary: a dictionary for the bodies. The frames can then be read only with it.
+    ///   - dictionaryLimitBytes: how many bytes a group may have to be compressed with the dictionary; a
+    ///     larger one does as well without, and is compressed faster.
     ///   - groupsByType: whether the payloads of types with much data get a group of their own, which a
     ///     reader of other types need not decompress.
     ///   - groupThresholdBytes: how many bytes of payloads in a frame are much data. Small groups compress
@@ -28,15 +32,15 @@ package final class FrameEncoder {
     ///     that a reader of one event decompresses no more than those; 0 for one group, or groups by type.
     ///   - assistant: who may compress the bodies of many events while the envelope is made.
     package init(
-        level: Int32 = 1, dictionary: CompressionDictionary? = nil, groupsByType: Bool = false,
-        groupThresholdBytes: Int = 4096, groupBytes: Int = 0, assistant: Assistant? = nil
+        level: Int32 = 1, dictionary: CompressionDictionary? = nil, dictionaryLimitBytes: Int = .max,
+        groupsByType: Bool = false, groupThresholdBytes: Int = 4096, groupBytes: Int = 0,
+        assistant: Assistant? = nil
     ) throws(StorageError) {
         self.columnCompressor = try Compressor(level: level)
-        self.bodyCompressor =
-            dictionary == nil && assistant == nil
-            ? self.columnCompressor : try Compressor(level: level, dictionary: dictionary)
+        self.bodyCompressor = assistant == nil ? self.columnCompressor : try Compressor(level: level)
         self.assistant = assistant
-        self.dictionaryID = dictionary?.id ?? 0
+        self.dictionaryCompressor = try Self.compressor(dictionary)
+        self.dictionaryLimitBytes = dictionaryLimitBytes
         self.groupsByType = groupsByType
         self.groupThresholdBytes = groupThresholdBytes
         self.groupBytes = groupBytes
@@ -48,6 +52,20 @@ package final class FrameEncoder {
     deinit {
         self.state.deinitialize(count: 1)
         self.state.deallocate()
+    }
+
+    /// Compresses with this dictionary from now on, or with none.
+    ///
+    /// - Throws: ``StorageError`` with code `invalidArgument` for a dictionary that is for reading only.
+    func use(_ dictionary: CompressionDictionary?) throws(StorageError) {
+        self.dictionaryCompressor = try Self.compressor(dictionary)
+    }
+
+    private static func compressor(
+        _ dictionary: CompressionDictionary?
+    ) throws(StorageError) -> (compressor: Compressor, id: UInt32)? {
+        guard let dictionary else { return nil }
+        return (try Compressor(level: dictionary.level, dictionary: dictionary), dictionary.id)
     }
 
     /// How many events wait to be finished.

@@ -91,6 +91,13 @@ package struct FrameHeader: Sendable, Hashable {
         return header
     }
 
+    /// The id of the dictionary that the frame at the beginning of `bytes` refers to; 0 for none, or for too few
+    /// bytes. Nothing of it is checked.
+    static func dictionaryID(of bytes: UnsafeRawBufferPointer) -> UInt32 {
+        guard bytes.count >= FrameFormat.headerBytes, let start = bytes.baseAddress else { return 0 }
+        return start.littleEndian(UInt32.self, at: FrameFormat.Offset.dictionaryID)
+    }
+
     private mutating func read(_ start: UnsafeRawPointer) {
         typealias Offset = FrameFormat.Offset
         let flags = start.littleEndian(UInt16.self, at: Offset.flags)

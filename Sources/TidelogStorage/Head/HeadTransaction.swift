@@ -100,6 +100,10 @@ package struct HeadTransaction: ~Copyable {
         }
     }
 
+    func removeDictionary(_ id: UInt32) throws(StorageError) {
+        _ = try self.transaction.delete(self.databases.dictionaries, key: UInt64(id))
+    }
+
     // MARK: Records of other parts of the product
 
     /// Stores `value` under `key` in `space`; replaces what was there.

@@ -16,6 +16,7 @@ final class SampleLog {
         options.segmentBytes = 32 << 10
         options.blockBytes = 4 << 10
         options.dictionaryBytes = 2 << 10
+        options.dictionaryEvents = 150
         options.sealsInBackground = false
         options.idempotenceWindow = 4096
         options.mapSizeBytes = 1 << 30

@@ -4,6 +4,13 @@ final class FrameChecker {
     let decoder = FrameDecoder(maximumUncompressedBytes: FrameFormat.maximumBodyBytes)
     private var dictionaryBytes: [UInt32: [UInt8]] = [:]
     private var dictionaries: [UInt32: CompressionDictionary] = [:]
+    private var missing: Set<UInt32> = []
+    /// Where to look for a dictionary that was not made known.
+    private let elsewhere: (UInt32) -> [UInt8]?
+
+    init(elsewhere: @escaping (UInt32) -> [UInt8]? = { _ in nil }) {
+        self.elsewhere = elsewhere
+    }
 
     /// Makes a dictionary known.
     func add(dictionary id: UInt32, _ bytes: [UInt8]) {
@@ -65,7 +72,9 @@ final class FrameChecker {
 
     private func dictionary(_ id: UInt32) throws(StorageError) -> CompressionDictionary {
         if let known = self.dictionaries[id] { return known }
-        guard let bytes = self.dictionaryBytes[id] else {
+        let known = self.dictionaryBytes[id]
+        guard let bytes = known ?? (self.missing.contains(id) ? nil : self.elsewhere(id)) else {
+            self.missing.insert(id)
             throw StorageError(.corrupted, "the dictionary \(id) that a frame needs is missing")
         }
         let dictionary = try CompressionDictionary(bytes: bytes, level: 1)

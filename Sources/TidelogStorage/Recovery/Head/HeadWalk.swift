@@ -36,12 +36,14 @@ struct HeadWalk {
     private let file: PageFile
     private let mode: Mode
     private let emit: Emit
-    private let checker = FrameChecker()
+    private let checker: FrameChecker
 
     init(descriptor: Int32, path: String, mode: Mode, emit: @escaping Emit) throws(StorageError) {
         self.file = try PageFile(descriptor: descriptor, path: path)
         self.mode = mode
         self.emit = emit
+        let segments = Files.directory(of: path) + "/" + Head.Names.segments
+        self.checker = FrameChecker { SegmentRemains.dictionary($0, in: segments) }
     }
 
     /// Walks the commit `snapshot`, or the newest one.

@@ -155,7 +155,8 @@ final class RepairWriter {
         let pages = try PageFile(descriptor: descriptor.number, path: path)
         let events = salvage.events(
             from: sealedEnd, filePages: pages.pageCount, pageSizeBytes: pages.pageSizeBytes)
-        let checker = FrameChecker()
+        let segments = self.directory + "/" + Head.Names.segments
+        let checker = FrameChecker { SegmentRemains.dictionary($0, in: segments) }
         for (id, dictionary) in salvage.dictionaries { checker.add(dictionary: id, dictionary) }
         try self.write(events.frames, pages, checker)
         descriptor.close()

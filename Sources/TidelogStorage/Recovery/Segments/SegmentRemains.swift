@@ -48,6 +48,25 @@ struct SegmentRemains {
         }
     }
 
+    /// The dictionary `id` out of the segments in `directory`, the newest first; nil if none has it intact.
+    ///
+    /// The head's frames are compressed with dictionaries of segments, so where the head's own copy is damaged,
+    /// a segment's serves as well.
+    static func dictionary(_ id: UInt32, in directory: String) -> [UInt8]? {
+        guard let names = try? Files.list(directory) else { return nil }
+        for name in names.sorted(by: >) where name.hasSuffix(".mdb") {
+            let path = directory + "/" + name
+            guard let descriptor = try? Files.openReadOnlyNoFollow(path) else { continue }
+            var finds = Finds(dictionaryID: id, dictionaryHash: 0)
+            guard let file = try? PageFile(descriptor: descriptor.number, path: path),
+                (try? finds.followTrees(file)) != nil, let bytes = finds.dictionary,
+                let dictionary = try? CompressionDictionary(bytes: bytes, level: 1, isForReading: true)
+            else { continue }
+            if dictionary.id == id { return bytes }
+        }
+        return nil
+    }
+
     private static func directory(_ bytes: [UInt8], _ positions: Range<UInt64>) -> BlockDirectory? {
         bytes.withUnsafeBytes { try? BlockDirectory(decoding: $0, positions: positions) }
     }
