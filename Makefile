@@ -52,16 +52,22 @@ peers: ## measure beside other stores and logs, in the same run (ARGS="--help" f
 	$(SWIFT) build -c release --product tidelog $(TRAITS)
 	@Benchmarks/run --tidelog "$$($(SWIFT) build -c release --show-bin-path)/tidelog" $(ARGS)
 
+# What works on one thread, flipping each bit of a file for one, takes minutes in optimised code and hours without. All
+# else stays as it is: in optimised code the sanitizer also sees an array being changed in place that another thread has
+# let go of, and does not see the reference counts by which Swift's runtime orders the two.
+STORAGE := 'TidelogStorageTests|ModelTests|CompatibilityTests'
+TSAN := TSAN_OPTIONS=halt_on_error=1:atexit_sleep_ms=0:suppressions=$(CURDIR)/Tools/scripts/thread-sanitizer.txt \
+    $(TEST) --sanitize=thread -Xswiftc -DTIDELOG_SANITIZE_THREAD
+
 tsan: ## run the tests under Thread Sanitizer; the first report ends the run
 	@Tools/scripts/setup
-	TSAN_OPTIONS=halt_on_error=1:atexit_sleep_ms=0:suppressions=$(CURDIR)/Tools/scripts/thread-sanitizer.txt \
-	    $(TEST) --scratch-path .build-tsan --sanitize=thread \
-	    -Xswiftc -DTIDELOG_SANITIZE_THREAD
+	$(if $(FILTER),,$(TSAN) --scratch-path .build-tsan-storage -Xswiftc -O --filter $(STORAGE))
+	$(TSAN) --scratch-path .build-tsan $(if $(FILTER),,--skip $(STORAGE))
 
 asan: ## run the tests under Address Sanitizer
 	@Tools/scripts/setup
 	ASAN_OPTIONS=detect_leaks=0 $(TEST) --scratch-path .build-asan --sanitize=address \
-	    -Xswiftc -DTIDELOG_SANITIZE_ADDRESS
+	    -Xswiftc -DTIDELOG_SANITIZE_ADDRESS -Xswiftc -O
 
 torture: ## kill, stop, starve and damage logs for some hours (ARGS="--cycles 500 --seed 1")
 	@Tools/scripts/setup
@@ -77,4 +83,4 @@ fixture: ## write the list of what the tests' log with something of everything h
 	    && cp "$$made/1/events.ndjson" Tests/CompatibilityTests/Fixtures/Logs/1/ && rm -r "$$made"
 
 clean: ## remove what was built and downloaded
-	rm -rf .build .build-plain .build-tsan .build-asan Benchmarks/.build
+	rm -rf .build .build-plain .build-tsan .build-tsan-storage .build-asan Benchmarks/.build
