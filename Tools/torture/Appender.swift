@@ -43,6 +43,8 @@ struct Appender {
         var configuration = EventLogConfiguration()
         configuration.segmentSizeBytes = 128 << 10
         configuration.blockSizeBytes = 8 << 10
+        configuration.dictionarySizeBytes = 4 << 10
+        configuration.dictionaryEvents = 300
         configuration.idempotenceWindow = 2000
         return configuration
     }

@@ -36,6 +36,8 @@ public struct EventLogConfiguration: Sendable {
     public var blockSizeBytes = 16 << 10
     /// Bytes of the zstd dictionary that sealing trains on the log's own events; 0 for none. Default: 32 KiB.
     public var dictionarySizeBytes = 32 << 10
+    /// Events that a segment must have for a dictionary to be trained on it; fewer for tests.
+    package var dictionaryEvents = 1000
     /// zstd's level for what is appended; 1 and below keep appending fast. Default: 1.
     public var appendCompressionLevel = 1
     /// zstd's level for sealed blocks. Default: 1.
@@ -110,6 +112,7 @@ public struct EventLogConfiguration: Sendable {
         options.maximumUnsealedSegments = self.maximumUnsealedSegments
         options.blockBytes = self.blockSizeBytes
         options.dictionaryBytes = self.dictionarySizeBytes
+        options.dictionaryEvents = self.dictionaryEvents
         options.headLevel = Int32(self.appendCompressionLevel)
         options.sealedLevel = Int32(self.sealedCompressionLevel)
         options.sealsInBackground = self.sealsInBackground

@@ -78,6 +78,8 @@ package struct Workplace: Sendable {
         var configuration = EventLogConfiguration()
         configuration.segmentSizeBytes = 64 << 10
         configuration.blockSizeBytes = 4 << 10
+        configuration.dictionarySizeBytes = 2 << 10
+        configuration.dictionaryEvents = 100
         configuration.idempotenceWindow = 1000
         configuration.sealsInBackground = false
         return configuration
@@ -95,7 +97,10 @@ package struct Workplace: Sendable {
     package func prepare() throws {
         let log = try self.open()
         for start in stride(from: 0, to: Self.events, by: 50) {
-            try log.appendBlocking((start..<start + 50).map { Self.event($0) })
+            // Few enough for the writer to encode them, with the dictionary of the segment before.
+            for few in [start..<start + 25, start + 25..<start + 50] {
+                try log.appendBlocking(few.map { Self.event($0) })
+            }
             if [100, 250, 350].contains(start) { _ = try log.engine.seal() }
             if start == 250 { _ = try log.engine.backUp(to: self.backup) }
         }
