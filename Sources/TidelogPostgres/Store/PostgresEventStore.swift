@@ -77,8 +77,12 @@
                 throw EventLogError(
                     .invalidArgument, "a stream's name has 1 to 255 bytes of UTF-8 and no NUL")
             }
-            let request = try AppendRequest(events, condition, snapshots, in: self.core.context)
-            return try await self.core.appender.append(request)
+            let context = self.core.context
+            return try await self.core.appender.append(
+                estimatedBytes: AppendRequest.estimatedBytes(events, condition, snapshots)
+            ) { () throws(EventLogError) in
+                try AppendRequest(events, condition, snapshots, in: context)
+            }
         }
 
         // MARK: Reading
