@@ -77,6 +77,8 @@
         private let state = Mutex(State())
         private let line: Mutex<Line>
         private let work = WakePipe()
+        /// Cuts the connection when closing takes too long.
+        private let switchOff = ConnectionSwitch()
 
         /// How many appends go together, and how many bytes.
         private static let groupCount = 128
@@ -91,7 +93,7 @@
         init(_ context: StoreContext, tail: StoreTail) {
             self.context = context
             self.tail = tail
-            self.line = Mutex(Line(connection: Self.makeConnection(context)))
+            self.line = Mutex(Line(connection: Self.makeConnection(context, self.switchOff)))
         }
 
         /// Whether the store is closed.
@@ -162,6 +164,8 @@
                     line.connection.send(single.statement(in: self.context))
                 else { return false }
                 line.sent = job
+                // What has not left yet, the thread sends.
+                if line.connection.hasRest { self.work.signal() }
                 return true
             } ?? false
         }
@@ -218,13 +222,15 @@
         // MARK: The thread
 
         /// A connection for appends, made when it is needed.
-        static func makeConnection(_ context: StoreContext) -> StoreConnection {
+        static func makeConnection(
+            _ context: StoreContext, _ switchOff: ConnectionSwitch = .init()
+        ) -> StoreConnection {
             StoreConnection(
                 context,
                 // The function's plans are made once, when the tables may be empty: they must use the indexes.
                 setting: "SET enable_seqscan = off; SET enable_bitmapscan = off; "
                     + "SET plan_cache_mode = force_generic_plan; \(context.patienceSetting())",
-                switchOff: ConnectionSwitch())
+                limit: context.lockingLimit, switchOff: switchOff)
         }
 
         private func loop() {
@@ -236,17 +242,21 @@
                 let group = self.take()
                 let now = ContinuousClock.now
                 let mustNotify = due.map { now >= $0.latest || group.isEmpty && now >= $0.quiet } ?? false
-                let (hasStored, hasNotified, isWaiting, socket) = self.line.withLock { line in
+                let (hasStored, hasNotified, answerDeadline, socket) = self.line.withLock { line in
                     var hasStored = false
                     if line.sent != nil {
-                        if isAnswered || !group.isEmpty { hasStored = self.takeAnswer(&line) }
+                        let mustTake = line.connection.answerDeadline.map { $0 <= now } ?? false
+                        if isAnswered || !group.isEmpty || mustTake || line.connection.hasRest {
+                            hasStored = self.takeAnswer(&line)
+                        }
                     } else if isAnswered {
                         line.connection.dropIfClosed()
                     }
                     if !group.isEmpty { hasStored = self.commit(group, line.connection) || hasStored }
                     let canNotify = mustNotify && line.sent == nil
                     if canNotify { self.notify(line.connection) }
-                    return (hasStored, canNotify, line.sent != nil, line.connection.socket)
+                    let deadline = line.sent.map { _ in line.connection.answerDeadline ?? now + .seconds(1) }
+                    return (hasStored, canNotify, deadline, line.connection.socket)
                 }
                 if hasNotified { due = nil }
                 if hasStored {
@@ -258,7 +268,7 @@
                 }
                 if mustNotifyLater, due == nil { due = (now + Self.notifyWithin, now + Self.notifyWithin) }
                 if isOver { break }
-                isAnswered = self.rest(until: isWaiting ? nil : due?.quiet, socket)
+                isAnswered = self.rest(until: answerDeadline ?? due?.quiet, socket)
             }
             self.line.withLock { line in
                 line.isOpen = false
@@ -299,8 +309,13 @@
             return self.commit([job], line.connection, after: failure)
         }
 
-        /// Waits for the end of the thread, once closed.
-        func waitUntilOver() async {
+        /// Waits for the end of the thread, once closed; what is under way after `limit` is cut off.
+        func waitUntilOver(cuttingAfter limit: Duration) async {
+            let cut = Task { [switchOff] in
+                guard (try? await Task.sleep(for: limit)) != nil else { return }
+                switchOff.off()
+            }
+            defer { cut.cancel() }
             await withCheckedContinuation { reply in
                 let isOver = self.state.withLock { state in
                     if state.isRunning { state.closers.append(reply) }
