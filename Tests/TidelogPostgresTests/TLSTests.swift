@@ -65,6 +65,30 @@
             place.server.end()
         }
 
+        @Test("large answers come whole through TLS, in whatever pieces it takes them from the socket")
+        func large() throws {
+            let place = try TLSPlace(hasTLS: true)
+            defer { place.server.end() }
+            let connection = try PostgresConnection.connect(
+                place.settings("sslmode=require"), switchOff: ConnectionSwitch(),
+                answerLimit: .seconds(60))
+            let text = "SELECT repeat('x', n * 997) FROM generate_series(1, 400) n"
+            var lengths: [Int] = []
+            try connection.stream(PostgresStatement(text: text)) { row throws(PostgresError) in
+                lengths.append(row.column(0)?.count ?? 0)
+                return true
+            }
+            try connection.query(text) { row throws(PostgresError) in
+                lengths.append(row.column(0)?.count ?? 0)
+            }
+            let expected = (1...400).map { $0 * 997 }
+            #expect(lengths == expected + expected)
+            let sent = String(repeating: "y", count: 9_999_999)
+            try connection.query("SELECT octet_length($1), $1", [.text(sent)]) { row throws(PostgresError) in
+                #expect(try row.integer(0) == 9_999_999 && row.text(1) == sent)
+            }
+        }
+
         @Test("another root, another name, no root and no TLS are told as such, and never with the password")
         func refused() async throws {
             let (place, plain) = (try TLSPlace(hasTLS: true), try TLSPlace(hasTLS: false))
