@@ -38,6 +38,33 @@
         }
 
         @Test(
+            "stays below 64 MB with a backlog of events of 10 MB, large ones among small ones",
+            .disabled(if: Sanitizer.isOn, "a sanitizer has memory of its own"))
+        func largeEvents() async throws {
+            let server = try PostgresServer.shared.get()
+            let database = try server.makeDatabase()
+            let folder = try TemporaryDirectory()
+            defer { folder.remove() }
+            let log = try await EventLog.open(at: folder.path.appending("log"))
+            // Half of it is sealed, and every second one is JSON that is kept twice.
+            for number in 0..<8 {
+                let text = String(repeating: "0123456789abcde\(number)", count: 10_000_000 / 16)
+                try await log.append(
+                    (0..<2000).map { _ in Event(type: "t", stream: "small", json: "[1,2,3]") })
+                let json = number % 2 == 0 ? "\"\(text)\"" : "[ \"\(text)\" ]"
+                try await log.append(Event(type: "t", stream: "large", json: json))
+                if number == 3 { try await log.seal() }
+            }
+            let dsn = "host=\(server.directory) user=tidelog dbname=\(database)"
+            let growth = try await self.growth(folder.path.string + "/log", dsn, name: "large")
+            print("anonymous memory of an export of large events: \(growth >> 10) KiB")
+            #expect(growth < 64_000_000)
+            #expect(try server.number("SELECT count(*) FROM tidelog.large", in: database) == 8 * 2001)
+            await log.close()
+            try server.connect().execute("DROP DATABASE \(database) WITH (FORCE)")
+        }
+
+        @Test(
             "stays below 64 MB and does not grow with the backlog, of 100,000 events and of 300,000",
             .disabled(if: Sanitizer.isOn, "a sanitizer has memory of its own"))
         func bounded() async throws {

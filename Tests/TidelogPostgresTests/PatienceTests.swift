@@ -1,5 +1,4 @@
 #if Postgres
-    import Synchronization
     import Testing
     import Tidelog
     import TidelogTesting
@@ -8,25 +7,6 @@
 
     @Suite("The patience of a store's calls", .serialized)
     struct PatienceTests {
-        /// A call that runs by itself, so that one that hangs fails a test and does not hold it up.
-        private final class Call: Sendable {
-            private let ended = Mutex<(code: EventLogError.Code?, after: Duration)?>(nil)
-
-            init(_ body: @escaping @Sendable () async throws -> Void) {
-                let began = ContinuousClock.now
-                Task {
-                    var code: EventLogError.Code?
-                    do { try await body() } catch { code = (error as? EventLogError)?.code ?? .inputOutput }
-                    self.ended.withLock { $0 = (code, ContinuousClock.now - began) }
-                }
-            }
-
-            /// What it threw, once it has ended.
-            var code: EventLogError.Code? { self.ended.withLock { $0?.code } }
-            var isOver: Bool { self.ended.withLock { $0 != nil } }
-            var duration: Duration? { self.ended.withLock { $0?.after } }
-        }
-
         /// Runs `body` with a store that is reached through a proxy, and with what takes it out of reach.
         private func withStore(
             _ change: @escaping (inout PostgresStoreConfiguration) -> Void,

@@ -1,6 +1,5 @@
 #if Postgres
     import Foundation
-    import Glibc
     import Logging
     import Synchronization
     import Testing
@@ -33,73 +32,6 @@
 
     @Suite("TLS")
     struct TLSTests {
-        /// A server on a port of the loopback, with a certificate for `localhost` or without TLS.
-        private struct Place {
-            let server: PostgresServer
-            let port: Int
-
-            init(hasTLS: Bool) throws {
-                var failure: (any Error)?
-                // Somebody else may take the port before the server does.
-                for _ in 0..<5 {
-                    let port = try Self.freePort()
-                    do {
-                        self.server = try PostgresServer(
-                            ["fsync=off", "listen_addresses='127.0.0.1'", "port=\(port)"]
-                                + (hasTLS ? ["ssl=on"] : [])
-                        ) { directory in
-                            if hasTLS { try Self.makeCertificate("server", in: directory) }
-                            try Self.makeCertificate("other", in: directory)
-                        }
-                        self.port = port
-                        return
-                    } catch { failure = error }
-                }
-                throw try #require(failure)
-            }
-
-            /// Makes a certificate for `localhost` that is its own root.
-            private static func makeCertificate(_ name: String, in directory: String) throws {
-                let process = Process()
-                process.executableURL = URL(filePath: "/usr/bin/env")
-                process.arguments = [
-                    "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-                    "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
-                    "subjectAltName=DNS:localhost",
-                    "-keyout", "\(directory)/\(name).key", "-out", "\(directory)/\(name).crt",
-                ]
-                process.standardError = FileHandle.nullDevice
-                try process.run()
-                process.waitUntilExit()
-                try #require(process.terminationStatus == 0, "openssl made no certificate")
-            }
-
-            private static func freePort() throws -> Int {
-                let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-                defer { close(descriptor) }
-                var address = sockaddr_in()
-                address.sin_family = sa_family_t(AF_INET)
-                address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-                var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-                let status = withUnsafeMutablePointer(to: &address) {
-                    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                        bind(descriptor, $0, size) == 0 ? getsockname(descriptor, $0, &size) : -1
-                    }
-                }
-                try #require(status == 0)
-                return Int(UInt16(bigEndian: address.sin_port))
-            }
-
-            func settings(_ more: String, host: String = "localhost", user: String = "tidelog")
-                -> PostgresSettings
-            {
-                PostgresSettings(
-                    "host=\(host) hostaddr=127.0.0.1 port=\(self.port) user=\(user) dbname=postgres \(more)")
-            }
-
-            func root(_ name: String) -> String { "sslrootcert=\(self.server.directory)/\(name).crt" }
-        }
-
         /// The error that connecting ends with.
         private func failure(_ settings: PostgresSettings) -> PostgresError? {
             do {
@@ -112,7 +44,7 @@
 
         @Test("with the root, the server's name is verified, and export and store go through TLS")
         func verified() async throws {
-            let place = try Place(hasTLS: true)
+            let place = try TLSPlace(hasTLS: true)
             let settings = place.settings("sslmode=verify-full \(place.root("server"))")
             let connection = try PostgresConnection.connect(settings, switchOff: ConnectionSwitch())
             var isSecured = false
@@ -133,9 +65,33 @@
             place.server.end()
         }
 
+        @Test("large answers come whole through TLS, in whatever pieces it takes them from the socket")
+        func large() throws {
+            let place = try TLSPlace(hasTLS: true)
+            defer { place.server.end() }
+            let connection = try PostgresConnection.connect(
+                place.settings("sslmode=require"), switchOff: ConnectionSwitch(),
+                answerLimit: .seconds(60))
+            let text = "SELECT repeat('x', n * 997) FROM generate_series(1, 400) n"
+            var lengths: [Int] = []
+            try connection.stream(PostgresStatement(text: text)) { row throws(PostgresError) in
+                lengths.append(row.column(0)?.count ?? 0)
+                return true
+            }
+            try connection.query(text) { row throws(PostgresError) in
+                lengths.append(row.column(0)?.count ?? 0)
+            }
+            let expected = (1...400).map { $0 * 997 }
+            #expect(lengths == expected + expected)
+            let sent = String(repeating: "y", count: 9_999_999)
+            try connection.query("SELECT octet_length($1), $1", [.text(sent)]) { row throws(PostgresError) in
+                #expect(try row.integer(0) == 9_999_999 && row.text(1) == sent)
+            }
+        }
+
         @Test("another root, another name, no root and no TLS are told as such, and never with the password")
         func refused() async throws {
-            let (place, plain) = (try Place(hasTLS: true), try Place(hasTLS: false))
+            let (place, plain) = (try TLSPlace(hasTLS: true), try TLSPlace(hasTLS: false))
             let administrator = try PostgresConnection.connect(
                 place.settings("sslmode=require"), switchOff: ConnectionSwitch())
             try administrator.execute("CREATE ROLE pw_user LOGIN PASSWORD 'right'")
@@ -175,7 +131,7 @@
 
         @Test("an exporter that gets no TLS says so, and once where nobody looks, while it tries again")
         func exported() async throws {
-            let plain = try Place(hasTLS: false)
+            let plain = try TLSPlace(hasTLS: false)
             try await withTemporaryLog { _, open in
                 let log = try await open(.init())
                 try await fill(log, 100)

@@ -6,13 +6,27 @@
     /// Cuts a connection from another thread, so that a call that blocks in it returns with an error.
     ///
     /// The server then rolls back what was not committed.
+    ///
+    /// Invariant: what is cut is the connection's socket and nothing else. libpq closes its descriptor when it
+    /// likes, as when the server is gone, and the next moment the number may be that of any file of the process.
+    /// So a switch has a descriptor of its own for the same socket, which nobody but it closes.
     final class ConnectionSwitch: Sendable {
         private struct State {
+            /// Its own descriptor.
             var socket: Int32?
+            /// Tells one connection from the next.
+            var attachment = 0
             var isOff = false
+
+            mutating func letGo() {
+                if let socket { close(socket) }
+                self.socket = nil
+            }
         }
 
         private let state = Mutex(State())
+
+        deinit { self.state.withLock { $0.letGo() } }
 
         /// Whether it was switched off; it stays so.
         var isOff: Bool { self.state.withLock { $0.isOff } }
@@ -25,14 +39,27 @@
             }
         }
 
-        func attach(_ socket: Int32) {
+        /// Takes a connection's socket, which is open, instead of that of the one before.
+        ///
+        /// - Returns: what to detach it by; nil if the process has no descriptors left.
+        func attach(_ socket: Int32) -> Int? {
             self.state.withLock { state in
-                state.socket = socket
-                if state.isOff { _ = shutdown(socket, Int32(SHUT_RDWR)) }
+                state.letGo()
+                let own = fcntl(socket, F_DUPFD_CLOEXEC, 0)
+                if own < 0 { return nil }
+                state.socket = own
+                state.attachment += 1
+                if state.isOff { _ = shutdown(own, Int32(SHUT_RDWR)) }
+                return state.attachment
             }
         }
 
-        func detach() { self.state.withLock { $0.socket = nil } }
+        /// Lets go of a connection's socket, unless another one came since.
+        func detach(_ attachment: Int) {
+            self.state.withLock { state in
+                if state.attachment == attachment { state.letGo() }
+            }
+        }
     }
 
     /// A plain thread for calls that block, with a name.

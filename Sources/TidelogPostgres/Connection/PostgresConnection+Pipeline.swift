@@ -65,8 +65,9 @@
 
         private func prepare(_ key: PreparedKey) throws(PostgresError) -> String {
             let name = "tidelog_\(self.prepared.count)"
-            let answer = ServerAnswer(
-                PQprepare(self.handle, name, key.text, Int32(key.types.count), key.types))
+            let answer = self.ask {
+                PQsendPrepare(self.handle, name, key.text, Int32(key.types.count), key.types)
+            }
             try self.check(answer, key.text, accepting: [PGRES_COMMAND_OK])
             self.prepared[key] = name
             return name
@@ -77,10 +78,11 @@
             _ statement: PostgresStatement, _ body: (PostgresRow) throws(PostgresError) -> Void
         ) throws(PostgresError) {
             let name = try self.prepare(statement)
-            let answer = ServerAnswer(
+            let answer = self.ask {
                 self.send(statement.parameters) { count, _, values, lengths, formats in
-                    PQexecPrepared(self.handle, name, count, values, lengths, formats, 1)
-                })
+                    PQsendQueryPrepared(self.handle, name, count, values, lengths, formats, 1)
+                }
+            }
             try self.check(answer, statement.text, accepting: [PGRES_COMMAND_OK, PGRES_TUPLES_OK])
             try answer.forEachRow(body)
         }
@@ -91,23 +93,22 @@
         /// Sends a statement and comes back at once; false if it is not prepared here or could not be sent. To be
         /// followed by ``takeAnswer(_:_:)``.
         ///
-        /// The statement must fit into the socket's buffer, or sending it waits for the server.
+        /// The statement should fit into the socket's buffer: the rest is sent only by whoever takes the answer.
         func sendPrepared(_ statement: PostgresStatement) -> Bool {
             guard let name = self.known(statement), !self.isBroken else { return false }
-            return self.send(statement.parameters) { count, _, values, lengths, formats in
+            let sent = self.send(statement.parameters) { count, _, values, lengths, formats in
                 PQsendQueryPrepared(self.handle, name, count, values, lengths, formats, 1)
-            } == 1
+            }
+            // The silence begins now, whenever the answer is waited for.
+            if sent == 1, self.answerLimit != nil { self.silentSince = .now }
+            return sent == 1
         }
 
         /// Waits for the answer to a statement that was sent, and lends each of its rows to `body`.
         func takeAnswer(
             _ statement: PostgresStatement, _ body: (PostgresRow) throws(PostgresError) -> Void
         ) throws(PostgresError) {
-            let answer = ServerAnswer(PQgetResult(self.handle))
-            while let rest = PQgetResult(self.handle) {
-                PQclear(rest)
-                if self.isBroken { break }
-            }
+            let answer = self.onlyAnswer()
             try self.check(answer, statement.text, accepting: [PGRES_COMMAND_OK, PGRES_TUPLES_OK])
             try answer.forEachRow(body)
         }
@@ -146,7 +147,7 @@
             var failure: PostgresError?
             var index = 0
             while true {
-                let answer = ServerAnswer(PQgetResult(self.handle))
+                let answer = ServerAnswer(self.nextAnswer())
                 guard let handle = answer.handle else {
                     // Between two statements' answers; but a connection that is gone has no end of these.
                     if self.isBroken { throw failure ?? self.lost(while: "pipeline") }

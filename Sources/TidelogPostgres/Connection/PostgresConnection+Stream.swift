@@ -33,7 +33,7 @@
             }
             var failure: PostgresError?
             var goesOn = true
-            while let answer = PQgetResult(self.handle) {
+            while let answer = self.nextAnswer() {
                 defer { PQclear(answer) }
                 do throws(PostgresError) {
                     if PQresultStatus(answer) != PGRES_SINGLE_TUPLE {
@@ -52,14 +52,34 @@
                 }
             }
             if let failure { throw failure }
+            // Who wished for no more rows has what he wished for.
+            if self.isGivenUp, goesOn { throw self.lost(while: statement) }
         }
 
-        /// Asks the server to give up the running statement.
+        /// How long asking for a statement to be given up may take.
+        private static var cancelLimit: Duration { .seconds(5) }
+
+        /// Asks the server to give up the running statement, on a connection that libpq makes for it, and waits
+        /// until the server has heard it: heard later, it would hit another statement. So where that takes too
+        /// long, this connection is given up, too.
         private func cancel() {
             guard let request = PQgetCancel(self.handle) else { return }
-            defer { PQfreeCancel(request) }
-            var buffer = [CChar](repeating: 0, count: 256)
-            PQcancel(request, &buffer, 256)
+            let number = UInt(bitPattern: request)
+            let free: @Sendable () -> Void = { PQfreeCancel(OpaquePointer(bitPattern: number)) }
+            let outcome = AbandonableCall.run(
+                "tidelog-pgcancel", kind: "cancel", limit: Self.cancelLimit,
+                until: { self.switchOff.isOff }
+            ) { _ in
+                var buffer = [CChar](repeating: 0, count: 256)
+                PQcancel(OpaquePointer(bitPattern: number), &buffer, 256)
+                free()
+            }
+            switch outcome {
+            case .done: return
+            case .refused: free()
+            case .late, .stopped: break
+            }
+            self.isGivenUp = true
         }
     }
 #endif

@@ -8,8 +8,15 @@
     /// server's errors only code and primary message are kept: details can quote rows.
     final class PostgresConnection {
         let handle: OpaquePointer
-        private let switchOff: ConnectionSwitch
-        private let passwords: [String]
+        let switchOff: ConnectionSwitch
+        let passwords: [String]
+        private var attachment: Int?
+        /// How long the server may be silent while something is waited for; nil: for ever.
+        var answerLimit: Duration?
+        /// Since when it is silent, where that is not since the wait began.
+        var silentSince: ContinuousClock.Instant?
+        /// Whether the server was silent for too long, so that nothing more is asked of it on this connection.
+        var isGivenUp = false
         /// The names of prepared statements by their text.
         var prepared: [PreparedKey: String] = [:]
         /// The names of those that have a place.
@@ -21,171 +28,33 @@
         /// The partitions that are known to be there.
         var partitions: Partitions?
 
-        private init(_ handle: OpaquePointer, _ switchOff: ConnectionSwitch, passwords: [String]) {
+        /// A connection that was made, or was not: `handle` is the owner's to ask.
+        init(_ handle: OpaquePointer, _ switchOff: ConnectionSwitch, passwords: [String]) {
             self.handle = handle
             self.switchOff = switchOff
             self.passwords = passwords
         }
 
         deinit {
-            self.switchOff.detach()
+            if let attachment { self.switchOff.detach(attachment) }
+            // What is not sent yet is waited for by nobody: the connection does not block.
             PQfinish(self.handle)
         }
 
-        // MARK: Connecting
-
-        /// Connects, and asks for UTF-8, binary-safe settings and quiet.
-        ///
-        /// - Parameter switchOff: what can cut the connection from another thread, also while it is made.
-        static func connect(
-            _ settings: PostgresSettings, switchOff: ConnectionSwitch
-        ) throws(PostgresError) -> PostgresConnection {
-            let passwords = try Self.passwords(in: settings.connectionString)
-            let milliseconds = max(1, settings.networkTimeout.components.seconds) * 1000
-            // Later words win, so what the connection string says goes before these defaults.
-            let words: [(String, String)] = [
-                ("keepalives_idle", "30"), ("keepalives_interval", "10"), ("keepalives_count", "3"),
-                ("tcp_user_timeout", "\(milliseconds)"),
-                ("fallback_application_name", settings.applicationName),
-                ("dbname", settings.connectionString), ("client_encoding", "UTF8"),
-            ]
-            let started = Self.withStrings(words.map(\.0)) { keys in
-                Self.withStrings(words.map(\.1)) { values in PQconnectStartParams(keys, values, 1) }
-            }
-            guard let handle = started else {
-                throw PostgresError(.unreachable, "libpq has no memory for a connection")
-            }
-            let connection = PostgresConnection(handle, switchOff, passwords: passwords)
-            PQsetErrorVerbosity(handle, PQERRORS_VERBOSE)
-            // By default, libpq prints what the server notes to standard error.
-            PQsetNoticeProcessor(handle, { _, _ in }, nil)
-            try connection.awaitConnection(settings.connectTimeout)
-            guard PQserverVersion(handle) >= 130_000 else {
-                throw PostgresError(
-                    .unsupportedServer,
-                    "the server is version \(PQserverVersion(handle) / 10_000); it must be 13 or newer")
-            }
-            guard PQparameterStatus(handle, "server_encoding").map({ String(cString: $0) }) == "UTF8" else {
-                throw PostgresError(
-                    .unsupportedServer, "the database's encoding is not UTF8; create one with ENCODING 'UTF8'"
-                )
-            }
-            try connection.execute(
-                "SET client_min_messages = error; SET standard_conforming_strings = on; SET DateStyle = ISO;"
-                    + " SET TimeZone = 'UTC'; SET extra_float_digits = 1; SET search_path = pg_catalog, pg_temp;"
-                    // Who waited for a lock must see what was committed meanwhile, whatever the default is.
-                    + " SET default_transaction_isolation = 'read committed';"
-                    // What is acknowledged is on the disk, whatever the server's default is.
-                    + " SELECT set_config('synchronous_commit', 'on', false)"
-                    + " WHERE current_setting('synchronous_commit') = 'off'"
-            )
-            return connection
-        }
-
-        /// The passwords that the string holds, which no message may show; throws for a string that is malformed.
-        static func passwords(in connectionString: String) throws(PostgresError) -> [String] {
-            // Without these, libpq takes it for the name of a database.
-            let isDatabase =
-                !connectionString.contains("=") && !connectionString.hasPrefix("postgres://")
-                && !connectionString.hasPrefix("postgresql://")
-            // libpq's own message would quote the string.
-            guard !connectionString.utf8.contains(0) else { throw Self.malformed }
-            if isDatabase {
-                // An address that is misspelt would be a database's name for libpq, and the server would repeat it,
-                // password and all. A database of such a name is reached by `dbname=`.
-                guard !connectionString.contains("@"), !connectionString.contains(":/") else {
-                    throw Self.malformed
-                }
-                return []
-            }
-            guard let options = PQconninfoParse(connectionString, nil) else { throw Self.malformed }
-            defer { PQconninfoFree(options) }
-            var passwords: [String] = []
-            var option = options
-            while let keyword = option.pointee.keyword {
-                if String(cString: keyword).hasSuffix("password"), let value = option.pointee.val {
-                    passwords.append(String(cString: value))
-                }
-                option += 1
-            }
-            return passwords
-        }
-
-        private static var malformed: PostgresError {
-            PostgresError(
-                .invalidConfiguration,
-                "the connection string cannot be read; write \"host=… dbname=… user=…\" or "
-                    + "\"postgres://user@host/database\"")
-        }
-
-        private func awaitConnection(_ timeout: Duration) throws(PostgresError) {
-            let end = ContinuousClock.now + timeout
-            var status = PGRES_POLLING_WRITING
-            var isSecuring = false
-            while status != PGRES_POLLING_OK {
-                // Without a socket there is nothing to wait for: libpq gave up at once.
-                if status == PGRES_POLLING_FAILED || PQstatus(self.handle) == CONNECTION_BAD
-                    || PQsocket(self.handle) < 0
-                {
-                    throw self.connectionFailure(isSecuring: isSecuring)
-                }
-                if self.switchOff.isOff { throw PostgresError(.closed, "connecting was stopped") }
-                guard ContinuousClock.now < end else {
-                    throw PostgresError(.unreachable, "no connection within \(timeout); it is tried again")
-                }
-                // In slices, so that a stop is seen soon.
-                var entry = pollfd(
-                    fd: PQsocket(self.handle),
-                    events: Int16(status == PGRES_POLLING_READING ? POLLIN : POLLOUT), revents: 0)
-                if poll(&entry, 1, 50) != 0 {
-                    isSecuring = PQstatus(self.handle) == CONNECTION_SSL_STARTUP
-                    status = PQconnectPoll(self.handle)
-                }
-            }
-            self.switchOff.attach(PQsocket(self.handle))
-            guard PQstatus(self.handle) == CONNECTION_OK else {
-                throw self.connectionFailure(isSecuring: false)
-            }
-        }
-
-        /// Why there is no connection. libpq keeps no SQLSTATE of a refusal but in its verbose message.
-        ///
-        /// - Parameter isSecuring: whether it ended while TLS was being agreed on.
-        private func connectionFailure(isSecuring: Bool) -> PostgresError {
-            let text = self.message
-            if let match = text.firstMatch(of: #/: +([0-9A-Z]{3}[0-9]{2}): (.*?)( LOCATION:.*)?$/#) {
-                return PostgresError(
-                    sqlState: String(match.1), message: String(match.2), while: "connecting")
-            }
-            if PQconnectionNeedsPassword(self.handle) == 1 {
-                return PostgresError(
-                    .authentication,
-                    "connecting: the server asks for a password; set PGPASSWORD or a password file")
-            }
-            if isSecuring {
-                return PostgresError(
-                    .tls, "connecting: \(text); check sslmode, sslrootcert, host and the server's certificate"
-                )
-            }
-            return PostgresError(.unreachable, "connecting: \(text); it is tried again")
-        }
-
-        /// libpq's message on one line, without the password.
-        private var message: String {
-            let text = String(cString: PQerrorMessage(self.handle))
-            var line = text.split(whereSeparator: \.isNewline).joined(separator: " ")
-            for secret in self.passwords where !secret.isEmpty { line = line.replacing(secret, with: "***") }
-            return String(line.prefix(500))
+        /// Has the switch cut this connection; false if the process has no descriptors left.
+        func attach() -> Bool {
+            self.attachment = self.switchOff.attach(PQsocket(self.handle))
+            return self.attachment != nil
         }
 
         // MARK: Statements
 
         /// Whether the connection is of no use any more.
-        var isBroken: Bool { PQstatus(self.handle) != CONNECTION_OK }
+        var isBroken: Bool { self.isGivenUp || PQstatus(self.handle) != CONNECTION_OK }
 
         /// Runs one or more statements without parameters and answers.
         func execute(_ statement: String) throws(PostgresError) {
-            let result = ServerAnswer(PQexec(self.handle, statement))
+            let result = self.ask { PQsendQuery(self.handle, statement) }
             try self.check(result, statement, accepting: [PGRES_COMMAND_OK, PGRES_TUPLES_OK])
         }
 
@@ -195,10 +64,11 @@
             _ statement: String, _ parameters: [PostgresValue] = [],
             _ body: (PostgresRow) throws(PostgresError) -> Void = { _ throws(PostgresError) in }
         ) throws(PostgresError) -> Int {
-            let result = ServerAnswer(
+            let result = self.ask {
                 self.send(parameters) { count, types, values, lengths, formats in
-                    PQexecParams(self.handle, statement, count, types, values, lengths, formats, 1)
-                })
+                    PQsendQueryParams(self.handle, statement, count, types, values, lengths, formats, 1)
+                }
+            }
             try self.check(result, statement, accepting: [PGRES_COMMAND_OK, PGRES_TUPLES_OK])
             try result.forEachRow(body)
             return Int(String(cString: PQcmdTuples(result.handle))) ?? 0
@@ -207,26 +77,22 @@
         /// Runs a `COPY … FROM STDIN (FORMAT binary)` with these bytes; answers how many rows it took.
         func copy(_ statement: String, _ bytes: [UInt8]) throws(PostgresError) -> Int {
             try self.check(
-                ServerAnswer(PQexec(self.handle, statement)), statement, accepting: [PGRES_COPY_IN])
+                self.ask { PQsendQuery(self.handle, statement) }, statement, accepting: [PGRES_COPY_IN])
             var isLost = false
             bytes.withUnsafeBytes { all in
                 var at = 0
                 while at < all.count, !isLost {
-                    // In pieces: libpq keeps a piece until the socket has taken it.
+                    // In pieces, each sent before the next: libpq keeps what the socket has not taken.
                     let count = min(256 << 10, all.count - at)
                     let piece = all.baseAddress?.advanced(by: at).assumingMemoryBound(to: CChar.self)
                     isLost = PQputCopyData(self.handle, piece, Int32(count)) != 1
+                    self.sendRest()
+                    isLost = isLost || self.isGivenUp
                     at += count
                 }
             }
-            if isLost || PQputCopyEnd(self.handle, nil) != 1 {
-                if self.isBroken { throw self.lost(while: statement) }
-            }
-            let result = ServerAnswer(PQgetResult(self.handle))
-            while let rest = PQgetResult(self.handle) {
-                PQclear(rest)
-                if self.isBroken { break }
-            }
+            if isLost || PQputCopyEnd(self.handle, nil) != 1 { throw self.lost(while: statement) }
+            let result = self.onlyAnswer()
             try self.check(result, statement, accepting: [PGRES_COMMAND_OK])
             return Int(String(cString: PQcmdTuples(result.handle))) ?? 0
         }
@@ -348,6 +214,12 @@
 
         func lost(while statement: String) -> PostgresError {
             if self.switchOff.isOff { return PostgresError(.closed, "the connection was cut by a stop") }
+            if self.isGivenUp {
+                return PostgresError(
+                    .unreachable,
+                    "\(Self.verb(statement)): the server has not answered within "
+                        + "\(self.answerLimit ?? .zero), and the connection was dropped; it is tried again")
+            }
             return PostgresError(
                 .unreachable, "\(Self.verb(statement)): the connection was lost; it is tried again")
         }
@@ -355,16 +227,6 @@
         /// The statement's first word, for messages.
         private static func verb(_ statement: String) -> String {
             String(statement.drop { !$0.isLetter }.prefix { $0.isLetter })
-        }
-
-        private static func withStrings<Answer>(
-            _ strings: [String], _ body: (UnsafePointer<UnsafePointer<CChar>?>) -> Answer
-        ) -> Answer {
-            let copies = strings.map { strdup($0) }
-            defer { for copy in copies { free(copy) } }
-            return (copies.map { UnsafePointer($0) } + [nil]).withUnsafeBufferPointer {
-                body($0.baseAddress.unsafelyUnwrapped)
-            }
         }
     }
 

@@ -88,12 +88,16 @@
         public let cause: (any Error)?
         /// The positions concerned, if known.
         public let positions: Range<Position>?
+        /// Whether it is of an append that may have been stored all the same: its answer was not heard. Append the
+        /// same events again, with their ids: what is stored is known by them, and stored once.
+        public let isOutcomeUnknown: Bool
 
         /// An error with this code and message.
         public init(
             _ code: Code, _ message: String, sqlState: String? = nil, cause: (any Error)? = nil,
-            positions: Range<Position>? = nil
+            positions: Range<Position>? = nil, isOutcomeUnknown: Bool = false
         ) {
+            self.isOutcomeUnknown = isOutcomeUnknown
             self.code = code
             self.message = message
             self.sqlState = sqlState
@@ -104,6 +108,15 @@
         /// Code, message and the server's code on one line.
         public var description: String {
             "\(self.code): \(self.message)" + (self.sqlState.map { " [SQLSTATE \($0)]" } ?? "")
+        }
+
+        /// The same error, of an append of which it is not known whether it was stored.
+        var ofUnknownOutcome: PostgresError {
+            PostgresError(
+                self.code,
+                "\(self.message). Whether the events were stored is not known: append them again with the same ids, "
+                    + "which stores them once", sqlState: self.sqlState, cause: self.cause,
+                positions: self.positions, isOutcomeUnknown: true)
         }
 
         /// The error that was noted as this description; nil if it is none.

@@ -8,7 +8,7 @@
         static func digest(of stored: StoredEvent) -> [UInt8] {
             let event = stored.event
             var bytes: [UInt8] = []
-            bytes.reserveCapacity(event.payload.count + event.metadata.bytes.count + 400)
+            bytes.reserveCapacity(event.metadata.bytes.count + 400)
             bytes.append(bigEndian: stored.position.rawValue)
             if let revision = stored.revision {
                 bytes.append(bigEndian: Int32(8))
@@ -34,22 +34,44 @@
             if event.metadata.isEmpty {
                 bytes.append(0)
             } else {
-                Self.add(event.metadata.bytes, isJSON: true, to: &bytes)
+                Self.add(event.metadata.bytes, to: &bytes)
             }
-            Self.add(event.payload.bytes, isJSON: event.mayBeJSON, to: &bytes)
-            return SHA256.digest(bytes)
+            var hash = SHA256()
+            event.payload.bytes.withUnsafeBytes { raw in
+                if event.mayBeJSON, JSONBForm(raw) == .exact {
+                    bytes.append(2)
+                    Self.spread(raw, into: &bytes)
+                    bytes.withUnsafeBytes { hash.update($0) }
+                } else {
+                    // A payload may be large, and is not copied for this.
+                    bytes.append(1)
+                    bytes.withUnsafeBytes { hash.update($0) }
+                    hash.update(raw)
+                }
+            }
+            return hash.finish()
         }
 
-        private static func add(_ json: ArraySlice<UInt8>, isJSON: Bool, to bytes: inout [UInt8]) {
+        private static func add(_ json: ArraySlice<UInt8>, to bytes: inout [UInt8]) {
             json.withUnsafeBytes { raw in
-                if isJSON, JSONBForm(raw) == .exact {
+                if JSONBForm(raw) == .exact {
                     bytes.append(2)
-                    JSONBForm.spread(raw, into: &bytes)
+                    Self.spread(raw, into: &bytes)
                 } else {
                     bytes.append(1)
                     bytes.append(contentsOf: raw)
                 }
             }
+        }
+
+        /// Appends JSON as PostgreSQL writes it. Growing by doubling would take twice the memory of a large text.
+        private static func spread(_ raw: UnsafeRawBufferPointer, into bytes: inout [UInt8]) {
+            var spaces = raw.count / 4
+            if raw.count > 1 << 20 {
+                spaces = raw.reduce(0) { $0 + ($1 == UInt8(ascii: ",") || $1 == UInt8(ascii: ":") ? 1 : 0) }
+            }
+            bytes.reserveCapacity(bytes.count + raw.count + spaces)
+            JSONBForm.spread(raw, into: &bytes)
         }
 
         /// The same as an expression of SQL over the columns of `row`.

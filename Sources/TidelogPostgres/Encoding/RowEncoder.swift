@@ -117,6 +117,11 @@
         /// Writes the column of `jsonb`, and that of the bytes.
         private mutating func append(json: ArraySlice<UInt8>, isJSON: Bool) {
             let form = isJSON ? json.withUnsafeBytes { JSONBForm($0) } : .none
+            // Growing by doubling would take twice the memory of a large one.
+            if json.count > 1 << 20 {
+                let copies = form == .none || form == .exact ? 1 : 2
+                self.bytes.reserveCapacity(self.bytes.count + copies * json.count + 64)
+            }
             if form == .none {
                 self.appendNull()
             } else {

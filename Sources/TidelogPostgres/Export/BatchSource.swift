@@ -27,7 +27,8 @@
         var digest: [UInt8]
     }
 
-    /// Reads batches from the log, one ahead of the caller, on a thread of its own; two are held at most.
+    /// Reads batches from the log, one ahead of the caller, on a thread of its own; two are held at most, and a large
+    /// one, of an event that is larger than a batch, is held alone.
     final class BatchSource: Sendable {
         private struct State {
             var wanted: UInt64?
@@ -70,8 +71,10 @@
                         if ready.from == position, case .success(let batch) = ready.result,
                             batch.next > position
                         {
-                            state.wanted = batch.next
-                            return (ready.result, true)
+                            // While a large one is held no other is read.
+                            let isLarge = batch.bytes.count > 2 * self.configuration.batchBytes
+                            state.wanted = isLarge ? nil : batch.next
+                            return (ready.result, !isLarge)
                         }
                         if ready.from == position, state.wanted == nil, case .failure = ready.result {
                             return (ready.result, false)
@@ -137,6 +140,12 @@
                     query.from = Position(position)
                     query.to = Position(end)
                     try self.log.scan(query) { view throws(EventLogError) in
+                        // What is too large to go with the others is left for the next batch.
+                        let size = try view.withPayload { $0.byteCount }
+                        if encoder.count > 0, encoder.bytes.count + size > most {
+                            isFull = true
+                            return false
+                        }
                         let stored = try view.copy()
                         do throws(PostgresError) {
                             try encoder.append(stored)

@@ -54,6 +54,14 @@
                 context.layout == .byMonth ? Set(events.map { Partitions.month(of: $0.timestamp) }) : []
         }
 
+        /// About how many bytes it takes once it is encoded, before that is done: payloads may be sent in two forms.
+        static func estimatedBytes(
+            _ events: [Event], _ condition: AppendCondition, _ snapshots: [StreamSnapshot]
+        ) -> Int {
+            let ofEvents = events.reduce(0) { $0 + 2 * ($1.payload.count + $1.metadata.bytes.count) + 500 }
+            return snapshots.reduce(ofEvents + 100 * condition.revisions.count) { $0 + $1.state.count + 100 }
+        }
+
         /// The parameters of the function, of which `p_ruled_out` is known later.
         private static func parameters(
             _ table: StreamTable, _ rows: AppendRows, _ snapshots: [StreamSnapshot], in context: StoreContext

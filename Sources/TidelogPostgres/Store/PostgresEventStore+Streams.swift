@@ -82,7 +82,10 @@
             let doubt = StreamDoubt()
             let outcome = try await self.core.pool.run {
                 connection throws(PostgresError) -> Result<Void, EventLogError> in
-                try connection.transaction { () throws(PostgresError) -> Result<Void, EventLogError> in
+                let limit = connection.answerLimit
+                connection.answerLimit = context.lockingLimit
+                defer { connection.answerLimit = limit }
+                return try connection.transaction { () throws(PostgresError) -> Result<Void, EventLogError> in
                     try connection.execute(context.patienceSetting("LOCAL "))
                     // Written, not only locked, so that appends notice: see SingleAppend.
                     try connection.query(

@@ -17,7 +17,8 @@
     ///
     /// **Lost connections.** Calls try again on a new one, within the store's patience; then they throw
     /// `unavailable`. An append of which it is not known whether it was committed is made again, and stored
-    /// once, known by the ids of its events. Subscriptions go on for ever.
+    /// once, known by the ids of its events; where the patience ends before that, the error's cause says so
+    /// (``PostgresError/isOutcomeUnknown``). Subscriptions go on for ever.
     public final class PostgresEventStore: EventStore {
         let core: StoreCore
 
@@ -48,11 +49,16 @@
         /// Closes the store: appends that were accepted are finished, everything else ends; subscriptions end
         /// without an error.
         ///
+        /// It takes no longer than ``PostgresStoreConfiguration/answerTimeout``: then what is under way is cut off, and
+        /// appends that were not finished throw `closed`, with a cause that says whether they may be stored
+        /// (``PostgresError/isOutcomeUnknown``). So a server that hangs does not hold it up.
+        ///
         /// When it returns, other processes' subscriptions have been told of the last append. Without it, as after a
         /// kill, they find it when they look for themselves (``PostgresStoreConfiguration/pollInterval``).
         public func close() async {
             self.core.close()
-            await self.core.appender.waitUntilOver()
+            let limit = self.core.context.configuration.answerTimeout
+            await self.core.appender.waitUntilOver(cuttingAfter: limit)
         }
 
         // MARK: Appending
@@ -77,8 +83,12 @@
                 throw EventLogError(
                     .invalidArgument, "a stream's name has 1 to 255 bytes of UTF-8 and no NUL")
             }
-            let request = try AppendRequest(events, condition, snapshots, in: self.core.context)
-            return try await self.core.appender.append(request)
+            let context = self.core.context
+            return try await self.core.appender.append(
+                estimatedBytes: AppendRequest.estimatedBytes(events, condition, snapshots)
+            ) { () throws(EventLogError) in
+                try AppendRequest(events, condition, snapshots, in: context)
+            }
         }
 
         // MARK: Reading
@@ -172,7 +182,8 @@
             var retry = StoreRetry(patience: configuration.patience)
             while true {
                 do throws(PostgresError) {
-                    let connection = try PostgresConnection.connect(settings, switchOff: ConnectionSwitch())
+                    let connection = try PostgresConnection.connect(
+                        settings, switchOff: ConnectionSwitch(), answerLimit: configuration.answerTimeout)
                     let layout = try Schema(
                         names: configuration.names, layout: configuration.layout,
                         indexes: configuration.indexes

@@ -29,6 +29,11 @@
         /// How long a call goes on trying while the server cannot be reached, or another append holds the
         /// log. Subscriptions go on for ever. Default: 10 s.
         public var patience: Duration = .seconds(10)
+        /// How long the server may be silent while a call waits for its answer. Then the connection counts as lost and
+        /// is dropped, and the call goes on as ``patience`` says; the time in which an append waits for another one, as
+        /// `patience` lets it, is no such silence. It also limits closing. A query that the server works on for longer
+        /// before it answers at all, as one that counts a very long log may, needs a higher limit. Default: 60 s.
+        public var answerTimeout: Duration = .seconds(60)
         /// Where the store says what cannot be thrown. Default: a logger labelled `tidelog.postgres`.
         public var logger = Logger(label: "tidelog.postgres")
 
@@ -52,6 +57,7 @@
             try require(self.maximumWaitingBytes > 0, "maximumWaitingBytes must be above zero")
             try require(self.pollInterval >= .milliseconds(10), "pollInterval must be 10 ms or more")
             try require(self.patience >= .zero, "patience must not be negative")
+            try require(self.answerTimeout >= .milliseconds(10), "answerTimeout must be 10 ms or more")
         }
     }
 

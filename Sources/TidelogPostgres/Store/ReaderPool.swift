@@ -133,7 +133,8 @@
                 let (isTaken, isSent) = reader.line.withLock { line in
                     if line.isClosed { return (false, false) }
                     line.job = job
-                    return (true, query.map { line.connection.sendAhead($0) } ?? false)
+                    let isSent = query.map { line.connection.sendAhead($0) } ?? false
+                    return (true, isSent && !line.connection.hasRest)
                 }
                 if !isTaken { job.refuse(StoreContext.closed) }
                 if isTaken, !isSent { reader.wake.signal() }
@@ -166,7 +167,9 @@
                 state.switches.append(switchOff)
                 if state.isOver { switchOff.off() }
             }
-            return StoreConnection(self.context, setting: "SET lock_timeout = 0", switchOff: switchOff)
+            return StoreConnection(
+                self.context, setting: "SET lock_timeout = 0",
+                limit: self.context.configuration.answerTimeout, switchOff: switchOff)
         }
 
         /// A connection that was made with this switch is used no more.
@@ -210,12 +213,14 @@
         private func loop() {
             let reader = Reader(self.makeConnection())
             var job = self.next(after: reader)
+            var idleSince = ContinuousClock.now
             while true {
                 if let current = job {
                     let tell = reader.line.withLock { self.attempt(current, $0.connection) }
                     // First it is free again: the caller's next call needs no other thread.
                     job = self.next(after: reader)
                     tell?()
+                    idleSince = .now
                 } else {
                     let (given, socket) = reader.line.withLock { line in
                         defer { line.job = nil }
@@ -224,7 +229,7 @@
                     job = given
                     if given != nil { continue }
                     if self.state.withLock({ $0.isOver }) { break }
-                    self.sleep(reader, socket)
+                    self.sleep(reader, socket, since: idleSince)
                 }
             }
             // What was given to it in the last moment is refused.
@@ -254,9 +259,12 @@
         }
 
         /// Waits for something to do, or for the answer to what was sent ahead.
-        private func sleep(_ reader: Reader, _ socket: Int32?) {
-            let began = ContinuousClock.now
-            let hasAnswer = reader.wake.wait(for: Self.idleTime, beside: socket)
+        private func sleep(_ reader: Reader, _ socket: Int32?, since began: ContinuousClock.Instant) {
+            let idle = ContinuousClock.now - began
+            // What is sent ahead meanwhile must not wait for its answer longer than the server may be silent.
+            let left = max(.milliseconds(1), idle < Self.idleTime ? Self.idleTime - idle : Self.idleTime)
+            let most = min(left, self.context.configuration.answerTimeout)
+            let hasAnswer = reader.wake.wait(for: most, beside: socket)
             let isIdle = ContinuousClock.now - began >= Self.idleTime
             reader.line.withLock { line in
                 if line.job != nil { return }

@@ -12,6 +12,13 @@
         ) -> Bool {
             var retry = StoreRetry(patience: nil)
             var (group, failure) = (group, failure)
+            if failure == nil, let known = connection.failure {
+                // While these waited for others, the server was away, and their patience has ended. Each group that
+                // tried for itself would take as long again.
+                let (now, patience) = (ContinuousClock.now, self.context.configuration.patience)
+                group = self.refuse(group, known.error) { $0 <= now && $0 - patience <= known.time }
+                if group.isEmpty { return false }
+            }
             while true {
                 do throws(PostgresError) {
                     if let earlier = failure {
@@ -58,7 +65,8 @@
             var left: [Job] = []
             for job in group {
                 if isDue(job.deadline) {
-                    job.answer(.failure(EventLogError(error)))
+                    let isInDoubt = job.isInDoubt.load(ordering: .relaxed)
+                    job.answer(.failure(EventLogError(isInDoubt ? error.ofUnknownOutcome : error)))
                 } else {
                     left.append(job)
                 }

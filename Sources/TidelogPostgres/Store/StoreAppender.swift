@@ -13,6 +13,8 @@
     final class StoreAppender: Sendable {
         final class Job: Sendable {
             let request: AppendRequest
+            /// What it counts as while it waits.
+            let bytes: Int
             let deadline: ContinuousClock.Instant
             private let reply: @Sendable (Result<AppendResult, EventLogError>) -> Void
             /// Whether an earlier try may have been committed without an answer.
@@ -21,10 +23,10 @@
             let isUnusual = Atomic(false)
 
             init(
-                _ request: AppendRequest, _ deadline: ContinuousClock.Instant,
+                _ request: AppendRequest, bytes: Int = 0, _ deadline: ContinuousClock.Instant,
                 _ reply: @escaping @Sendable (Result<AppendResult, EventLogError>) -> Void
             ) {
-                (self.request, self.deadline, self.reply) = (request, deadline, reply)
+                (self.request, self.bytes, self.deadline, self.reply) = (request, bytes, deadline, reply)
             }
 
             func answer(_ result: Result<AppendResult, EventLogError>) { self.reply(result) }
@@ -36,16 +38,30 @@
 
         private struct State {
             var jobs: [Job] = []
+            /// Bytes of the appends that have room and are not under way.
             var waitingBytes = 0
             var isOver = false
             var isRunning = false
             /// Whether the thread sleeps, or is about to, and must be woken.
             var isAsleep = false
-            var parked: [CheckedContinuation<Void, Never>] = []
+            /// Who waits for room, in the order in which they came, and has encoded nothing yet.
+            var parked: [(bytes: Int, reply: CheckedContinuation<Void, Never>)] = []
             /// Who waits for the thread's end.
             var closers: [CheckedContinuation<Void, Never>] = []
             /// Whether others' subscriptions are to be told of appends that the thread did not make.
             var mustNotify = false
+
+            /// Gives room back, and hands it on to those who wait for it, to be resumed.
+            mutating func release(_ bytes: Int, of most: Int) -> [CheckedContinuation<Void, Never>] {
+                self.waitingBytes -= bytes
+                var admitted: [CheckedContinuation<Void, Never>] = []
+                while admitted.count < self.parked.count, self.waitingBytes < most {
+                    self.waitingBytes += self.parked[admitted.count].bytes
+                    admitted.append(self.parked[admitted.count].reply)
+                }
+                self.parked.removeFirst(admitted.count)
+                return admitted
+            }
         }
 
         /// The connection, and what was put on it whose answer is not taken yet.
@@ -61,6 +77,8 @@
         private let state = Mutex(State())
         private let line: Mutex<Line>
         private let work = WakePipe()
+        /// Cuts the connection when closing takes too long.
+        private let switchOff = ConnectionSwitch()
 
         /// How many appends go together, and how many bytes.
         private static let groupCount = 128
@@ -75,23 +93,37 @@
         init(_ context: StoreContext, tail: StoreTail) {
             self.context = context
             self.tail = tail
-            self.line = Mutex(Line(connection: Self.makeConnection(context)))
+            self.line = Mutex(Line(connection: Self.makeConnection(context, self.switchOff)))
         }
 
         /// Whether the store is closed.
         var isOver: Bool { self.state.withLock { $0.isOver } }
 
-        /// Appends and answers after the commit.
-        func append(_ request: AppendRequest) async throws(EventLogError) -> AppendResult {
-            if let thread = StoreThread.current(of: self) { return try self.append(request, on: thread) }
-            await self.waitForRoom()
-            if Task.isCancelled {
-                throw EventLogError(.cancelled, "the task was cancelled before its events were accepted")
-            }
+        /// Appends what `encode` makes, and answers after the commit.
+        ///
+        /// Nothing is encoded before there is room for it, so that callers who wait hold no more than their events.
+        func append(
+            estimatedBytes bytes: Int, _ encode: () throws(EventLogError) -> AppendRequest
+        ) async throws(EventLogError) -> AppendResult {
+            if let thread = StoreThread.current(of: self) { return try self.append(encode(), on: thread) }
+            // Waiting for room is waiting for others, too.
             let deadline = ContinuousClock.now + self.context.configuration.patience
+            await self.takeRoom(bytes)
+            let request: AppendRequest
+            do throws(EventLogError) {
+                if self.isOver { throw EventLogError(StoreContext.closed) }
+                if Task.isCancelled {
+                    throw EventLogError(
+                        .cancelled, "the task was cancelled before its events were accepted")
+                }
+                request = try encode()
+            } catch {
+                self.giveBack(bytes)
+                throw error
+            }
             let result = await withCheckedContinuation { reply in
-                let job = Job(request, deadline) { reply.resume(returning: $0) }
-                if !self.send(job) { self.accept(job) }
+                let job = Job(request, bytes: bytes, deadline) { reply.resume(returning: $0) }
+                if self.send(job) { self.giveBack(bytes) } else { self.accept(job) }
             }
             return try result.get()
         }
@@ -132,30 +164,42 @@
                     line.connection.send(single.statement(in: self.context))
                 else { return false }
                 line.sent = job
+                // What has not left yet, the thread sends.
+                if line.connection.hasRest { self.work.signal() }
                 return true
             } ?? false
         }
 
-        private func waitForRoom() async {
-            while true {
-                let most = self.context.configuration.maximumWaitingBytes
-                if self.state.withLock({ $0.isOver || $0.waitingBytes < most }) { return }
-                await withCheckedContinuation { reply in
-                    let isThere = self.state.withLock { state in
-                        if state.isOver || state.waitingBytes < most { return true }
-                        state.parked.append(reply)
-                        return false
-                    }
-                    if isThere { reply.resume() }
-                }
+        /// Waits for room for so many bytes and takes it. There is room as long as less than the limit is taken, so
+        /// that what is larger than the limit has its turn, too.
+        private func takeRoom(_ bytes: Int) async {
+            let most = self.context.configuration.maximumWaitingBytes
+            let take = { (state: inout State) -> Bool in
+                guard state.isOver || state.parked.isEmpty && state.waitingBytes < most else { return false }
+                state.waitingBytes += bytes
+                return true
             }
+            if self.state.withLock({ take(&$0) }) { return }
+            await withCheckedContinuation { reply in
+                let isThere = self.state.withLock { state in
+                    if take(&state) { return true }
+                    state.parked.append((bytes, reply))
+                    return false
+                }
+                if isThere { reply.resume() }
+            }
+        }
+
+        private func giveBack(_ bytes: Int) {
+            let most = self.context.configuration.maximumWaitingBytes
+            let admitted = self.state.withLock { $0.release(bytes, of: most) }
+            for reply in admitted { reply.resume() }
         }
 
         private func accept(_ job: Job) {
             let accepted = self.state.withLock { state -> (mustStart: Bool, mustWake: Bool)? in
                 if state.isOver { return nil }
                 state.jobs.append(job)
-                state.waitingBytes += job.request.byteCount
                 defer { (state.isRunning, state.isAsleep) = (true, false) }
                 return (!state.isRunning, state.isAsleep)
             }
@@ -171,20 +215,22 @@
                 defer { (state.parked, state.isAsleep) = ([], false) }
                 return (state.parked, state.isAsleep)
             }
-            for reply in parked { reply.resume() }
+            for (_, reply) in parked { reply.resume() }
             if mustWake { self.work.signal() }
         }
 
         // MARK: The thread
 
         /// A connection for appends, made when it is needed.
-        static func makeConnection(_ context: StoreContext) -> StoreConnection {
+        static func makeConnection(
+            _ context: StoreContext, _ switchOff: ConnectionSwitch = .init()
+        ) -> StoreConnection {
             StoreConnection(
                 context,
                 // The function's plans are made once, when the tables may be empty: they must use the indexes.
                 setting: "SET enable_seqscan = off; SET enable_bitmapscan = off; "
                     + "SET plan_cache_mode = force_generic_plan; \(context.patienceSetting())",
-                switchOff: ConnectionSwitch())
+                limit: context.lockingLimit, switchOff: switchOff)
         }
 
         private func loop() {
@@ -196,17 +242,21 @@
                 let group = self.take()
                 let now = ContinuousClock.now
                 let mustNotify = due.map { now >= $0.latest || group.isEmpty && now >= $0.quiet } ?? false
-                let (hasStored, hasNotified, isWaiting, socket) = self.line.withLock { line in
+                let (hasStored, hasNotified, answerDeadline, socket) = self.line.withLock { line in
                     var hasStored = false
                     if line.sent != nil {
-                        if isAnswered || !group.isEmpty { hasStored = self.takeAnswer(&line) }
+                        let mustTake = line.connection.answerDeadline.map { $0 <= now } ?? false
+                        if isAnswered || !group.isEmpty || mustTake || line.connection.hasRest {
+                            hasStored = self.takeAnswer(&line)
+                        }
                     } else if isAnswered {
                         line.connection.dropIfClosed()
                     }
                     if !group.isEmpty { hasStored = self.commit(group, line.connection) || hasStored }
                     let canNotify = mustNotify && line.sent == nil
                     if canNotify { self.notify(line.connection) }
-                    return (hasStored, canNotify, line.sent != nil, line.connection.socket)
+                    let deadline = line.sent.map { _ in line.connection.answerDeadline ?? now + .seconds(1) }
+                    return (hasStored, canNotify, deadline, line.connection.socket)
                 }
                 if hasNotified { due = nil }
                 if hasStored {
@@ -218,7 +268,7 @@
                 }
                 if mustNotifyLater, due == nil { due = (now + Self.notifyWithin, now + Self.notifyWithin) }
                 if isOver { break }
-                isAnswered = self.rest(until: isWaiting ? nil : due?.quiet, socket)
+                isAnswered = self.rest(until: answerDeadline ?? due?.quiet, socket)
             }
             self.line.withLock { line in
                 line.isOpen = false
@@ -259,8 +309,13 @@
             return self.commit([job], line.connection, after: failure)
         }
 
-        /// Waits for the end of the thread, once closed.
-        func waitUntilOver() async {
+        /// Waits for the end of the thread, once closed; what is under way after `limit` is cut off.
+        func waitUntilOver(cuttingAfter limit: Duration) async {
+            let cut = Task { [switchOff] in
+                guard (try? await Task.sleep(for: limit)) != nil else { return }
+                switchOff.off()
+            }
+            defer { cut.cancel() }
             await withCheckedContinuation { reply in
                 let isOver = self.state.withLock { state in
                     if state.isRunning { state.closers.append(reply) }
@@ -295,9 +350,8 @@
                 }
                 let group = Array(state.jobs.prefix(count))
                 state.jobs.removeFirst(count)
-                state.waitingBytes -= bytes
-                defer { state.parked = [] }
-                return (group, state.parked)
+                let taken = group.reduce(0) { $0 + $1.bytes }
+                return (group, state.release(taken, of: self.context.configuration.maximumWaitingBytes))
             }
             for reply in parked { reply.resume() }
             return group

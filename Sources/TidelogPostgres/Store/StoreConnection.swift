@@ -48,6 +48,9 @@
                 + "SET \(scope)lock_timeout = '\(milliseconds)ms'"
         }
 
+        /// How long the server may be silent while it is asked for something that waits for locks.
+        var lockingLimit: Duration { self.configuration.patience + self.configuration.answerTimeout }
+
         /// The error of a call on a store that was closed.
         static var closed: PostgresError { PostgresError(.closed, "the store was closed") }
     }
@@ -57,10 +60,15 @@
         private let context: StoreContext
         private let setting: String
         private let switchOff: ConnectionSwitch
+        private let limit: Duration
         private var connection: PostgresConnection?
+        /// Why the server could not be reached last, and when; nil since it was.
+        private(set) var failure: (error: PostgresError, time: ContinuousClock.Instant)?
 
-        init(_ context: StoreContext, setting: String, switchOff: ConnectionSwitch) {
+        /// - Parameter limit: how long the server may be silent.
+        init(_ context: StoreContext, setting: String, limit: Duration, switchOff: ConnectionSwitch) {
             self.context = context
+            self.limit = limit
             self.setting = setting
             self.switchOff = switchOff
         }
@@ -70,6 +78,12 @@
 
         /// The connection's socket; nil where there is none.
         var socket: Int32? { self.connection?.socket }
+
+        /// Whether something of what was sent has not left yet: whoever takes the answer sends it.
+        var hasRest: Bool { self.connection?.hasRest ?? false }
+
+        /// Until when the answer to what was sent must have come.
+        var answerDeadline: ContinuousClock.Instant? { self.connection?.answerDeadline }
 
         /// Sends a statement that this connection has prepared, if there is one; its answer is to be taken next.
         func send(_ statement: PostgresStatement) -> Bool {
@@ -105,18 +119,23 @@
         func run<Value>(
             _ body: (PostgresConnection) throws(PostgresError) -> Value
         ) throws(PostgresError) -> Value {
-            let connection: PostgresConnection
-            if let known = self.connection { connection = known } else { connection = try self.connect() }
             do throws(PostgresError) {
-                return try body(connection)
+                let connection: PostgresConnection
+                if let known = self.connection { connection = known } else { connection = try self.connect() }
+                let value = try body(connection)
+                if connection.isBroken { self.connection = nil }
+                if self.failure != nil { self.failure = nil }
+                return value
             } catch {
-                if error.endsConnection || connection.isBroken { self.connection = nil }
+                if error.endsConnection || self.connection?.isBroken ?? false { self.connection = nil }
+                if error.code == .unreachable { self.failure = (error, .now) }
                 throw error
             }
         }
 
         private func connect() throws(PostgresError) -> PostgresConnection {
-            let made = try PostgresConnection.connect(self.context.settings, switchOff: self.switchOff)
+            let made = try PostgresConnection.connect(
+                self.context.settings, switchOff: self.switchOff, answerLimit: self.limit)
             try made.execute(self.setting)
             self.connection = made
             return made

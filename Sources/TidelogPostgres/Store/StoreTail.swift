@@ -115,7 +115,8 @@
             let switchOff = ConnectionSwitch()
             self.state.withLock { $0.session = switchOff }
             let connection = StoreConnection(
-                self.context, setting: "LISTEN \(self.context.names.channel)", switchOff: switchOff)
+                self.context, setting: "LISTEN \(self.context.names.channel)",
+                limit: self.context.configuration.answerTimeout, switchOff: switchOff)
             var retry = StoreRetry(patience: nil, isEndless: true)
             var lastWaiter = ContinuousClock.now
             while true {

@@ -10,6 +10,8 @@
         private struct State {
             var budget: @Sendable () -> Int? = { nil }
             var cuts = 0
+            var swallowsAll = false
+            var swallowsNew = false
             var isOver = false
             var listener: Int32 = -1
         }
@@ -33,6 +35,17 @@
 
         /// Each connection from now on is cut after as many bytes, both ways together, as `budget` says.
         func cut(_ budget: @escaping @Sendable () -> Int?) { self.state.withLock { $0.budget = budget } }
+
+        /// From now on nothing goes through, either way, though all connections stand.
+        func swallow() { self.state.withLock { $0.swallowsAll = true } }
+
+        /// The same for connections that are made from now on.
+        func swallowNew() { self.state.withLock { $0.swallowsNew = true } }
+
+        /// Everything goes through again; what was swallowed is lost.
+        func letThrough() {
+            self.state.withLock { ($0.swallowsAll, $0.swallowsNew) = (false, false) }
+        }
 
         /// How often it cut.
         var cuts: Int { self.state.withLock { $0.cuts } }
@@ -60,23 +73,26 @@
                     close(server)
                     continue
                 }
-                let budget = self.state.withLock { $0.budget() }
-                PlainThread.start("proxy-pump") { [self] in self.pump(client, server, budget) }
+                let (budget, isMute) = self.state.withLock { ($0.budget(), $0.swallowsNew) }
+                PlainThread.start("proxy-pump") { [self] in self.pump(client, server, budget, isMute) }
             }
             close(listener)
         }
 
-        private func pump(_ client: Int32, _ server: Int32, _ budget: Int?) {
+        private func pump(_ client: Int32, _ server: Int32, _ budget: Int?, _ isMute: Bool) {
             var left = budget ?? .max
             var buffer = [UInt8](repeating: 0, count: 1 << 14)
             var ends = [
                 pollfd(fd: client, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: server, events: Int16(POLLIN), revents: 0),
             ]
-            pumping: while poll(&ends, 2, -1) > 0 {
+            pumping: while poll(&ends, 2, 100) >= 0 {
+                let (swallowsAll, isOver) = self.state.withLock { ($0.swallowsAll, $0.isOver) }
+                if isOver { break }
                 for (from, to) in [(0, 1), (1, 0)] where ends[from].revents != 0 {
                     let count = recv(ends[from].fd, &buffer, min(buffer.count, left), 0)
                     if count <= 0 { break pumping }
+                    if swallowsAll || isMute { continue }
                     var sent = 0
                     while sent < count {
                         let now = buffer[sent..<count].withUnsafeBytes {

@@ -1,0 +1,91 @@
+#if Postgres
+    import Foundation
+    import Testing
+    import Tidelog
+    import TidelogTesting
+
+    @testable import TidelogPostgres
+
+    @Suite("Events of 10 MB")
+    struct LargeEventTests {
+        /// Payloads of every kind: JSON that `jsonb` gives back, JSON that it does not, bytes that are no JSON.
+        static func events() -> [Event] {
+            let text = String(repeating: "0123456789abcdef", count: 10_000_000 / 16)
+            let bytes = (0..<1000).map { UInt8(truncatingIfNeeded: $0 &* 37) }
+            return [
+                Event(type: "exact", stream: "large", json: #"{"text":""# + text + #""}"#),
+                Event(type: "inexact", stream: "large", json: #"{"b":1e1,  "text":""# + text + #""}"#),
+                Event(
+                    type: "bytes", stream: "large",
+                    payload: EventPayload(
+                        bytes: Array(repeatElement(bytes, count: 10_000).joined()),
+                        contentType: "application/octet-stream")),
+            ]
+        }
+
+        @Test("are exported, compared and brought back as they were")
+        func exported() async throws {
+            try await withLogAndDatabase { log, server, database in
+                for event in Self.events() {
+                    try await log.append(event)
+                    try await log.append(Event(type: "small", stream: "small", json: "{}"))
+                }
+                let exporter = try exporter(log, server.settings(database))
+                #expect(try await exporter.exportOnce().lagEvents == 0)
+                for range in try await exporter.ranges() {
+                    let check = try await exporter.check(range)
+                    #expect(check.isEqual && check.localCount == 6)
+                }
+                let folder = try TemporaryDirectory()
+                defer { folder.remove() }
+                let target = folder.path.appending("again")
+                let importer = try PostgresImporter(from: server.settings(database))
+                #expect(try await importer.import(to: target).events == 6)
+                let imported = try await EventLog.open(at: target)
+                #expect(try await self.contents(of: imported) == (try await self.contents(of: log)))
+                await imported.close()
+            }
+        }
+
+        private func contents(of log: EventLog) async throws -> [[String]] {
+            var all: [[String]] = []
+            for try await stored in log.read() { all.append(self.contents(of: stored)) }
+            return all
+        }
+
+        private func contents(of stored: StoredEvent) -> [String] {
+            let event = stored.event
+            return [
+                "\(stored.position)", stored.revision.map { "\($0)" } ?? "-", event.id.description,
+                event.type,
+                event.payload.contentType ?? "-", String(decoding: event.payload.bytes, as: UTF8.self),
+            ]
+        }
+
+        @Test("are appended to a store, alone and together, and loaded page by page as they were")
+        func stored() async throws {
+            try await withDatabase { server, database in
+                let store = try await server.openStore(database)
+                let events = Self.events()
+                for event in events { try await store.append([event], if: .always) }
+                var more = events
+                for index in more.indices { more[index].id = .generate() }
+                try await store.append(more, if: .always)
+                #expect(try await store.append(more, if: .always).isRepeat)
+                var index = 0
+                for try await stored in store.load(.stream("large")) {
+                    let expected = (events + more)[index]
+                    #expect(stored.revision == Revision(UInt64(index)) && stored.id == expected.id)
+                    #expect(stored.event.payload.bytes == expected.payload.bytes, "event \(index)")
+                    index += 1
+                }
+                #expect(index == 6)
+                try await store.withOwnThread {
+                    try await store.append([Event(type: "t", stream: "large")], if: .always)
+                    #expect(try await store.count(.stream("large")) == 7)
+                }
+                await store.close()
+            }
+        }
+    }
+#endif
