@@ -69,23 +69,40 @@
 
         /// Exports a range of positions again, straight from the blocks of its segments; the checkpoint stays.
         ///
-        /// Rows that are there already are left as they are, and compared.
+        /// Log and database are compared first, by the checkpoints of this export and of others to these
+        /// tables. Rows that are there already are left as they are, and compared.
         ///
-        /// - Throws: ``PostgresError`` with code `diverged` if the database has another event at a position.
+        /// - Parameter progress: is told how many events were sent.
+        /// - Throws: ``PostgresError`` with code `diverged` if the database has another event at a position,
+        ///   or remembers another one of this log anywhere; `logBehind`, `databaseBehind`, `unverifiable` as
+        ///   an export in order does; `eventsGone` if retention takes events of the range meanwhile;
+        ///   `invalidConfiguration` if the export was begun with another filter.
         public func export(
             _ positions: Range<Position>, progress: (@Sendable (Int) -> Void)? = nil
         ) async throws(PostgresError) -> PostgresRangeExport {
-            try await PlainThread.run("tidelog-export") { () throws(PostgresError) in
-                let session = try self.openSession()
+            let remembered = await self.reporter.remembered()
+            return try await PlainThread.run("tidelog-export") { () throws(PostgresError) in
+                let session = try ExportSession(
+                    log: self.log, settings: self.settings, configuration: self.configuration,
+                    switchOff: ConnectionSwitch())
+                try session.compareOnly(
+                    known: self.state.withLock { $0.known }, remembered: remembered)
                 let source = BatchSource(
                     log: self.log, logID: session.facts.id.uuid ?? (0, 0), configuration: self.configuration,
                     countsMonths: session.layout == .byMonth)
                 defer { source.end() }
                 var next = positions.lowerBound.rawValue
+                let first = try LogFacts(of: self.log).first
                 var (sent, added) = (0, 0)
                 while next < positions.upperBound.rawValue {
                     let batch = try source.read(from: next, to: positions.upperBound.rawValue)
                     if batch.next <= next { break }
+                    // What was gone before is known to be; what goes meanwhile is not.
+                    let expected = max(next, first)
+                    let gone = min(batch.logFirst, positions.upperBound.rawValue)
+                    if gone > expected, !self.configuration.accepts.contains(.missingEvents) {
+                        throw PostgresError(eventsGone: Position(expected)..<Position(gone))
+                    }
                     added += try session.insertAgain(batch)
                     sent += batch.count
                     next = batch.next
@@ -166,12 +183,6 @@
                     .missingSchema, "there is no table \(self.configuration.names.quoted()); export first")
             }
             return (connection, .uuid(uuid.high, uuid.low))
-        }
-
-        private func openSession() throws(PostgresError) -> ExportSession {
-            try ExportSession(
-                log: self.log, settings: self.settings, configuration: self.configuration,
-                switchOff: ConnectionSwitch())
         }
     }
 #endif
