@@ -16,12 +16,12 @@
         ) async throws -> Result<PostgresImportReport, PostgresError> {
             let folder = try TemporaryDirectory()
             defer { folder.remove() }
-            do throws(PostgresError) {
+            do {
                 return .success(
                     try await importer.import(
                         exporter: exporter, acceptsPartial: partial, acceptsMissingRows: accepting,
                         to: folder.path.appending("log")))
-            } catch {
+            } catch let error as PostgresError {
                 return .failure(error)
             }
         }
