@@ -47,9 +47,8 @@
             try self.connection.query(
                 """
                 INSERT INTO \(self.names.quoted("_checkpoints")) \
-                (log_id, exporter, next_position, incarnation, filter, exported) VALUES ($1, $2, $3, $4, \
-                $5, 0) \
-                ON CONFLICT DO NOTHING
+                (log_id, exporter, next_position, incarnation, filter, exported) \
+                VALUES ($1, $2, $3, $4, $5, 0) ON CONFLICT DO NOTHING
                 """,
                 self.key + [
                     .bigint(Int64(clamping: start)), .bigint(Int64(clamping: self.facts.incarnation)),

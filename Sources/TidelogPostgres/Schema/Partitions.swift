@@ -87,8 +87,8 @@
                 try connection.query(
                     """
                     SELECT EXISTS (SELECT 1 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
-                    WHERE i.inhparent = to_regclass($1) AND position($2 IN pg_get_expr(c.relpartbound, \
-                    c.oid)) > 0)
+                    WHERE i.inhparent = to_regclass($1) \
+                    AND position($2 IN pg_get_expr(c.relpartbound, c.oid)) > 0)
                     """, [.text(parent), .text(part)]
                 ) { row throws(PostgresError) in isFound = row.boolean(0) }
             }

@@ -73,7 +73,7 @@
         @Flag(help: "Go on with a database that was restored from an older backup.")
         var acceptOlderDatabase = false
 
-        @Flag(help: "Go on with a restored log that cannot show any more that it is the same.")
+        @Flag(help: "Go on with a log that cannot show any more that it is the one that was exported.")
         var acceptRestoredLog = false
 
         @Flag(help: "Go on past events that retention dropped before they were exported.")
