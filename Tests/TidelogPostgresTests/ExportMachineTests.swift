@@ -167,50 +167,5 @@
             #expect(away.step(now: .zero, end: 7) == .rest(.seconds(1)))
             #expect(away.step(now: .seconds(1), end: 7) == .end)
         }
-
-        @Test("log and database are compared: ends, anchors, incarnations, what retention took, the filter")
-        func comparing() throws {
-            let facts = LogFacts(id: .generate(), incarnation: 1, first: 0, end: 100)
-            func code(
-                _ change: (inout Checkpoint, inout LogFacts) -> Void, known: UInt64? = nil,
-                digest: [UInt8]? = [1], accepts: PostgresExportConfiguration.Acceptance = []
-            ) -> PostgresError.Code? {
-                var checkpoint = Checkpoint(
-                    next: 50, incarnation: 1, filter: "", exported: 50,
-                    anchor: .init(position: 49, digest: [1]), last: nil)
-                var log = facts
-                change(&checkpoint, &log)
-                do throws(PostgresError) {
-                    try checkpoint.compare(
-                        with: log, filter: "", known: known, digest: digest, accepts: accepts)
-                    return nil
-                } catch { return error.code }
-            }
-            #expect(code({ _, _ in }) == nil)
-            #expect(code({ _, _ in }, known: 50) == nil)
-            #expect(code({ $1.end = 50 }) == nil)
-            #expect(code({ $1.end = 49 }) == .logBehind)
-            #expect(code({ _, _ in }, known: 51) == .databaseBehind)
-            #expect(code({ _, _ in }, known: 51, accepts: .olderDatabase) == nil)
-            #expect(code({ _, _ in }, digest: [2]) == .diverged)
-            #expect(code({ _, _ in }, digest: [2], accepts: [.restoredLog, .olderDatabase]) == .diverged)
-            #expect(code({ $1.incarnation = 2 }) == nil)
-            #expect(code({ $1.incarnation = 2 }, digest: nil) == .unverifiable)
-            #expect(code({ $1.incarnation = 2 }, digest: nil, accepts: .restoredLog) == nil)
-            #expect(code({ _, _ in }, digest: nil) == nil)
-            #expect(code({ $1.first = 51 }, digest: nil) == .eventsGone)
-            #expect(code({ $1.first = 51 }, digest: nil, accepts: .missingEvents) == nil)
-            #expect(
-                code({
-                    $0.exported = 0; $0.anchor = nil; $1.first = 51
-                }) == nil)
-            // The filter wanted nothing so far, and yet there is a place from which on events are missing.
-            #expect(
-                code(
-                    {
-                        $0.exported = 0; $1.first = 51
-                    }, digest: nil) == .eventsGone)
-            #expect(code({ checkpoint, _ in checkpoint.filter = "type=\"a\"" }) == .invalidConfiguration)
-        }
     }
 #endif

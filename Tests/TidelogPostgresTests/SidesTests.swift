@@ -150,6 +150,20 @@
                         + "(SELECT min(position) FROM tidelog.events WHERE payload_raw IS NOT NULL AND "
                         + "payload IS NOT NULL AND position >= 1000)", in: database)
                 #expect(try await !exporter.check(ranges[2]).isEqual)
+                // Bytes that are no JSON at all, which the server refuses to compare.
+                for bytes in ["x", "\\377", "{\"a\":\"\\\\u0000\"}"] {
+                    try server.run(
+                        "UPDATE tidelog.events SET payload = '{}', payload_raw = '\(bytes)' WHERE position "
+                            + "= 1100",
+                        in: database)
+                    do throws(PostgresError) {
+                        _ = try await exporter.check(ranges[2])
+                        Issue.record("\(bytes) was taken for JSON")
+                    } catch {
+                        #expect(
+                            error.code == .diverged && error.positions?.contains(1100) ?? false, "\(error)")
+                    }
+                }
             }
         }
 

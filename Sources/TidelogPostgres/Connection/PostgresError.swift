@@ -11,7 +11,7 @@
                 case unreachable, authentication, tls, permissionDenied, readOnly, storageFull, busy
                 case foreignTable, newerSchema, missingSchema, unsupportedServer, invalidConfiguration
                 case diverged, logBehind, databaseBehind, unverifiable, eventsGone, rowsMissing
-                case unsupportedEvent, log, closed, server
+                case unsupportedEvent, log, closed, cancelled, server
             }
 
             private let kind: Kind
@@ -60,6 +60,8 @@
             public static var log: Self { .init(.log) }
             /// It was stopped or closed.
             public static var closed: Self { .init(.closed) }
+            /// The task was cancelled; nothing is left of what it did.
+            public static var cancelled: Self { .init(.cancelled) }
             /// Any other error of the server; see ``PostgresError/sqlState``.
             public static var server: Self { .init(.server) }
 

@@ -54,11 +54,12 @@
             }
         }
 
-        /// How far the log remembers the database to have been; nil if nothing was exported yet, or the log cannot
-        /// be asked.
+        /// How far the log remembers the database to have been; nil if the export has not come on yet, or the
+        /// log cannot be asked. An export comes on past events that its filter does not want, too.
         func remembered() async -> UInt64? {
             do throws(EventLogError) {
-                guard let status = try await self.log.consumers.status(of: self.name), status.acknowledged > 0
+                guard let status = try await self.log.consumers.status(of: self.name),
+                    status.acknowledged > 0 || status.lastProgress != nil
                 else { return nil }
                 return status.offset.rawValue
             } catch {

@@ -6,9 +6,9 @@
         let connection: PostgresConnection
         let names: PostgresNames
         let layout: PostgresLayout
-        private let configuration: PostgresExportConfiguration
-        private let log: EventLog
-        private(set) var facts: LogFacts
+        let configuration: PostgresExportConfiguration
+        let log: EventLog
+        var facts: LogFacts
         private var partitions: Partitions
 
         /// Connects and prepares tables and staging.
@@ -38,73 +38,6 @@
         var logKey: PostgresValue {
             let uuid = self.facts.id.uuid ?? (0, 0)
             return .uuid(uuid.high, uuid.low)
-        }
-
-        /// Reads the checkpoint, makes one if there is none, and compares log and database.
-        ///
-        /// - Parameters:
-        ///   - known: how far the exporter has seen the database to be; nil: it has not seen it.
-        ///   - remembered: how far the log remembers it to have been; of no meaning where nothing was exported.
-        /// - Returns: the position to go on from.
-        func begin(known: UInt64?, remembered: UInt64? = nil) throws(PostgresError) -> UInt64 {
-            self.facts = try LogFacts(of: self.log)
-            try self.connection.query(
-                """
-                INSERT INTO \(self.names.quoted("_checkpoints")) \
-                (log_id, exporter, next_position, incarnation, filter, exported) VALUES ($1, $2, $3, $4, $5, 0) \
-                ON CONFLICT DO NOTHING
-                """,
-                self.key + [
-                    .bigint(Int64(clamping: self.configuration.start.rawValue)),
-                    .bigint(Int64(clamping: self.facts.incarnation)), .text(self.configuration.filterText),
-                ])
-            guard
-                let checkpoint = try Self.checkpoint(
-                    self.connection, self.names, self.logKey, self.configuration.name)
-            else { throw PostgresError(.server, "the checkpoint is not there although it was just made") }
-            var digest: [UInt8]?
-            if let anchor = checkpoint.anchor {
-                do throws(EventLogError) {
-                    digest = try self.log.eventBlocking(at: Position(anchor.position))
-                        .map { EventDigest.digest(of: $0) }
-                } catch {
-                    throw PostgresError(error)
-                }
-            }
-            // A checkpoint that never took anything and no start of the caller's: begin where the log begins.
-            try checkpoint.compare(
-                with: self.facts, filter: self.configuration.filterText,
-                known: known ?? (checkpoint.exported > 0 ? remembered : nil), digest: digest,
-                accepts: self.configuration.accepts)
-            return checkpoint.next
-        }
-
-        /// The checkpoint of an export; nil if there is none.
-        static func checkpoint(
-            _ connection: PostgresConnection, _ names: PostgresNames, _ logKey: PostgresValue,
-            _ exporter: String
-        ) throws(PostgresError) -> Checkpoint? {
-            var checkpoint: Checkpoint?
-            try connection.query(
-                """
-                SELECT next_position, incarnation, filter, exported, anchor_position, anchor_digest, \
-                last_position, last_digest FROM \(names.quoted("_checkpoints")) \
-                WHERE log_id = $1 AND exporter = $2
-                """, [logKey, .text(exporter)]
-            ) { row throws(PostgresError) in
-                func anchor(_ column: Int32) throws(PostgresError) -> Anchor? {
-                    guard let position = try row.integer(column), let digest = row.bytes(column + 1) else {
-                        return nil
-                    }
-                    return Anchor(position: UInt64(clamping: position), digest: digest)
-                }
-                checkpoint = Checkpoint(
-                    next: UInt64(clamping: try row.requiredInteger(0)),
-                    incarnation: UInt64(clamping: try row.requiredInteger(1)), filter: row.text(2) ?? "",
-                    exported: UInt64(clamping: try row.requiredInteger(3)), anchor: try anchor(4),
-                    last: try anchor(6))
-            }
-            return checkpoint
         }
 
         /// Puts a batch and the checkpoint behind it into the database: both or neither.

@@ -14,7 +14,8 @@
 
             /// A database that was restored from an older backup: what it lost is exported again.
             public static var olderDatabase: Self { .init(rawValue: 1) }
-            /// A log that was restored and can no longer show that it is the same.
+            /// A log that can no longer show that it is the one that was exported: it was restored, or does not
+            /// remember the export, and the events that both sides knew are gone.
             public static var restoredLog: Self { .init(rawValue: 2) }
             /// Events that retention dropped before they were exported: they are passed over.
             public static var missingEvents: Self { .init(rawValue: 4) }
@@ -38,7 +39,8 @@
         public var name = "default"
         /// Which events; its order, limit and range of positions must be left alone. Default: all.
         public var filter = EventQuery.all
-        /// Where to begin when the database has no checkpoint. Default: the oldest event.
+        /// Where to begin when the database has no checkpoint. Beyond the log's end nothing is exported, which is
+        /// told as `invalidConfiguration`, until the log has come to it. Default: the oldest event.
         public var start: Position = .zero
         /// The names of the tables. Default: `tidelog.events`.
         public var names = PostgresNames()

@@ -12,16 +12,26 @@
         /// Rows of these that are of events which were exported and removed from the log since: truncated, deleted or
         /// dropped by retention. They are no difference.
         public let removedCount: Int
+        /// Rows of events that the log has and the filter leaves out, as another export has brought them.
+        /// They are compared as well, and no difference where they are what the log has.
+        public let unwantedCount: Int
+        /// Events that the log has and the filter wants, and of which the database has no row.
+        public let missingCount: Int
+        /// Rows that are not what the log has at their positions.
+        public let changedCount: Int
+        /// Rows from beyond the log's end, which it cannot have exported: it comes from an older backup.
+        public let surplusCount: Int
         /// SHA-256 over the events' digests, by the log.
         public let localDigest: [UInt8]
-        /// The same, computed by the database, of the rows that are not of removed events.
+        /// The same, computed by the database, of the rows of these events.
         public let remoteDigest: [UInt8]
-        /// Whether the JSON of all these rows has the value of the bytes kept beside it.
+        /// Whether the JSON of all rows of events that are there has the value of the bytes kept beside it.
         public let jsonAgrees: Bool
-        /// Whether the database holds the events that the log has, and none but those that the log had.
+        /// Whether the database holds the events that the log has, and none but those that the log has or
+        /// had.
         public var isEqual: Bool {
-            self.localCount == self.remoteCount - self.removedCount && self.localDigest == self.remoteDigest
-                && self.jsonAgrees
+            self.missingCount == 0 && self.changedCount == 0 && self.surplusCount == 0
+                && self.localDigest == self.remoteDigest && self.jsonAgrees
         }
     }
 
@@ -59,23 +69,40 @@
 
         /// Exports a range of positions again, straight from the blocks of its segments; the checkpoint stays.
         ///
-        /// Rows that are there already are left as they are, and compared.
+        /// Log and database are compared first, by the checkpoints of this export and of others to these
+        /// tables. Rows that are there already are left as they are, and compared.
         ///
-        /// - Throws: ``PostgresError`` with code `diverged` if the database has another event at a position.
+        /// - Parameter progress: is told how many events were sent.
+        /// - Throws: ``PostgresError`` with code `diverged` if the database has another event at a position,
+        ///   or remembers another one of this log anywhere; `logBehind`, `databaseBehind`, `unverifiable` as
+        ///   an export in order does; `eventsGone` if retention takes events of the range meanwhile;
+        ///   `invalidConfiguration` if the export was begun with another filter.
         public func export(
             _ positions: Range<Position>, progress: (@Sendable (Int) -> Void)? = nil
         ) async throws(PostgresError) -> PostgresRangeExport {
-            try await PlainThread.run("tidelog-export") { () throws(PostgresError) in
-                let session = try self.openSession()
+            let remembered = await self.reporter.remembered()
+            return try await PlainThread.run("tidelog-export") { () throws(PostgresError) in
+                let session = try ExportSession(
+                    log: self.log, settings: self.settings, configuration: self.configuration,
+                    switchOff: ConnectionSwitch())
+                try session.compareOnly(
+                    known: self.state.withLock { $0.known }, remembered: remembered)
                 let source = BatchSource(
                     log: self.log, logID: session.facts.id.uuid ?? (0, 0), configuration: self.configuration,
                     countsMonths: session.layout == .byMonth)
                 defer { source.end() }
                 var next = positions.lowerBound.rawValue
+                let first = try LogFacts(of: self.log).first
                 var (sent, added) = (0, 0)
                 while next < positions.upperBound.rawValue {
                     let batch = try source.read(from: next, to: positions.upperBound.rawValue)
                     if batch.next <= next { break }
+                    // What was gone before is known to be; what goes meanwhile is not.
+                    let expected = max(next, first)
+                    let gone = min(batch.logFirst, positions.upperBound.rawValue)
+                    if gone > expected, !self.configuration.accepts.contains(.missingEvents) {
+                        throw PostgresError(eventsGone: Position(expected)..<Position(gone))
+                    }
                     added += try session.insertAgain(batch)
                     sent += batch.count
                     next = batch.next
@@ -88,20 +115,14 @@
         /// Compares a range of positions with the database: how many events, and a digest that both sides
         /// compute for themselves.
         ///
-        /// Every field of every event is covered. Rows of events that the log has no longer are counted and left out.
-        /// A check changes nothing.
+        /// Every field of every event is covered. Rows of events that the log has no longer, and of those
+        /// that the filter leaves out, are told apart and are no difference. A check changes nothing.
+        ///
+        /// - Throws: ``PostgresError``, `missingSchema` if there are no tables.
         public func check(_ positions: Range<Position>) async throws(PostgresError) -> PostgresRangeCheck {
             try await PlainThread.run("tidelog-check") { () throws(PostgresError) in
-                let facts = try LogFacts(of: self.log)
-                let connection = try PostgresConnection.connect(self.settings, switchOff: ConnectionSwitch())
-                guard try Schema(names: self.configuration.names).state(connection) != nil else {
-                    throw PostgresError(
-                        .missingSchema, "there is no table \(self.configuration.names.quoted()); export first"
-                    )
-                }
-                let uuid = facts.id.uuid ?? (0, 0)
-                let remote = try RemoteDigest.read(
-                    connection, self.configuration.names, .uuid(uuid.high, uuid.low), positions)
+                let (connection, key) = try self.openTables()
+                let remote = try RemoteDigest.read(connection, self.configuration.names, key, positions)
                 var local = RangeDigest()
                 var query = self.configuration.filter
                 query.from = positions.lowerBound
@@ -116,23 +137,52 @@
                 }
                 let count = local.count
                 let digest = local.finish()
-                var kept = remote
-                if count != remote.count || digest != remote.digest || !remote.agrees {
-                    kept = try RemoteDigest.read(
-                        connection, self.configuration.names, .uuid(uuid.high, uuid.low), positions,
-                        keptBy: self.log)
+                if count == remote.count, digest == remote.digest, remote.agrees {
+                    return PostgresRangeCheck(
+                        positions: positions, localCount: count, remoteCount: count, removedCount: 0,
+                        unwantedCount: 0, missingCount: 0, changedCount: 0, surplusCount: 0,
+                        localDigest: digest, remoteDigest: remote.digest, jsonAgrees: true)
                 }
-                return PostgresRangeCheck(
-                    positions: positions, localCount: count, remoteCount: kept.count + kept.removed,
-                    removedCount: kept.removed, localDigest: digest, remoteDigest: kept.digest,
-                    jsonAgrees: kept.agrees)
+                return try RangeComparison.read(
+                    connection, self.configuration.names, key, positions, of: self.log,
+                    filter: self.configuration.filter
+                ).check(positions)
             }
         }
 
-        private func openSession() throws(PostgresError) -> ExportSession {
-            try ExportSession(
-                log: self.log, settings: self.settings, configuration: self.configuration,
-                switchOff: ConnectionSwitch())
+        /// How many rows the database has of this log from beyond the log's end, whoever brought them. With
+        /// any, the log comes from an older backup; ``ranges()`` ends before them.
+        ///
+        /// - Throws: ``PostgresError``, `missingSchema` if there are no tables.
+        public func rowsBeyondEnd() async throws(PostgresError) -> Int {
+            try await PlainThread.run("tidelog-check") { () throws(PostgresError) in
+                let (connection, key) = try self.openTables()
+                let table = self.configuration.names.quoted()
+                var last: Int64?
+                try connection.query("SELECT max(position) FROM \(table) WHERE log_id = $1", [key]) {
+                    row throws(PostgresError) in last = try row.integer(0)
+                }
+                // The log is asked afterwards: what was exported before, it had by then.
+                let end = Int64(clamping: try LogFacts(of: self.log).end)
+                guard let last, last >= end else { return 0 }
+                var count = 0
+                try connection.query(
+                    "SELECT count(*) FROM \(table) WHERE log_id = $1 AND position BETWEEN $2 AND $3",
+                    [key, .bigint(end), .bigint(last)]
+                ) { row throws(PostgresError) in count = Int(try row.requiredInteger(0)) }
+                return count
+            }
+        }
+
+        /// A connection to tables that are there, and the log's UUID for statements.
+        private func openTables() throws(PostgresError) -> (PostgresConnection, PostgresValue) {
+            let uuid = try LogFacts(of: self.log).id.uuid ?? (0, 0)
+            let connection = try PostgresConnection.connect(self.settings, switchOff: ConnectionSwitch())
+            guard try Schema(names: self.configuration.names).state(connection) != nil else {
+                throw PostgresError(
+                    .missingSchema, "there is no table \(self.configuration.names.quoted()); export first")
+            }
+            return (connection, .uuid(uuid.high, uuid.low))
         }
     }
 #endif

@@ -48,7 +48,7 @@
         let state: Mutex<State>
         private let wake = DispatchSemaphore(value: 0)
         let started = ContinuousClock.now
-        private let reporter: ExportReporter
+        let reporter: ExportReporter
 
         /// An exporter that does nothing yet.
         ///
@@ -216,7 +216,7 @@
             let switchOff = ConnectionSwitch()
             self.state.withLock { $0.session = switchOff }
             var session: ExportSession?
-            var source: BatchSource?
+            var source: (batches: BatchSource, layout: PostgresLayout)?
             var end: UInt64 = 0
             while true {
                 do throws(EventLogError) {
@@ -245,14 +245,19 @@
                             switchOff: switchOff)
                         try self.compare(new)
                         session = new
-                        source =
-                            source
-                            ?? BatchSource(
+                        // The table may have been made anew, in another layout, which needs other things of a
+                        // batch.
+                        if source?.layout == new.layout { break }
+                        source?.batches.end()
+                        source = (
+                            BatchSource(
                                 log: self.log, logID: new.facts.id.uuid ?? (0, 0),
-                                configuration: self.configuration, countsMonths: new.layout == .byMonth)
+                                configuration: self.configuration, countsMonths: new.layout == .byMonth),
+                            new.layout
+                        )
                     case .export(let from):
                         guard let session, let source else { break }
-                        let batch = try source.batch(from: from, bytes: bytes)
+                        let batch = try source.batches.batch(from: from, bytes: bytes)
                         if batch.next > from { try session.export(batch) }
                         self.count(batch, since: began, end: end)
                     case .rest(let limit):
@@ -272,7 +277,7 @@
                 if step == .end { break }
             }
             session = nil
-            source?.end()
+            source?.batches.end()
             self.finish()
         }
 

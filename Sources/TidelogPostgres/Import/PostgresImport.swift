@@ -53,12 +53,12 @@
         /// The logs that the database has events of, a line for each export.
         public func logs() async throws(PostgresError) -> [ExportedLog] {
             try await PlainThread.run("tidelog-import") { () throws(PostgresError) in
-                try self.logs(try self.connect())
+                try self.logs(try self.connect(ConnectionSwitch()))
             }
         }
 
-        private func connect() throws(PostgresError) -> PostgresConnection {
-            let connection = try PostgresConnection.connect(self.settings, switchOff: ConnectionSwitch())
+        private func connect(_ stop: ConnectionSwitch) throws(PostgresError) -> PostgresConnection {
+            let connection = try PostgresConnection.connect(self.settings, switchOff: stop)
             guard let state = try Schema(names: self.names).state(connection) else {
                 throw PostgresError(
                     .missingSchema,
@@ -92,9 +92,12 @@
         /// Makes a log in `directory` of the events of an exported log, with their positions, revisions and ids.
         ///
         /// The log keeps its UUID and gets a higher incarnation, as a restored backup does, so that it can be
-        /// exported on to where it came from. What is on the disk is verified block by block, and its digest is
-        /// compared with the database's. The rows that are there are compared with what the exports of the log say
-        /// that they brought: how many, and which one was the last. After a failure nothing is left.
+        /// exported on to where it came from. What is on the disk is verified block by block, and its digest
+        /// is compared with the database's. The rows that are there are compared with what the exports of the
+        /// log say that they brought: how many, and which one was the last. After a failure nothing is left.
+        ///
+        /// A task that is cancelled stops it, also while the server hangs; nothing is left then either, and
+        /// the import can be made again. One that is cancelled after the last row was compared is finished.
         ///
         /// - Parameters:
         ///   - logID: which log; nil: the only one that there is.
@@ -104,26 +107,52 @@
         ///   - acceptsMissingRows: whether a log is made although rows that were exported are no longer there, as
         ///     after dropping a partition. Streams whose last rows are missing go on as said above.
         ///   - progress: is told how many events are done.
-        /// - Throws: ``PostgresError``: `invalidConfiguration` if there is no such log or more than one to choose
-        ///   from, `log` for a directory in use, `rowsMissing`, `diverged` if the digests differ.
+        /// - Throws: ``PostgresError``: `invalidConfiguration` if there is no such log or more than one to
+        ///   choose from, or if another export has brought later events, `log` for a directory in use,
+        ///   `rowsMissing`, `diverged` if the digests differ, `cancelled` if the task was cancelled.
         public func `import`(
             logID: String? = nil, exporter: String = "default", acceptsPartial: Bool = false,
             acceptsMissingRows: Bool = false, to directory: FilePath,
             progress: (@Sendable (Int) -> Void)? = nil
         ) async throws(PostgresError) -> PostgresImportReport {
-            try await PlainThread.run("tidelog-import") { () throws(PostgresError) in
-                let connection = try self.connect()
-                // One snapshot for checkpoint, events and digest, whoever exports meanwhile.
-                try connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                let chosen = try self.choose(try self.logs(connection), logID, exporter)
-                guard !chosen.isFiltered || acceptsPartial else {
-                    throw PostgresError(
-                        .invalidConfiguration,
-                        "the export \"\(exporter)\" left events out by a filter; say that a partial log is wanted"
-                    )
+            // Only a cancelled task switches it off.
+            let stop = ConnectionSwitch()
+            do {
+                return try await withTaskCancellationHandler {
+                    try await PlainThread.run("tidelog-import") { () throws(PostgresError) in
+                        let connection = try self.connect(stop)
+                        // One snapshot for checkpoint, events and digest, whoever exports meanwhile.
+                        try connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                        let job = Job(
+                            log: try self.choose(try self.logs(connection), logID, exporter),
+                            acceptsPartial: acceptsPartial, acceptsMissingRows: acceptsMissingRows,
+                            directory: directory, stop: stop, progress: progress)
+                        return try self.run(job, connection)
+                    }
+                } onCancel: {
+                    stop.off()
                 }
-                return try self.run(
-                    connection, chosen, acceptsMissingRows: acceptsMissingRows, to: directory, progress)
+            } catch {
+                if stop.isOff {
+                    throw PostgresError(
+                        .cancelled, "the import was stopped, and nothing is left of it; it can be made again")
+                }
+                throw (error as? PostgresError) ?? PostgresError(.log, "the import failed", cause: error)
+            }
+        }
+
+        /// What an import is to do.
+        private struct Job {
+            var log: ExportedLog
+            var acceptsPartial: Bool
+            var acceptsMissingRows: Bool
+            var directory: FilePath
+            var stop: ConnectionSwitch
+            var progress: (@Sendable (Int) -> Void)?
+
+            /// - Throws: ``PostgresError`` with code `closed` once the task was cancelled.
+            func goOn() throws(PostgresError) {
+                if self.stop.isOff { throw PostgresError(.closed, "the import was cancelled") }
             }
         }
 
@@ -143,33 +172,47 @@
         }
 
         private func run(
-            _ connection: PostgresConnection, _ log: ExportedLog, acceptsMissingRows: Bool,
-            to directory: FilePath,
-            _ progress: (@Sendable (Int) -> Void)?
+            _ job: Job, _ connection: PostgresConnection
         ) throws(PostgresError) -> PostgresImportReport {
+            let log = job.log
+            guard !log.isFiltered || job.acceptsPartial else {
+                throw PostgresError(
+                    .invalidConfiguration,
+                    "the export \"\(log.exporter)\" left events out by a filter; "
+                        + "say that a partial log is wanted")
+            }
             let id = EventID(log.logID)
             let key = PostgresValue.uuid(id.uuid?.high ?? 0, id.uuid?.low ?? 0)
-            var first = log.nextPosition.rawValue
+            var (first, next) = (log.nextPosition.rawValue, log.nextPosition.rawValue)
             try connection.query(
-                "SELECT min(position) FROM \(self.names.quoted()) WHERE log_id = $1", [key]
+                "SELECT min(position), max(position) FROM \(self.names.quoted()) WHERE log_id = $1", [key]
             ) { row throws(PostgresError) in
                 if let position = try row.integer(0) { first = UInt64(clamping: position) }
+                if let position = try row.integer(1) { next = max(next, UInt64(clamping: position) + 1) }
+            }
+            // Its positions would be given a second time, to other events.
+            guard next == log.nextPosition.rawValue || job.acceptsPartial else {
+                throw PostgresError(
+                    .invalidConfiguration,
+                    "the export \"\(log.exporter)\" ends at position \(log.nextPosition), and the database "
+                        + "has rows of this log up to position \(next) that another one brought. Import that "
+                        + "one, or say that a partial log is wanted, to have all that is there",
+                    positions: log.nextPosition..<Position(next))
             }
             let incarnation = log.incarnation + 1
+            try job.goOn()
             let rebuilder: LogRebuilder
             do throws(EventLogError) {
                 rebuilder = try LogRebuilder(
-                    at: directory, logID: id, incarnation: incarnation, firstPosition: Position(first))
+                    at: job.directory, logID: id, incarnation: incarnation, firstPosition: Position(first))
             } catch {
                 throw PostgresError(.log, "the log cannot be made: \(error.message)", cause: error)
             }
             do throws(PostgresError) {
-                let next = log.nextPosition
                 let (count, missing) = try self.copy(
-                    connection, key, before: next, acceptsMissingRows: acceptsMissingRows, to: rebuilder,
-                    progress)
+                    job, connection, key, before: Position(next), to: rebuilder)
                 return PostgresImportReport(
-                    logID: log.logID, events: count, missingRows: missing, nextPosition: next,
+                    logID: log.logID, events: count, missingRows: missing, nextPosition: Position(next),
                     incarnation: incarnation)
             } catch {
                 rebuilder.abandon()
@@ -178,9 +221,8 @@
         }
 
         private func copy(
-            _ connection: PostgresConnection, _ key: PostgresValue, before next: Position,
-            acceptsMissingRows: Bool,
-            to rebuilder: LogRebuilder, _ progress: (@Sendable (Int) -> Void)?
+            _ job: Job, _ connection: PostgresConnection, _ key: PostgresValue, before next: Position,
+            to rebuilder: LogRebuilder
         ) throws(PostgresError) -> (events: Int, missing: Int) {
             let range: [PostgresValue] = [key, .bigint(Int64(clamping: next.rawValue))]
             var parts = ImportedParts(size: self.digestEvents)
@@ -188,6 +230,7 @@
             let query = PostgresStatement(
                 text: "SELECT \(EventColumns.selection) FROM \(self.names.quoted()) "
                     + "WHERE log_id = $1 AND position < $2 ORDER BY position", parameters: range)
+            // A cancelled task cuts the connection, which ends this.
             try connection.stream(query) { row throws(PostgresError) in
                 let stored = try connection.decoder.event(row)
                 parts.add(stored)
@@ -199,13 +242,14 @@
                         .log, "the event at position \(stored.position) cannot be imported: \(error.message)",
                         cause: error)
                 }
-                if parts.count % 1000 == 0 { progress?(parts.count) }
+                if parts.count % 1000 == 0 { job.progress?(parts.count) }
                 return true
             }
             let count = parts.count
             let missing = try rows.missing()
-            if let missing, !acceptsMissingRows { throw PostgresError(missing, before: next) }
+            if let missing, !job.acceptsMissingRows { throw PostgresError(missing, before: next) }
             for part in parts.finish(at: next) {
+                try job.goOn()
                 let remote = try RemoteDigest.read(connection, self.names, key, part.positions)
                 guard remote.count == part.count, remote.digest == part.digest, remote.agrees else {
                     throw PostgresError(
@@ -214,12 +258,13 @@
                         positions: part.positions)
                 }
             }
+            try job.goOn()
             do throws(EventLogError) {
                 try rebuilder.finish(nextPosition: next)
             } catch {
                 throw PostgresError(.log, "the log cannot be made: \(error.message)", cause: error)
             }
-            progress?(count)
+            job.progress?(count)
             return (count, missing?.count ?? 0)
         }
     }

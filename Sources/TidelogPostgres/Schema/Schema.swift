@@ -8,7 +8,7 @@
         var layout: PostgresLayout = .single
         var indexes: PostgresIndexes = .all
 
-        /// What is there: the version, and the layout that the tables were made with.
+        /// What is there: the version, and the layout that the table of events has now.
         struct State {
             var version: Int64
             var layout: PostgresLayout
@@ -51,22 +51,31 @@
         /// - Throws: ``PostgresError`` with code `foreignTable` if the name is taken by something else.
         func state(_ connection: PostgresConnection) throws(PostgresError) -> State? {
             var (hasEvents, columns) = (false, 0)
+            // Whoever makes the table anew, in another layout, need not tell the table beside it.
+            var layout = PostgresLayout.single
             try connection.query(
                 """
                 SELECT to_regclass($1) IS NOT NULL, (SELECT count(*) FROM pg_attribute \
-                WHERE attrelid = to_regclass($2) AND attname IN ('product', 'version', 'layout'))
+                WHERE attrelid = to_regclass($2) AND attname IN ('product', 'version', 'layout')), \
+                (SELECT p.partstrat::text || ' ' || a.attname FROM pg_partitioned_table p \
+                JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0] \
+                WHERE p.partrelid = to_regclass($1))
                 """, [.text(self.names.quoted()), .text(self.names.quoted("_meta"))]
             ) { row throws(PostgresError) in
                 (hasEvents, columns) = (row.boolean(0), Int(try row.requiredInteger(1)))
+                switch row.text(2) {
+                case "l log_id": layout = .byLog
+                case "r occurred_at": layout = .byMonth
+                default: break
+                }
             }
             if !hasEvents && columns == 0 { return nil }
             var state: State?
             if columns == 3 {
                 try connection.query(
-                    "SELECT version, layout FROM \(self.names.quoted("_meta")) WHERE product = 'tidelog'"
+                    "SELECT version FROM \(self.names.quoted("_meta")) WHERE product = 'tidelog'"
                 ) { row throws(PostgresError) in
-                    let layout = PostgresLayout.Kind(rawValue: row.text(1) ?? "") ?? .single
-                    state = State(version: try row.requiredInteger(0), layout: .init(kind: layout))
+                    state = State(version: try row.requiredInteger(0), layout: layout)
                 }
             }
             guard let state, hasEvents else {

@@ -73,7 +73,7 @@
         @Flag(help: "Go on with a database that was restored from an older backup.")
         var acceptOlderDatabase = false
 
-        @Flag(help: "Go on with a restored log that cannot show any more that it is the same.")
+        @Flag(help: "Go on with a log that cannot show any more that it is the one that was exported.")
         var acceptRestoredLog = false
 
         @Flag(help: "Go on past events that retention dropped before they were exported.")
@@ -213,39 +213,73 @@
         }
 
         private func compare(_ exporter: PostgresExporter) async throws {
-            var table = Table([
-                .text("positions"), .number("log"), .number("database"), .number("of removed events"),
-                .text(""),
-            ])
-            var checks: [JSONText] = []
-            var differing = 0
+            var checks: [PostgresRangeCheck] = []
             for range in try await self.ranges(exporter, sealedOnly: false) {
-                let check = try await exporter.check(range)
-                if !check.isEqual { differing += 1 }
-                table.add([
-                    "\(Units.count(range.lowerBound.rawValue)) to before \(Units.count(range.upperBound.rawValue))",
-                    Units.count(check.localCount), Units.count(check.remoteCount),
-                    Units.count(check.removedCount),
-                    check.isEqual ? "equal" : "different",
-                ])
-                checks.append([
-                    "first_position": JSONText(range.lowerBound), "end_position": JSONText(range.upperBound),
-                    "log_events": .integer(check.localCount), "database_events": .integer(check.remoteCount),
-                    "removed_events": .integer(check.removedCount),
-                    "log_digest": .string(Self.hex(check.localDigest)),
-                    "database_digest": .string(Self.hex(check.remoteDigest)),
-                    "json_agrees": .boolean(check.jsonAgrees), "equal": .boolean(check.isEqual),
-                ])
+                checks.append(try await exporter.check(range))
             }
+            let beyond = self.segments == nil ? try await exporter.rowsBeyondEnd() : 0
+            let differing = checks.count { !$0.isEqual }
             try report(
                 json: self.output.json,
-                ["equal": .boolean(differing == 0), "ranges": .array(checks)], table.lines)
+                [
+                    "equal": .boolean(differing == 0 && beyond == 0), "rows_beyond_end": .integer(beyond),
+                    "ranges": .array(checks.map { Self.json($0) }),
+                ], Self.table(checks).lines)
+            if beyond > 0 {
+                throw Failure(
+                    .unmet,
+                    "the database has \(Units.count(beyond)) rows of this log from beyond its end: it was "
+                        + "restored from an older backup; `tidelog import postgres` brings the events back")
+            }
             if differing > 0 {
                 throw Failure(
                     .unmet,
                     "\(differing) of \(checks.count) ranges differ; what is missing is sent by `tidelog export "
                         + "postgres \(self.log.log) --segments N`")
             }
+        }
+
+        private static func table(_ checks: [PostgresRangeCheck]) -> Table {
+            var table = Table([
+                .text("positions"), .number("log"), .number("database"), .number("of removed events"),
+                .number("left out by the filter"), .text(""),
+            ])
+            for check in checks {
+                let first = Units.count(check.positions.lowerBound.rawValue)
+                table.add([
+                    "\(first) to before \(Units.count(check.positions.upperBound.rawValue))",
+                    Units.count(check.localCount), Units.count(check.remoteCount),
+                    Units.count(check.removedCount), Units.count(check.unwantedCount), Self.verdict(check),
+                ])
+            }
+            return table
+        }
+
+        /// In what way a range differs, if it does.
+        private static func verdict(_ check: PostgresRangeCheck) -> String {
+            if check.isEqual { return "equal" }
+            let parts = [
+                (check.missingCount, "missing"), (check.changedCount, "changed"),
+                (check.surplusCount, "beyond the log's end"),
+            ].filter { $0.0 > 0 }.map { "\(Units.count($0.0)) \($0.1)" }
+            let json = check.jsonAgrees ? [] : ["JSON beside other bytes"]
+            return "different: " + (parts + json).joined(separator: ", ")
+        }
+
+        private static func json(_ check: PostgresRangeCheck) -> JSONText {
+            [
+                "first_position": JSONText(check.positions.lowerBound),
+                "end_position": JSONText(check.positions.upperBound),
+                "log_events": .integer(check.localCount), "database_events": .integer(check.remoteCount),
+                "removed_events": .integer(check.removedCount),
+                "left_out_events": .integer(check.unwantedCount),
+                "missing_events": .integer(check.missingCount),
+                "changed_events": .integer(check.changedCount),
+                "surplus_events": .integer(check.surplusCount),
+                "log_digest": .string(Self.hex(check.localDigest)),
+                "database_digest": .string(Self.hex(check.remoteDigest)),
+                "json_agrees": .boolean(check.jsonAgrees), "equal": .boolean(check.isEqual),
+            ]
         }
 
         private static func hex(_ bytes: [UInt8]) -> String {

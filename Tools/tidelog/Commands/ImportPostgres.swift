@@ -17,7 +17,8 @@
             commandName: "postgres", abstract: "Bring a log back from PostgreSQL.",
             discussion: """
                 Makes the log LOG of what was exported, with its positions, revisions, ids and UUID; LOG must be \
-                missing or empty. What is written is verified, and compared with the database's digest.
+                missing or empty. What is written is verified, and compared with the database's digest. Stopped \
+                by SIGINT or SIGTERM, it leaves nothing behind.
 
                 Examples:
                   tidelog import postgres farm --dsn 'host=db dbname=farm'
@@ -30,7 +31,7 @@
         @Option(help: .init("The log's UUID, where the database has several.", valueName: "uuid"))
         var logID: String?
 
-        @Flag(help: "Import an export that left events out by a filter.")
+        @Flag(help: "Import an export that left events out by a filter, or ends before another one does.")
         var partial = false
 
         @Flag(help: "Import what is there although rows that were exported are missing.")
@@ -47,10 +48,15 @@
             let bar = ProgressBar("importing", total: nil, isWanted: !self.output.json)
             defer { bar.finish() }
             let watch = Stopwatch()
-            let result = try await importer.import(
-                logID: self.logID, exporter: self.postgres.name, acceptsPartial: self.partial,
-                acceptsMissingRows: self.acceptMissingRows, to: FilePath(self.log.log)
-            ) { bar.update($0) }
+            let task = Task { [logID, partial, acceptMissingRows, name = postgres.name, path = log.log] in
+                try await importer.import(
+                    logID: logID, exporter: name, acceptsPartial: partial,
+                    acceptsMissingRows: acceptMissingRows,
+                    to: FilePath(path)
+                ) { bar.update($0) }
+            }
+            try Signals.onStop { task.cancel() }
+            let result = try await task.value
             bar.finish()
             let seconds = watch.seconds
             try report(
