@@ -48,7 +48,8 @@
             public static var logBehind: Self { .init(.logBehind) }
             /// The database has lost events that it had taken: it comes from an older backup.
             public static var databaseBehind: Self { .init(.databaseBehind) }
-            /// The log was restored, and what would show that it is the same is no longer kept.
+            /// What would show that the log is the one that was exported is no longer kept, and the log was restored or
+            /// does not remember the export.
             public static var unverifiable: Self { .init(.unverifiable) }
             /// Retention dropped events of the log before they were exported.
             public static var eventsGone: Self { .init(.eventsGone) }
