@@ -91,6 +91,43 @@ struct MemberTests {
     }
 
     @Test(
+        "the last thing that another process changes is noticed, wherever in its commit this one has looked",
+        .enabled(if: Fault.isAvailable, "under a sanitizer the calls are the sanitizer's"))
+    func slowCommit() async throws {
+        try await Self.withLog { path, _ in
+            let log = try await EventLog.open(at: path)
+            let consumer = try await log.consumer("c", settings: Self.settings)
+            let core = try #require(log.subscriptions.cores.first)
+            var (step, hasStopped, stops) = (0, true, 0)
+            while hasStopped {
+                for pauses in [true, false] {
+                    let child = try Spawned(
+                        ["pause", path.string, "--step", "\(step)"] + (pauses ? [] : ["--resume"]),
+                        output: path.string + ".said")
+                    while child.poll() == nil { try await Task.sleep(for: .milliseconds(2)) }
+                    hasStopped = !child.hasEnded
+                    if hasStopped {
+                        stops += 1
+                        // Some looks at what it has done so far.
+                        try await Task.sleep(for: .milliseconds(100))
+                        child.proceed()
+                        while child.poll() == nil { try await Task.sleep(for: .milliseconds(2)) }
+                    }
+                    let end = ContinuousClock.now + .seconds(30)
+                    while core.state.withLock({ $0.snapshot.isPaused }) != pauses {
+                        try #require(ContinuousClock.now < end, "step \(step), pauses: \(pauses)")
+                        try await Task.sleep(for: .milliseconds(5))
+                    }
+                }
+                step += 1
+            }
+            #expect(stops > 4)
+            await consumer.leave()
+            await log.close()
+        }
+    }
+
+    @Test(
         "members in two processes share the work; renaming it all the time stops neither",
         .timeLimit(.minutes(10)))
     func renaming() async throws {

@@ -25,6 +25,7 @@ enum Command {
                torture consume LOG [--hold] [--events N] [--pause-milliseconds N]
                torture transform LOG
                torture transformed LOG
+               torture pause LOG --step N [--resume]
                torture poison LOG
                torture jump LOG [--seed N]
                torture before-restart LOG
@@ -66,6 +67,7 @@ enum Command {
         case "consume": try Consuming.consume(options)
         case "transform": try Consuming.transform(options)
         case "transformed": try Transforming.look(options)
+        case "pause": try Pausing.run(options)
         case "poison": try Consuming.dieOfPoison(options)
         case "jump": try Consuming.jumpAbout(options)
         case "before-restart": try Consuming.beforeRestart(options)

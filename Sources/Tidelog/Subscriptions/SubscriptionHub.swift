@@ -81,8 +81,11 @@ package final class SubscriptionHub: Sendable {
             guard state.thread == nil else { return }
             state.thread = try WorkerThread(name: "tidelog-subs") { [self] in self.work() }
             self.engine.notifier.onBeat { [self] in self.poll() }
+            // From here on, not from when the task begins: what a core is made with in between must not be the last
+            // that it hears of.
+            let end = self.engine.knownEnd
             state.watcher = Task { [self] in
-                var seen = self.engine.knownEnd
+                var seen = end
                 while await self.engine.notifier.wait(beyond: seen) {
                     seen = self.engine.knownEnd
                     for core in self.state.withLock({ Array($0.cores.values) }) { core.logGrew(to: seen) }
@@ -334,17 +337,18 @@ package final class SubscriptionHub: Sendable {
         }
         guard isDue, let newest = try? self.engine.newestTransaction() else { return }
         let cores = self.state.withLock { state -> [ConsumerCore]? in
-            defer { state.seenTransaction = newest }
             // Mostly nothing has happened: then this must cost next to nothing, with however many consumers.
-            return state.seenTransaction != newest ? Array(state.cores.values) : nil
+            state.seenTransaction != newest ? Array(state.cores.values) : nil
         }
         guard let cores else { return }
-        let control =
-            (try? self.engine.readingRecords { (reader) throws(StorageError) in
-                try ControlCounter.value(in: reader)
-            }) ?? 0
+        // Readers see a commit once its last flush is done, and its number stands in the file before that: so what
+        // counts as seen is what was read, and until that is the newest it is read again.
+        let seen = try? self.engine.readingRecords { (reader) throws(StorageError) in
+            (control: try ControlCounter.value(in: reader), transaction: reader.transactionID)
+        }
+        let control = seen?.control ?? 0
         let hasChanged = self.state.withLock { state in
-            defer { state.seenControl = control }
+            defer { (state.seenControl, state.seenTransaction) = (control, seen?.transaction ?? newest) }
             if state.seenControl != control { state.schedulesDue = 0 }
             return state.seenControl != control
         }

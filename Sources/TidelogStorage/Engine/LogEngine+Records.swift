@@ -15,6 +15,9 @@ package struct RecordView: ~Copyable, RecordSource {
         self.databases = databases
     }
 
+    /// The number of the commit that it shows.
+    package var transactionID: UInt64 { self.transaction.id }
+
     /// The record under `key`; nil if there is none.
     package func record(_ space: RecordSpace, key: [UInt8]) throws(StorageError) -> [UInt8]? {
         try self.databases.record(space, key: key, in: self.transaction)

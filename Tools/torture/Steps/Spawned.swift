@@ -1,8 +1,8 @@
 import Foundation
 
 /// A process of this tool of which the parent sees when it stops, which Foundation's `Process` does not tell.
-final class Spawned {
-    enum Change: Equatable {
+package final class Spawned {
+    package enum Change: Equatable {
         case exited(Int32)
         case killed(Int32)
         case stopped
@@ -13,7 +13,7 @@ final class Spawned {
     private var end: Change?
 
     /// Starts it; what it writes goes to the file `output`.
-    init(_ arguments: [String], output: String) throws {
+    package init(_ arguments: [String], output: String) throws {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -41,11 +41,17 @@ final class Spawned {
     }
 
     /// Whether it has ended or stopped by now.
-    func poll() -> Change? {
+    package func poll() -> Change? {
         if let end = self.end { return end }
         var status: Int32 = 0
         return waitpid(self.pid, &status, WUNTRACED | WNOHANG) > 0 ? self.note(status) : nil
     }
+
+    /// Whether it was seen to end.
+    package var hasEnded: Bool { self.end != nil }
+
+    /// Lets it go on after it has stopped.
+    package func proceed() { _ = Foundation.kill(self.pid, SIGCONT) }
 
     /// Ends it without warning.
     func kill() {
@@ -54,7 +60,7 @@ final class Spawned {
     }
 
     /// The lines that it wrote so far.
-    func lines() -> [String] {
+    package func lines() -> [String] {
         let text = (try? String(contentsOfFile: self.output, encoding: .utf8)) ?? ""
         return text.split(separator: "\n").map(String.init)
     }
