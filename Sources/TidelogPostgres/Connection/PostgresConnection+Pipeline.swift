@@ -5,7 +5,12 @@
     struct PostgresStatement {
         /// Where a connection keeps the name of a statement that is used all the time: finding it by its text, which is
         /// long, costs more than sending it. The parameters' types are always the same.
-        enum Place: Int, CaseIterable { case append, stream, streamBackwards }
+        struct Place {
+            let number: Int
+            static let stream = Self(number: 0), streamBackwards = Self(number: 1)
+            static func append(_ shape: SingleAppendText.Shape) -> Self { .init(number: 2 + shape.number) }
+            static let count = 2 + SingleAppendText.Shape.count
+        }
 
         var text: String
         var parameters: [PostgresValue] = []
@@ -29,7 +34,7 @@
 
         /// The statement's name, if it is prepared.
         private func known(_ statement: PostgresStatement) -> String? {
-            if let place = statement.place { return self.placed[place.rawValue] }
+            if let place = statement.place { return self.placed[place.number] }
             return self.prepared[PreparedKey(statement)]
         }
 
@@ -37,7 +42,7 @@
         func prepare(_ statement: PostgresStatement) throws(PostgresError) -> String {
             if let name = self.known(statement) { return name }
             let name = try self.prepare([statement])[0]
-            if let place = statement.place { self.placed[place.rawValue] = name }
+            if let place = statement.place { self.placed[place.number] = name }
             return name
         }
 
@@ -68,7 +73,7 @@
             let answer = self.ask {
                 PQsendPrepare(self.handle, name, key.text, Int32(key.types.count), key.types)
             }
-            try self.check(answer, key.text, accepting: [PGRES_COMMAND_OK])
+            try self.check(answer, key.text, accepting: [.command])
             self.prepared[key] = name
             return name
         }
@@ -83,7 +88,7 @@
                     PQsendQueryPrepared(self.handle, name, count, values, lengths, formats, 1)
                 }
             }
-            try self.check(answer, statement.text, accepting: [PGRES_COMMAND_OK, PGRES_TUPLES_OK])
+            try self.check(answer, statement.text, accepting: [.command, .rows])
             try answer.forEachRow(body)
         }
 
@@ -91,7 +96,7 @@
         var socket: Int32 { PQsocket(self.handle) }
 
         /// Sends a statement and comes back at once; false if it is not prepared here or could not be sent. To be
-        /// followed by ``takeAnswer(_:_:)``.
+        /// followed by ``takeAnswer(to:_:)``.
         ///
         /// The statement should fit into the socket's buffer: the rest is sent only by whoever takes the answer.
         func sendPrepared(_ statement: PostgresStatement) -> Bool {
@@ -106,10 +111,10 @@
 
         /// Waits for the answer to a statement that was sent, and lends each of its rows to `body`.
         func takeAnswer(
-            _ statement: PostgresStatement, _ body: (PostgresRow) throws(PostgresError) -> Void
+            to statement: String, _ body: (PostgresRow) throws(PostgresError) -> Void
         ) throws(PostgresError) {
             let answer = self.onlyAnswer()
-            try self.check(answer, statement.text, accepting: [PGRES_COMMAND_OK, PGRES_TUPLES_OK])
+            try self.check(answer, statement, accepting: [.command, .rows])
             try answer.forEachRow(body)
         }
 
@@ -161,7 +166,7 @@
                 do throws(PostgresError) {
                     if status != PGRES_PIPELINE_ABORTED {
                         try self.check(
-                            answer, text, accepting: [PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_SINGLE_TUPLE])
+                            answer, text, accepting: [.command, .rows, .row])
                         if failure == nil {
                             try answer.forEachRow { row throws(PostgresError) in try body(index, row) }
                         }

@@ -37,7 +37,7 @@
                 defer { PQclear(answer) }
                 do throws(PostgresError) {
                     if PQresultStatus(answer) != PGRES_SINGLE_TUPLE {
-                        try self.check(answer, statement, accepting: [PGRES_TUPLES_OK])
+                        try self.check(answer, statement, accepting: [.rows])
                     } else if failure == nil, goesOn {
                         goesOn = try body(PostgresRow(result: answer, row: 0))
                         if !goesOn { self.cancel() }

@@ -20,11 +20,13 @@
         /// The names of prepared statements by their text.
         var prepared: [PreparedKey: String] = [:]
         /// The names of those that have a place.
-        var placed: [String?] = .init(repeating: nil, count: PostgresStatement.Place.allCases.count)
+        var placed: [String?] = .init(repeating: nil, count: PostgresStatement.Place.count)
         /// The text of a statement that was sent ahead of the call that takes its answer.
         var ahead: String?
         /// Makes events of rows, and keeps what they have in common.
         var decoder = RowDecoder()
+        /// What it knows of the log from its last append.
+        var chain = AppendChain()
         /// The partitions that are known to be there.
         var partitions: Partitions?
 
@@ -55,7 +57,7 @@
         /// Runs one or more statements without parameters and answers.
         func execute(_ statement: String) throws(PostgresError) {
             let result = self.ask { PQsendQuery(self.handle, statement) }
-            try self.check(result, statement, accepting: [PGRES_COMMAND_OK, PGRES_TUPLES_OK])
+            try self.check(result, statement, accepting: [.command, .rows])
         }
 
         /// Runs one statement; lends each row of its answer to `body`. Answers how many rows it concerned.
@@ -69,7 +71,7 @@
                     PQsendQueryParams(self.handle, statement, count, types, values, lengths, formats, 1)
                 }
             }
-            try self.check(result, statement, accepting: [PGRES_COMMAND_OK, PGRES_TUPLES_OK])
+            try self.check(result, statement, accepting: [.command, .rows])
             try result.forEachRow(body)
             return Int(String(cString: PQcmdTuples(result.handle))) ?? 0
         }
@@ -77,7 +79,7 @@
         /// Runs a `COPY … FROM STDIN (FORMAT binary)` with these bytes; answers how many rows it took.
         func copy(_ statement: String, _ bytes: [UInt8]) throws(PostgresError) -> Int {
             try self.check(
-                self.ask { PQsendQuery(self.handle, statement) }, statement, accepting: [PGRES_COPY_IN])
+                self.ask { PQsendQuery(self.handle, statement) }, statement, accepting: [.copyIn])
             var isLost = false
             bytes.withUnsafeBytes { all in
                 var at = 0
@@ -93,7 +95,7 @@
             }
             if isLost || PQputCopyEnd(self.handle, nil) != 1 { throw self.lost(while: statement) }
             let result = self.onlyAnswer()
-            try self.check(result, statement, accepting: [PGRES_COMMAND_OK])
+            try self.check(result, statement, accepting: [.command])
             return Int(String(cString: PQcmdTuples(result.handle))) ?? 0
         }
 
@@ -192,17 +194,16 @@
         }
 
         func check(
-            _ result: ServerAnswer, _ statement: String, accepting statuses: [ExecStatusType]
+            _ result: ServerAnswer, _ statement: String, accepting kinds: AnswerKinds
         ) throws(PostgresError) {
             guard let handle = result.handle else { throw self.lost(while: statement) }
-            try self.check(handle, statement, accepting: statuses)
+            try self.check(handle, statement, accepting: kinds)
         }
 
         func check(
-            _ handle: OpaquePointer, _ statement: String, accepting statuses: [ExecStatusType]
+            _ handle: OpaquePointer, _ statement: String, accepting kinds: AnswerKinds
         ) throws(PostgresError) {
-            let status = PQresultStatus(handle)
-            if statuses.contains(status) { return }
+            if kinds.contains(AnswerKinds(PQresultStatus(handle))) { return }
             guard let state = PQresultErrorField(handle, tidelog_pq_sqlstate) else {
                 throw self.lost(while: statement)
             }
@@ -228,6 +229,19 @@
         private static func verb(_ statement: String) -> String {
             String(statement.drop { !$0.isLetter }.prefix { $0.isLetter })
         }
+    }
+
+    /// Kinds of answers that say no error.
+    struct AnswerKinds: OptionSet {
+        var rawValue: UInt32
+
+        static var command: Self { .init(PGRES_COMMAND_OK) }
+        static var rows: Self { .init(PGRES_TUPLES_OK) }
+        static var row: Self { .init(PGRES_SINGLE_TUPLE) }
+        static var copyIn: Self { .init(PGRES_COPY_IN) }
+
+        init(rawValue: UInt32) { self.rawValue = rawValue }
+        init(_ status: ExecStatusType) { self.rawValue = 1 << status.rawValue }
     }
 
     /// An answer of libpq, freed with its owner.

@@ -8,11 +8,8 @@
         private let snapshots: [StreamSnapshot]
         /// The parameters of the function; nil as long as it is not known whether it is called.
         private let parameters: [PostgresValue]?
-        /// The streams that are written or expected something of; those of events first, as they come.
-        let streams: [String]
-        private let expectations: [ExpectedRevision]
-        /// How many events each stream gets.
-        private let counts: [UInt64]
+        /// The streams; nil as long as it is not known whether they are asked for.
+        private let table: StreamTable?
         /// What must not be there, with the query for the first event that is.
         let absences: [(absence: AppendCondition.Absence, query: PostgresStatement)]
         /// The months of the events' timestamps, for partitions.
@@ -30,20 +27,16 @@
             self.condition = condition
             self.snapshots = snapshots
             self.single = SingleAppend(events, condition, snapshots, in: context)
-            let table: StreamTable
             if let single {
-                table = StreamTable(events, condition) { _, _ in }
-                self.parameters = nil
+                (self.table, self.parameters) = (nil, nil)
                 self.byteCount = single.byteCount
             } else {
                 var rows = AppendRows()
-                table = StreamTable(events, condition) { rows.add($0, stream: $1) }
+                let table = StreamTable(events, condition) { rows.add($0, stream: $1) }
+                self.table = table
                 self.parameters = Self.parameters(table, rows, snapshots, in: context)
                 self.byteCount = rows.byteCount
             }
-            self.streams = table.names
-            self.counts = table.counts
-            self.expectations = table.expectations
             var absences: [(AppendCondition.Absence, PostgresStatement)] = []
             for absence in condition.absences {
                 let query = try absence.boundedQuery()
@@ -52,6 +45,10 @@
             self.absences = absences
             self.months =
                 context.layout == .byMonth ? Set(events.map { Partitions.month(of: $0.timestamp) }) : []
+        }
+
+        private var streams: StreamTable {
+            self.table ?? StreamTable(self.events, self.condition) { _, _ in }
         }
 
         /// About how many bytes it takes once it is encoded, before that is done: payloads may be sent in two forms.
@@ -109,28 +106,29 @@
             switch answer.status {
             case .known: return nil
             case .stored:
+                let table = self.streams
                 var streams: [(name: String, lastRevision: Revision)] = []
-                for (index, count) in self.counts.enumerated() where count > 0 {
+                for (index, count) in table.counts.enumerated() where count > 0 {
                     let before = answer.revisions[index].map { $0 + 1 } ?? 0
-                    streams.append((self.streams[index], Revision(before + count - 1)))
+                    streams.append((table.names[index], Revision(before + count - 1)))
                 }
                 return .success(
                     AppendResult(
                         positions: Position(answer.first)..<Position(answer.last), streams: streams))
             case .conflict:
-                let index = Int(answer.first) - 1
+                let (index, table) = (Int(answer.first) - 1, self.streams)
                 let actual = answer.revisions[index].map { Revision($0) }
                 return .failure(
                     EventLogError(
                         .conflict,
-                        "stream '\(self.streams[index])' \(actual.map { "is at revision \($0)" } ?? "has no events"), "
-                            + "expected \(self.expectations[index]); load it again and decide anew",
+                        "stream '\(table.names[index])' \(actual.map { "is at revision \($0)" } ?? "has no events"), "
+                            + "expected \(table.expectations[index]); load it again and decide anew",
                         actualRevision: actual))
             case .deleted:
                 return .failure(
                     EventLogError(
                         .streamDeleted,
-                        "stream '\(self.streams[Int(answer.first) - 1])' was deleted and takes no more events; "
+                        "stream '\(self.streams.names[Int(answer.first) - 1])' was deleted and takes no more events; "
                             + "append to a stream of another name"))
             case .ruledOut:
                 guard let ruledOut else { return .failure(Self.unexpected) }
@@ -163,7 +161,8 @@
                     last[Array(stream.utf8)] = revision
                 }
             }
-            let streams = zip(self.streams, self.counts).filter { $0.1 > 0 }.map { name, _ in
+            let table = self.streams
+            let streams = zip(table.names, table.counts).filter { $0.1 > 0 }.map { name, _ in
                 (name: name, lastRevision: last[Array(name.utf8)] ?? .zero)
             }
             return .success(

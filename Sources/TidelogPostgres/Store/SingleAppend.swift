@@ -2,14 +2,10 @@
     import Tidelog
 
     /// The usual append, of one event and with no condition but on its stream, as one statement: it costs the server
-    /// less than a call of ``StoreFunction``, and does nothing at all where something is not as usual.
-    ///
-    /// A statement sees what was committed when it began, and may get the log's row only after another append. Then
-    /// the row is not the one that it saw: it compares the row's next position, and who wrote it, once it has the
-    /// row, and does nothing if they differ. Who changes what it looks at (events, and which streams are hidden)
-    /// therefore writes that row. Likewise it does nothing if the id is there, the stream deleted or at another
-    /// revision; the function, called next, looks at everything anew and judges.
+    /// less than a call of ``StoreFunction``, and does nothing at all where something is not as usual. The function,
+    /// called next, looks at everything anew and judges. ``SingleAppendText`` says how it is done.
     struct SingleAppend: Sendable {
+        private let expectation: SingleAppendText.Expectation
         private let parameters: [PostgresValue]
         private let stream: String?
         /// About how large it is when it is sent.
@@ -22,10 +18,10 @@
         ) {
             guard events.count == 1, snapshots.isEmpty, condition.absences.isEmpty else { return nil }
             let event = events[0]
-            var expectation = StoreFunction.Expectation.any
+            var expectation: ExpectedRevision?
             for (name, expected) in condition.revisions {
                 guard let stream = event.stream, stream.utf8.elementsEqual(name.utf8) else { return nil }
-                expectation = StoreFunction.Expectation.number(expected)
+                expectation = expected
             }
             self.stream = event.stream
             self.byteCount = 2 * (event.payload.count + event.metadata.bytes.count) + 500
@@ -34,13 +30,28 @@
                 event.metadata.isEmpty
                 ? (.jsonbNull, .bytesNull) : Self.columns(event.metadata.bytes, isJSON: true)
             let (payload, payloadRaw) = Self.columns(event.payload.bytes, isJSON: event.mayBeJSON)
-            self.parameters = [
-                context.key, .text(event.id.description), Self.text(event.stream), .bigint(expectation),
-                .timestamp(microseconds), .bigint(Int64(rest)), .bigint(Int64(event.schemaVersion)),
-                .text(event.type), Self.text(event.source), Self.text(event.payload.contentType),
-                Self.text(event.tenant), Self.text(event.correlationID?.description),
-                Self.text(event.causationID?.description), metadata, metadataRaw, payload, payloadRaw,
+            var parameters: [PostgresValue] = []
+            parameters.reserveCapacity(SingleAppendText.mostParameters)
+            parameters += [
+                context.key, .text(event.id.description), .timestamp(microseconds), .bigint(Int64(rest)),
+                .bigint(Int64(event.schemaVersion)), .text(event.type), Self.text(event.source),
+                Self.text(event.payload.contentType), Self.text(event.tenant),
+                Self.text(event.correlationID?.description), Self.text(event.causationID?.description),
+                metadata, metadataRaw, payload, payloadRaw,
             ]
+            if let stream = event.stream { parameters.append(.text(stream)) }
+            switch expectation {
+            case _ where event.stream == nil: self.expectation = .streamless
+            case nil, .any: self.expectation = .any
+            case .streamExists: self.expectation = .exists
+            case .noStream:
+                self.expectation = .exact
+                parameters.append(.bigintNull)
+            case .some(let exact):
+                self.expectation = .exact
+                parameters.append(.bigint(StoreFunction.Expectation.number(exact)))
+            }
+            self.parameters = parameters
         }
 
         private static func text(_ text: String?) -> PostgresValue { text.map { .text($0) } ?? .textNull }
@@ -54,49 +65,34 @@
             )
         }
 
-        /// The statement; it answers the event's position and revision, or no row.
-        func statement(in context: StoreContext) -> PostgresStatement {
-            PostgresStatement(text: context.singleAppendText, parameters: self.parameters, place: .append)
+        /// The statement; it answers one row, or none.
+        ///
+        /// - Parameter row: the log's row as this connection wrote it, if it may be as it was.
+        func statement(in context: StoreContext, after row: WrittenRow?) -> PostgresStatement {
+            let shape = SingleAppendText.Shape(expectation: self.expectation, isNext: row != nil)
+            var parameters = self.parameters
+            if let row {
+                parameters.append(.transaction(row.writer))
+                parameters.append(.bigint(row.nextPosition))
+            }
+            return PostgresStatement(
+                text: context.singleAppendTexts[shape.number], parameters: parameters, place: .append(shape))
         }
 
-        /// What a row that the statement answered says.
-        func result(_ row: PostgresRow) throws(PostgresError) -> AppendResult {
-            let position = Position(UInt64(clamping: try row.requiredInteger(0)))
+        /// What the row says that the statement answered: what the append brought, and the log's row as it is now;
+        /// nil where the next append must look at more than that row.
+        func result(_ row: PostgresRow) throws(PostgresError) -> (AppendResult, WrittenRow?) {
+            let number = try row.requiredInteger(0)
+            let position = Position(UInt64(clamping: number))
             var streams: [(name: String, lastRevision: Revision)] = []
             if let stream = self.stream {
                 streams = [(stream, Revision(UInt64(clamping: try row.requiredInteger(1))))]
             }
-            return AppendResult(positions: position..<position.advanced(by: 1), streams: streams)
-        }
-
-        static func text(_ names: PostgresNames) -> String {
-            let (events, logs, streams) = (names.quoted(), names.quoted("_logs"), names.quoted("_streams"))
-            // Each is looked up when it is needed, once, in the statement's snapshot.
-            let last = """
-                (SELECT r.revision FROM \(events) r WHERE r.log_id = $1 AND r.stream = $3 \
-                ORDER BY r.revision DESC LIMIT 1)
-                """
-            return """
-                WITH moved AS (
-                  UPDATE \(logs) l SET next_position = l.next_position + 1 WHERE l.log_id = $1
-                    AND l.xmin = (SELECT o.xmin FROM \(logs) o WHERE o.log_id = $1)
-                    AND l.next_position = (SELECT o.next_position FROM \(logs) o WHERE o.log_id = $1)
-                    AND \(StoreFunction.lookup(names, log: "$1", id: "$2")) IS NULL
-                    AND NOT EXISTS (SELECT 1 FROM \(streams) s WHERE s.log_id = $1 AND s.stream = $3
-                      AND (s.is_deleted OR s.last_revision > coalesce(\(last), -1)))
-                    AND CASE $4 WHEN \(StoreFunction.Expectation.any) THEN true
-                      WHEN \(StoreFunction.Expectation.exists) THEN \(last) IS NOT NULL
-                      WHEN \(StoreFunction.Expectation.noStream) THEN \(last) IS NULL
-                      ELSE \(last) IS NOT DISTINCT FROM $4 END
-                  RETURNING l.next_position - 1 AS next_position)
-                INSERT INTO \(events) (log_id, position, revision, occurred_at, nanoseconds, schema_version,
-                    id, type, stream, source, content_type, tenant_id, correlation_id, causation_id,
-                    metadata, metadata_raw, payload, payload_raw)
-                  SELECT $1, m.next_position, CASE WHEN $3 IS NULL THEN NULL
-                      WHEN $4 >= \(StoreFunction.Expectation.noStream) THEN $4 + 1 ELSE coalesce(\(last), -1) + 1 END,
-                    $5, $6, $7, $2, $8, $3, $9, $10, $11, $12, $13, $14, $15, $16, $17 FROM moved m
-                RETURNING position, revision
-                """
+            let writer = UInt32(truncatingIfNeeded: try row.requiredInteger(2))
+            return (
+                AppendResult(positions: position..<position.advanced(by: 1), streams: streams),
+                row.boolean(3) ? nil : WrittenRow(writer: writer, nextPosition: number + 1)
+            )
         }
     }
 #endif

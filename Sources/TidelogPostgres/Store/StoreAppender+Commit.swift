@@ -4,6 +4,32 @@
 
     /// How a group of appends is made, in one round trip and one commit, each judged by itself.
     extension StoreAppender {
+        /// Tells an append's caller what `attempt` brought, which is one as usual; where that is nothing, or it fails,
+        /// makes the append as one of a group. Whether something was stored.
+        func finish(
+            _ job: Job, _ connection: StoreConnection,
+            _ attempt: (PostgresConnection) throws(PostgresError) -> AppendResult?
+        ) -> Bool {
+            var failure: PostgresError?
+            do throws(PostgresError) {
+                let result = try connection.run { connection throws(PostgresError) in
+                    do throws(PostgresError) {
+                        return try attempt(connection)
+                    } catch {
+                        self.doubt([job], connection)
+                        throw error
+                    }
+                }
+                if let result {
+                    job.answer(.success(result))
+                    self.tail.publish(result.positions.upperBound.rawValue)
+                    return true
+                }
+                job.isUnusual.store(true, ordering: .relaxed)
+            } catch { failure = error }
+            return self.commit([job], connection, after: failure)
+        }
+
         /// Appends a group and answers its callers; whether something was stored.
         ///
         /// - Parameter failure: why a first try failed, if there was one.
@@ -95,11 +121,13 @@
             _ group: [Job], _ connection: PostgresConnection
         ) throws(PostgresError) -> [Result<AppendResult, EventLogError>] {
             if let first = group.first, !first.request.absences.isEmpty {
+                connection.chain.end()
                 return [try self.appendGuarded(first, connection)]
             }
             if group.count == 1, let result = try self.appendSingle(group[0], connection) {
                 return [.success(result)]
             }
+            connection.chain.end()
             return try self.appendTogether(group, connection)
         }
 
@@ -121,16 +149,12 @@
             _ job: Job, _ connection: PostgresConnection
         ) throws(PostgresError) -> AppendResult? {
             guard let single = job.request.single, !job.isUnusual.load(ordering: .relaxed) else { return nil }
-            var result: AppendResult?
             do throws(PostgresError) {
-                try connection.run(single.statement(in: self.context)) { row throws(PostgresError) in
-                    result = try single.result(row)
-                }
+                return try connection.append(single, in: self.context)
             } catch {
                 self.doubt([job], connection)
                 throw error
             }
-            return result
         }
 
         /// All in one round trip, which is one transaction.
@@ -190,7 +214,7 @@
         }
 
         /// Remembers of these that, as the connection is lost, they may be stored all the same.
-        func doubt(_ group: [Job], _ connection: PostgresConnection) {
+        private func doubt(_ group: [Job], _ connection: PostgresConnection) {
             guard connection.isBroken else { return }
             for job in group { job.isInDoubt.store(true, ordering: .relaxed) }
         }

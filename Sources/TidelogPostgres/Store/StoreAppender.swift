@@ -136,7 +136,13 @@
             let answer = Answer()
             let deadline = ContinuousClock.now + self.context.configuration.patience
             let job = Job(request, deadline) { result in answer.result.withLock { $0 = result } }
-            if thread.append({ self.commit([job], $0) }) { self.notifyLater() }
+            let hasStored = thread.append { connection in
+                guard let single = self.single(of: job) else { return self.commit([job], connection) }
+                return self.finish(job, connection) { connection throws(PostgresError) in
+                    try connection.append(single, in: self.context)
+                }
+            }
+            if hasStored { self.notifyLater() }
             guard let result = answer.result.withLock({ $0 }) else { throw AppendRequest.unexpected }
             return try result.get()
         }
@@ -153,15 +159,20 @@
             if mustWake { self.work.signal() }
         }
 
+        /// The append as the usual one, if it is that; where partitions are to be made, there is more to do.
+        private func single(of job: Job) -> SingleAppend? {
+            self.context.layout == .single ? job.request.single : nil
+        }
+
         /// Puts an append on the connection at once, if it is of the usual kind and nothing else is under way.
         private func send(_ job: Job) -> Bool {
-            guard let single = job.request.single, single.byteCount <= Self.directBytes,
-                self.context.layout == .single
-            else { return false }
+            guard let single = self.single(of: job), single.byteCount <= Self.directBytes else {
+                return false
+            }
             return self.line.withLockIfAvailable { line in
                 guard line.isOpen, line.sent == nil,
                     self.state.withLock({ $0.jobs.isEmpty && !$0.isOver }),
-                    line.connection.send(single.statement(in: self.context))
+                    line.connection.send(single)
                 else { return false }
                 line.sent = job
                 // What has not left yet, the thread sends.
@@ -293,20 +304,9 @@
         private func takeAnswer(_ line: inout Line) -> Bool {
             guard let job = line.sent, let single = job.request.single else { return false }
             line.sent = nil
-            var failure: PostgresError?
-            do throws(PostgresError) {
-                var result: AppendResult?
-                try line.connection.takeAnswer(
-                    single.statement(in: self.context), { self.doubt([job], $0) }
-                ) { row throws(PostgresError) in result = try single.result(row) }
-                if let result {
-                    job.answer(.success(result))
-                    self.tail.publish(result.positions.upperBound.rawValue)
-                    return true
-                }
-                job.isUnusual.store(true, ordering: .relaxed)
-            } catch { failure = error }
-            return self.commit([job], line.connection, after: failure)
+            return self.finish(job, line.connection) { connection throws(PostgresError) in
+                try connection.takeAnswer(single)
+            }
         }
 
         /// Waits for the end of the thread, once closed; what is under way after `limit` is cut off.

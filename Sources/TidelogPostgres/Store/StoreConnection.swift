@@ -9,7 +9,7 @@
         let layout: PostgresLayout
         /// The statements that append, which are long.
         let appendText: String
-        let singleAppendText: String
+        let singleAppendTexts: [String]
         /// Those that read, as far as they are the same every time.
         let hiddenText: String
         let streamConditions: [String]
@@ -24,9 +24,11 @@
             self.logID = logID
             self.layout = layout
             self.appendText = StoreFunction.call(configuration.names)
-            self.singleAppendText = SingleAppend.text(configuration.names)
+            self.singleAppendTexts = SingleAppendText.all(configuration.names)
             self.hiddenText = StoreSelection.hiddenText(configuration.names)
-            self.streamConditions = ["e.stream = $2", self.hiddenText]
+            self.streamConditions = [
+                "e.stream = $2", StoreSelection.hiddenText(configuration.names, ofStream: "$2"),
+            ]
             self.streamTexts = StoreSelection.streamTexts(self)
         }
 
@@ -85,30 +87,14 @@
         /// Until when the answer to what was sent must have come.
         var answerDeadline: ContinuousClock.Instant? { self.connection?.answerDeadline }
 
-        /// Sends a statement that this connection has prepared, if there is one; its answer is to be taken next.
-        func send(_ statement: PostgresStatement) -> Bool {
-            self.connection?.sendPrepared(statement) ?? false
+        /// Sends an append, if there is a connection that has its statement prepared; its answer is to be taken next.
+        func send(_ single: SingleAppend) -> Bool {
+            guard let connection else { return false }
+            return connection.sendPrepared(connection.statement(single, in: self.context))
         }
 
-        /// As ``send(_:)``, for a query that is streamed next.
+        /// Sends a query that is streamed next, if there is a connection that has it prepared.
         func sendAhead(_ query: PostgresStatement) -> Bool { self.connection?.sendAhead(query) ?? false }
-
-        /// Takes the answer to what was sent, and lends its rows to `body`. A lost connection is dropped.
-        ///
-        /// - Parameter failed: is told of a failure before that.
-        func takeAnswer(
-            _ statement: PostgresStatement, _ failed: (PostgresConnection) -> Void,
-            _ body: (PostgresRow) throws(PostgresError) -> Void
-        ) throws(PostgresError) {
-            try self.run { connection throws(PostgresError) in
-                do throws(PostgresError) {
-                    try connection.takeAnswer(statement, body)
-                } catch {
-                    failed(connection)
-                    throw error
-                }
-            }
-        }
 
         /// Drops the connection if the server has closed it.
         func dropIfClosed() {

@@ -26,6 +26,8 @@
         private let revisions: Range<Int64>
         /// The statement of a first page, if it is one that is kept.
         private var streamText: String?
+        /// The parameter that is the stream, where it is one.
+        private var streamParameter: String?
 
         init(_ query: EventQuery, in context: StoreContext) {
             self.names = context.names
@@ -58,7 +60,18 @@
             ] {
                 if let text { self.add("e.\(column) = ", text: text) }
             }
-            self.conditions.append(context.hiddenText)
+            self.conditions.append(
+                self.streamParameter.map { Self.hiddenText(context.names, ofStream: $0) }
+                    ?? context.hiddenText)
+        }
+
+        /// The condition that an event of a stream is not hidden by truncating or deleting it: one look, and one more
+        /// bound of the index.
+        static func hiddenText(_ names: PostgresNames, ofStream parameter: String) -> String {
+            """
+            e.revision >= coalesce((SELECT CASE WHEN s.is_deleted THEN \(Int64.max) ELSE s.first_revision END \
+            FROM \(names.quoted("_streams")) s WHERE s.log_id = $1 AND s.stream = \(parameter)), 0)
+            """
         }
 
         /// The condition that an event is not hidden by truncating or deleting its stream.
@@ -106,6 +119,7 @@
         private mutating func addStreams(_ query: EventQuery, _ count: Int) {
             if count == 1 {
                 self.add("e.stream = ", text: query.streams[0])
+                if !query.streams[0].utf8.contains(0) { self.streamParameter = "$\(self.parameters.count)" }
             } else if count > 1 {
                 var names = PostgresArray(.text)
                 for name in query.streams where !name.utf8.contains(0) { names.append(text: name) }
