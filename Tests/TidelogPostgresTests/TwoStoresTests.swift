@@ -29,8 +29,11 @@
             mutating func append(
                 _ events: [Event], _ expected: ExpectedRevision
             ) -> (positions: Range<UInt64>, isRepeat: Bool, refusal: EventLogError.Code?) {
-                if let known = self.kept.firstIndex(where: { $0.id == events[0].id }) {
-                    return (UInt64(known)..<UInt64(known) + 1, true, nil)
+                let known = events.compactMap { event in self.kept.firstIndex { $0.id == event.id } }
+                if let first = known.first {
+                    let range = first..<first + events.count
+                    if known != Array(range) { return (0..<0, false, .duplicateEvent) }
+                    return (UInt64(range.lowerBound)..<UInt64(range.upperBound), true, nil)
                 }
                 if let name = events[0].stream {
                     let stream = self.streams[name] ?? Stream()
@@ -74,24 +77,33 @@
             var deleted: String?
         }
 
-        private static func step(_ model: Model, _ old: [Event], _ generator: inout SeededGenerator) -> Step {
+        private static func step(_ model: Model, _ old: [[Event]], _ generator: inout SeededGenerator) -> Step
+        {
+            // Ids that follow each other, as new events have them, and others.
+            func new(_ type: String, _ stream: String?) -> Event {
+                let isInOrder = Int.random(in: 0..<3, using: &generator) > 0
+                let id = EventID("\(UInt64.random(in: 0..<(.max), using: &generator))")
+                return Event(id: isInOrder ? .generate() : id, type: type, stream: stream)
+            }
             let name = "s\(Int.random(in: 0..<5, using: &generator))"
             let last = model.streams[name]?.last
             switch Int.random(in: 0..<100, using: &generator) {
             case 0..<3: return Step(truncated: (name, Revision((last ?? 0) / 2 + 1)))
             case 3: return Step(deleted: name)
             case 4..<10 where !old.isEmpty:
-                return Step(events: [old[Int.random(in: 0..<old.count, using: &generator)]])
-            case 10..<18:
-                return Step(events: (0..<2).map { _ in Event(type: "pair", stream: name) })
-            case 18..<25: return Step(events: [Event(type: "loose")])
+                return Step(events: old[Int.random(in: 0..<old.count, using: &generator)])
+            case 10..<13 where !old.isEmpty:
+                let known = old[Int.random(in: 0..<old.count, using: &generator)][0]
+                return Step(events: [new("new", name), known])
+            case 13..<20: return Step(events: [new("pair", name), new("pair", name)])
+            case 20..<25: return Step(events: [new("loose", nil)])
             default:
                 let choices: [ExpectedRevision] = [
                     .any, .any, .any, .noStream, .streamExists, .exact(Revision(last ?? 0)),
                     .exact(Revision(last ?? 0)), .exact(Revision((last ?? 0) + 1)),
                 ]
                 let expected = choices[Int.random(in: 0..<choices.count, using: &generator)]
-                return Step(events: [Event(type: "single", stream: name)], expected: expected)
+                return Step(events: [new("single", name)], expected: expected)
             }
         }
 
@@ -155,7 +167,7 @@
                 try await stores[0].withOwnThread {
                     var generator = SeededGenerator(seed: seed)
                     var model = Model()
-                    var old: [Event] = []
+                    var old: [[Event]] = []
                     for round in 0..<50 {
                         let who = Int.random(in: 0..<3, using: &generator)
                         for _ in 0..<Int.random(in: 1...7, using: &generator) {
@@ -169,7 +181,7 @@
                             #expect(
                                 Self.agrees(&model, step, result),
                                 "seed \(seed), round \(round), store \(who): \(step) answered \(result)")
-                            if case .success = result, step.events.count == 1 { old += step.events }
+                            if case .success = result, !step.events.isEmpty { old.append(step.events) }
                         }
                     }
                     let events = try await stores[1].events(.all, offset: 0)

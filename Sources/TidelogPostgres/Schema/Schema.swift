@@ -2,7 +2,7 @@
     /// The tables: made and brought up to date in versioned steps under an advisory lock.
     struct Schema {
         /// The version that this build makes and needs.
-        static let version: Int64 = 4
+        static let version: Int64 = 5
 
         let names: PostgresNames
         var layout: PostgresLayout = .single
@@ -101,8 +101,9 @@
         private func steps(_ state: State) -> [[String]] {
             [
                 self.makeExportTables(state.layout), self.makeStoreTables(), self.makeStoreFunction(),
-                // Since version 4 the function finds ids by their index, whatever was known of the table.
-                [StoreFunction.definition(self.names)],
+                // Since version 4 the function finds ids by their index, whatever was known of the table; since
+                // version 5 it looks for none where all are newer than what is there.
+                [StoreFunction.definition(self.names)], [StoreFunction.definition(self.names)],
             ]
         }
 

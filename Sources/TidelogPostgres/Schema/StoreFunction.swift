@@ -93,6 +93,8 @@
                   v_count bigint := cardinality(p_ids);
                   v_next bigint;
                   v_deleted boolean[];
+                  v_hidden boolean := true;
+                  v_newest text;
                   v_found record;
                 BEGIN
                   UPDATE \(logs) SET next_position = next_position + v_count WHERE log_id = p_log
@@ -111,20 +113,31 @@
                     o_revisions := ARRAY[greatest(v_found.revision, v_found.hidden[1])];
                     v_deleted := ARRAY[coalesce(v_found.hidden[2] = 1, false)];
                   ELSE
-                    SELECT min(k.position), max(k.position) INTO o_first, o_last
-                      FROM (SELECT \(self.lookup(names, log: "p_log", id: "u.id")) AS position
-                        FROM unnest(p_ids) u (id)) k;
-                    SELECT array_agg(greatest(e.revision, s.last_revision) ORDER BY u.number),
-                        array_agg(coalesce(s.is_deleted, false) ORDER BY u.number)
-                      INTO o_revisions, v_deleted
-                      FROM unnest(p_streams) WITH ORDINALITY u (stream, number)
-                      LEFT JOIN LATERAL (SELECT l.revision FROM \(events) l
-                        WHERE l.log_id = p_log AND l.stream = u.stream ORDER BY l.revision DESC LIMIT 1) e ON true
-                      LEFT JOIN \(streams) s ON s.log_id = p_log AND s.stream = u.stream;
+                    -- Ids that all come after the newest one, as those of new events do, are not there.
+                    SELECT e.id INTO v_newest FROM \(events) e WHERE e.log_id = p_log ORDER BY e.id DESC LIMIT 1;
+                    IF v_newest COLLATE "C" >= (SELECT min(u.id COLLATE "C") FROM unnest(p_ids) u (id)) THEN
+                      SELECT min(k.position), max(k.position) INTO o_first, o_last
+                        FROM (SELECT \(self.lookup(names, log: "p_log", id: "u.id")) AS position
+                          FROM unnest(p_ids) u (id)) k;
+                    END IF;
+                    SELECT EXISTS (SELECT 1 FROM \(streams) s WHERE s.log_id = p_log) INTO v_hidden;
+                    IF v_hidden THEN
+                      SELECT array_agg(greatest(e.revision, s.last_revision) ORDER BY u.number),
+                          array_agg(coalesce(s.is_deleted, false) ORDER BY u.number)
+                        INTO o_revisions, v_deleted
+                        FROM unnest(p_streams) WITH ORDINALITY u (stream, number)
+                        LEFT JOIN LATERAL (SELECT l.revision FROM \(events) l
+                          WHERE l.log_id = p_log AND l.stream = u.stream ORDER BY l.revision DESC LIMIT 1) e ON true
+                        LEFT JOIN \(streams) s ON s.log_id = p_log AND s.stream = u.stream;
+                    ELSE
+                      o_revisions := ARRAY(SELECT (SELECT l.revision FROM \(events) l
+                          WHERE l.log_id = p_log AND l.stream = u.stream ORDER BY l.revision DESC LIMIT 1)
+                        FROM unnest(p_streams) WITH ORDINALITY u (stream, number) ORDER BY u.number);
+                    END IF;
                   END IF;
                   IF o_first IS NOT NULL THEN
                     o_status := 1;
-                  ELSE
+                  ELSIF v_hidden OR EXISTS (SELECT 1 FROM unnest(p_expected) u (expected) WHERE u.expected > -3) THEN
                     FOR i IN 1 .. cardinality(p_streams) LOOP
                       IF v_deleted[i] AND p_expected[i] <> -4 THEN o_status := 3;
                       ELSIF NOT (CASE p_expected[i] WHEN -4 THEN true WHEN -3 THEN true
