@@ -100,15 +100,21 @@
         }
 
         /// Runs `body` in a transaction: committed when it returns, rolled back when it throws.
+        ///
+        /// - Parameter doubt: is told what `body` returned if the connection is lost once the commit was asked for:
+        ///   then it is not known whether it took place.
         func transaction<Value>(
-            _ body: () throws(PostgresError) -> Value
+            doubt: (Value) -> Void = { _ in }, _ body: () throws(PostgresError) -> Value
         ) throws(PostgresError) -> Value {
             try self.execute("BEGIN")
+            var done: Value?
             do throws(PostgresError) {
                 let value = try body()
+                done = value
                 try self.execute("COMMIT")
                 return value
             } catch {
+                if let done, self.isBroken { doubt(done) }
                 if !self.isBroken { try? self.execute("ROLLBACK") }
                 throw error
             }
