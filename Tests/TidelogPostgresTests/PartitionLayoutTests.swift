@@ -156,26 +156,5 @@
                 #expect(try await exporter.check(200..<400).isEqual)
             }
         }
-
-        @Test(
-            "a table that is made anew in another layout is told to an open store, and taken by the next"
-        )
-        func storeIsTold() async throws {
-            try await withDatabase { server, database in
-                let store = try await server.openStore(database) { $0.layout = .byLog }
-                try await store.append([Event(type: "t")], if: .always)
-                try self.makeAnew(server, database)
-                do throws(EventLogError) {
-                    try await store.append([Event(type: "t")], if: .always)
-                    Issue.record("an event went nowhere")
-                } catch {
-                    #expect(error.message.contains("open it again"), "\(error)")
-                }
-                await store.close()
-                let again = try await server.openStore(database)
-                #expect(try await again.append([Event(type: "t")], if: .always).positions == 1..<2)
-                await again.close()
-            }
-        }
     }
 #endif
