@@ -94,7 +94,7 @@
                 }
             }
             if isLost || PQputCopyEnd(self.handle, nil) != 1 { throw self.lost(while: statement) }
-            let result = self.onlyAnswer()
+            let result = self.lastAnswer()
             try self.check(result, statement, accepting: [.command])
             return Int(String(cString: PQcmdTuples(result.handle))) ?? 0
         }
@@ -245,6 +245,7 @@
         static var rows: Self { .init(PGRES_TUPLES_OK) }
         static var row: Self { .init(PGRES_SINGLE_TUPLE) }
         static var copyIn: Self { .init(PGRES_COPY_IN) }
+        static var fine: Self { [.command, .rows, .row, .copyIn] }
 
         init(rawValue: UInt32) { self.rawValue = rawValue }
         init(_ status: ExecStatusType) { self.rawValue = 1 << status.rawValue }
