@@ -135,11 +135,13 @@
                 """, in: database)
         }
 
-        @Test("a table that is made anew in another layout has an export under way go on, with its indexes")
-        func exportGoesOn() async throws {
+        @Test(
+            "a table that is made anew in another layout has an export under way go on, with its indexes",
+            arguments: [PostgresLayout.single, .byLog])
+        func exportGoesOn(_ layout: PostgresLayout) async throws {
             try await withLogAndDatabase { log, server, database in
                 try await fill(log, 200)
-                let exporter = try exporter(log, server.settings(database)) { $0.layout = .byLog }
+                let exporter = try exporter(log, server.settings(database)) { $0.layout = layout }
                 exporter.start()
                 #expect(try await eventually { exporter.status.nextPosition == 200 })
                 try self.makeAnew(server, database)
