@@ -46,8 +46,10 @@
             var isAsleep = false
             /// Who waits for room, in the order in which they came, and has encoded nothing yet.
             var parked: [(bytes: Int, reply: CheckedContinuation<Void, Never>)] = []
-            /// Who waits for the thread's end.
+            /// Who waits for the end of the thread, and of what is made on other threads.
             var closers: [CheckedContinuation<Void, Never>] = []
+            /// What cuts the appends that are under way on threads of their own.
+            var ownThreads: [ConnectionSwitch] = []
             /// Whether others' subscriptions are to be told of appends that the thread did not make.
             var mustNotify = false
 
@@ -61,6 +63,16 @@
                 }
                 self.parked.removeFirst(admitted.count)
                 return admitted
+            }
+
+            /// Whether nothing is under way.
+            var isIdle: Bool { !self.isRunning && self.ownThreads.isEmpty }
+
+            /// Those who wait for the end, to be resumed, if it is there.
+            mutating func takeClosers() -> [CheckedContinuation<Void, Never>] {
+                guard self.isIdle else { return [] }
+                defer { self.closers = [] }
+                return self.closers
             }
         }
 
@@ -132,7 +144,19 @@
         private func append(
             _ request: AppendRequest, on thread: StoreThread
         ) throws(EventLogError) -> AppendResult {
-            if self.isOver { throw EventLogError(StoreContext.closed) }
+            // Closing waits for it, and cuts it off, as for those of the other thread.
+            let isAccepted = self.state.withLock { state in
+                if !state.isOver { state.ownThreads.append(thread.appendSwitch) }
+                return !state.isOver
+            }
+            guard isAccepted else { throw EventLogError(StoreContext.closed) }
+            defer {
+                let closers = self.state.withLock { state in
+                    state.ownThreads.removeAll { $0 === thread.appendSwitch }
+                    return state.takeClosers()
+                }
+                for closer in closers { closer.resume() }
+            }
             let answer = Answer()
             let deadline = ContinuousClock.now + self.context.configuration.patience
             let job = Job(request, deadline) { result in answer.result.withLock { $0 = result } }
@@ -289,8 +313,7 @@
             }
             let closers = self.state.withLock { state in
                 state.isRunning = false
-                defer { state.closers = [] }
-                return state.closers
+                return state.takeClosers()
             }
             for closer in closers { closer.resume() }
         }
@@ -309,19 +332,19 @@
             }
         }
 
-        /// Waits for the end of the thread, once closed; what is under way after `limit` is cut off.
+        /// Waits for the end of what is under way, once closed; what is not done after `limit` is cut off.
         func waitUntilOver(cuttingAfter limit: Duration) async {
-            let cut = Task { [switchOff] in
+            let cut = Task {
                 guard (try? await Task.sleep(for: limit)) != nil else { return }
-                switchOff.off()
+                for entry in [self.switchOff] + self.state.withLock({ $0.ownThreads }) { entry.off() }
             }
             defer { cut.cancel() }
             await withCheckedContinuation { reply in
-                let isOver = self.state.withLock { state in
-                    if state.isRunning { state.closers.append(reply) }
-                    return !state.isRunning
+                let isIdle = self.state.withLock { state in
+                    if !state.isIdle { state.closers.append(reply) }
+                    return state.isIdle
                 }
-                if isOver { reply.resume() }
+                if isIdle { reply.resume() }
             }
         }
 
