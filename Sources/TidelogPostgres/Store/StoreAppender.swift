@@ -36,7 +36,7 @@
             let result = Mutex<Result<AppendResult, EventLogError>?>(nil)
         }
 
-        private struct State {
+        struct State {
             var jobs: [Job] = []
             /// Bytes of the appends that have room and are not under way.
             var waitingBytes = 0
@@ -63,6 +63,19 @@
                 }
                 self.parked.removeFirst(admitted.count)
                 return admitted
+            }
+
+            /// Whether the thread may sleep, and must be woken then: there is nothing to do, and what others are to be
+            /// told of has a time.
+            mutating func fallAsleep(isDue: Bool) -> Bool {
+                self.isAsleep = self.jobs.isEmpty && !self.isOver && (isDue || !self.mustNotify)
+                return self.isAsleep
+            }
+
+            /// Ends the thread, unless others are to be told of something first.
+            mutating func end() -> Bool {
+                self.isRunning = self.mustNotify
+                return !self.isRunning
             }
 
             /// Whether nothing is under way.
@@ -303,18 +316,16 @@
                 }
                 if mustNotifyLater, due == nil { due = (now + Self.notifyWithin, now + Self.notifyWithin) }
                 if isOver { break }
-                isAnswered = self.rest(until: answerDeadline ?? due?.quiet, socket)
+                isAnswered = self.rest(until: answerDeadline ?? due?.quiet, isDue: due != nil, socket)
             }
             self.line.withLock { line in
                 line.isOpen = false
                 let hasStored = self.takeAnswer(&line)
                 if due != nil || hasStored { self.notify(line.connection) }
+                while !self.state.withLock({ $0.end() }) { self.notify(line.connection) }
                 line.connection.drop()
             }
-            let closers = self.state.withLock { state in
-                state.isRunning = false
-                return state.takeClosers()
-            }
+            let closers = self.state.withLock { $0.takeClosers() }
             for closer in closers { closer.resume() }
         }
 
@@ -349,12 +360,8 @@
         }
 
         /// Sleeps until there is something to do, or until `due`; answers whether the socket has something.
-        private func rest(until due: ContinuousClock.Instant?, _ socket: Int32?) -> Bool {
-            let mustSleep = self.state.withLock { state in
-                state.isAsleep = state.jobs.isEmpty && !state.isOver
-                return state.isAsleep
-            }
-            guard mustSleep else { return false }
+        private func rest(until due: ContinuousClock.Instant?, isDue: Bool, _ socket: Int32?) -> Bool {
+            guard self.state.withLock({ $0.fallAsleep(isDue: isDue) }) else { return false }
             let hasAnswer = self.work.wait(for: due.map { $0 - ContinuousClock.now }, beside: socket)
             self.state.withLock { $0.isAsleep = false }
             return hasAnswer
