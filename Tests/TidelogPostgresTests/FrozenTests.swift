@@ -1,4 +1,5 @@
 #if Postgres
+    import Synchronization
     import Testing
     import Tidelog
     import TidelogTesting
@@ -168,6 +169,34 @@
                 let unknown = appends.filter { self.cause($0)?.isOutcomeUnknown == true }.count
                 #expect(unknown >= 1 && unknown < 300, "\(unknown)")
                 try await subscriber.end()
+                try goOn()
+            }
+        }
+
+        @Test(
+            "closing ends within its limit, though an append on a thread of its own waits, which is told the same",
+            .timeLimit(.minutes(5)), arguments: Way.allCases)
+        func closingBesideOwnThread(_ way: Way) async throws {
+            try await self.withStore(way, { $0.patience = .seconds(3600) }) { store, hang, goOn in
+                let isReady = Mutex(false)
+                let mayAppend = Mutex(false)
+                let append = Call {
+                    try await store.withOwnThread {
+                        for _ in 0..<3 { try await store.append([Event(type: "t")], if: .always) }
+                        isReady.withLock { $0 = true }
+                        while !mayAppend.withLock({ $0 }) { try await Task.sleep(for: .milliseconds(5)) }
+                        try await store.append([Event(id: "last", type: "t")], if: .always)
+                    }
+                }
+                #expect(try await eventually { isReady.withLock { $0 } })
+                try hang()
+                mayAppend.withLock { $0 = true }
+                try await Task.sleep(for: .milliseconds(200))
+                #expect(!append.isOver)
+                let close = Call { await store.close() }
+                #expect(try await eventually { close.isOver && append.isOver })
+                #expect(append.code == .closed, "\(append.error.debugDescription)")
+                #expect(self.cause(append)?.isOutcomeUnknown == true)
                 try goOn()
             }
         }

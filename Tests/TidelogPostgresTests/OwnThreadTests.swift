@@ -51,6 +51,42 @@
             }
         }
 
+        @Test("that end when the other thread is about to sleep, or to end, are told to others all the same")
+        func aboutToSleep() {
+            var state = StoreAppender.State()
+            state.isRunning = true
+            // What it does not know a time for, it must look at first.
+            state.mustNotify = true
+            #expect(!state.fallAsleep(isDue: false) && !state.isAsleep)
+            #expect(state.fallAsleep(isDue: true) && state.isAsleep)
+            #expect(!state.end() && state.isRunning)
+            state.mustNotify = false
+            #expect(state.fallAsleep(isDue: false) && state.isAsleep)
+            #expect(state.end() && !state.isRunning)
+        }
+
+        @Test("tell other stores' subscriptions, however many follow each other without a pause")
+        func notified() async throws {
+            try await withDatabase { server, database in
+                // It does not look by itself within the test.
+                let other = try await server.openStore(database)
+                let subscriber = try Subscriber(other)
+                let store = try await server.openStore(database)
+                // Notifications are sent by the other thread, which may be about to sleep whenever one is due.
+                var count = 0
+                try await store.withOwnThread {
+                    for _ in 0..<20 {
+                        for _ in 0..<500 { try await store.append([Event(type: "t")], if: .always) }
+                        count += 500
+                        let areTold = try await subscriber.waitForCount(count)
+                        try #require(areTold, "\(subscriber.positions.count) of \(count)")
+                    }
+                }
+                try await subscriber.end()
+                for entry in [store, other] { await entry.close() }
+            }
+        }
+
         @Test("read pages ahead elsewhere, so that a long read is whole and in order")
         func pages() async throws {
             try await withDatabase { server, database in

@@ -135,11 +135,13 @@
                 """, in: database)
         }
 
-        @Test("a table that is made anew in another layout has an export under way go on, with its indexes")
-        func exportGoesOn() async throws {
+        @Test(
+            "a table that is made anew in another layout has an export under way go on, with its indexes",
+            arguments: [PostgresLayout.single, .byLog])
+        func exportGoesOn(_ layout: PostgresLayout) async throws {
             try await withLogAndDatabase { log, server, database in
                 try await fill(log, 200)
-                let exporter = try exporter(log, server.settings(database)) { $0.layout = .byLog }
+                let exporter = try exporter(log, server.settings(database)) { $0.layout = layout }
                 exporter.start()
                 #expect(try await eventually { exporter.status.nextPosition == 200 })
                 try self.makeAnew(server, database)
@@ -154,27 +156,6 @@
                 await exporter.stop()
                 #expect(try await exporter.export(200..<400).added == 0)
                 #expect(try await exporter.check(200..<400).isEqual)
-            }
-        }
-
-        @Test(
-            "a table that is made anew in another layout is told to an open store, and taken by the next"
-        )
-        func storeIsTold() async throws {
-            try await withDatabase { server, database in
-                let store = try await server.openStore(database) { $0.layout = .byLog }
-                try await store.append([Event(type: "t")], if: .always)
-                try self.makeAnew(server, database)
-                do throws(EventLogError) {
-                    try await store.append([Event(type: "t")], if: .always)
-                    Issue.record("an event went nowhere")
-                } catch {
-                    #expect(error.message.contains("open it again"), "\(error)")
-                }
-                await store.close()
-                let again = try await server.openStore(database)
-                #expect(try await again.append([Event(type: "t")], if: .always).positions == 1..<2)
-                await again.close()
             }
         }
     }

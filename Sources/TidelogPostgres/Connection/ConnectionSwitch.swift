@@ -1,4 +1,5 @@
 #if Postgres
+    import CTidelogPostgres
     import Dispatch
     import Glibc
     import Synchronization
@@ -65,13 +66,28 @@
     /// A plain thread for calls that block, with a name.
     enum PlainThread {
         private final class Start {
+            let name: String
             let body: @Sendable () -> Void
-            init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+            init(_ name: String, _ body: @escaping @Sendable () -> Void) {
+                (self.name, self.body) = (name, body)
+            }
+        }
+
+        /// The most bytes of a thread's name that the system takes (pthread_setname_np).
+        private static let longestName = 15
+
+        /// As much of a name as the system takes.
+        private static func shortened(_ name: String) -> String {
+            var short = name[...]
+            while short.utf8.count > Self.longestName { short.removeLast() }
+            return String(short)
         }
 
         /// Runs `body` on a thread of its own; where the system has none left, on one of Dispatch's.
         ///
-        /// - Parameter isBackground: whether the app's own threads go before it where processors are short.
+        /// - Parameters:
+        ///   - name: what debuggers, `ps -L` and `top -H` show: its first 15 bytes.
+        ///   - isBackground: whether the app's own threads go before it where processors are short.
         static func start(
             _ name: String, isBackground: Bool = false, _ body: @escaping @Sendable () -> Void
         ) {
@@ -92,14 +108,16 @@
             for signal in [SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS, SIGPROF] {
                 sigdelset(&blocked, signal)
             }
-            let start = Unmanaged.passRetained(Start(body))
+            let start = Unmanaged.passRetained(Start(Self.shortened(name), body))
             pthread_sigmask(SIG_SETMASK, &blocked, &previous)
             var thread = pthread_t()
             let status = pthread_create(
                 &thread, &attributes,
                 { argument in
                     guard let argument else { return nil }
-                    Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
+                    let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+                    tidelog_pq_name_thread(start.name)
+                    start.body()
                     return nil
                 }, start.toOpaque())
             pthread_sigmask(SIG_SETMASK, &previous, nil)

@@ -113,7 +113,7 @@
         func takeAnswer(
             to statement: String, _ body: (PostgresRow) throws(PostgresError) -> Void
         ) throws(PostgresError) {
-            let answer = self.onlyAnswer()
+            let answer = self.lastAnswer()
             try self.check(answer, statement, accepting: [.command, .rows])
             try answer.forEachRow(body)
         }

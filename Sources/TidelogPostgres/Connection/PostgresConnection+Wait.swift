@@ -19,23 +19,21 @@
                 if self.isBroken { break }
             }
             guard !self.isBroken, send() == 1 else { return ServerAnswer(nil) }
+            return self.lastAnswer()
+        }
+
+        /// The last answer to what was sent. A statement that stands alone is answered before it is committed, and
+        /// what fails then is said after that: so where the connection is lost, an answer that says no error is none.
+        func lastAnswer() -> ServerAnswer {
             var last: OpaquePointer?
             while let answer = self.nextAnswer() {
                 PQclear(last)
                 last = answer
                 if PQresultStatus(answer) == PGRES_COPY_IN || self.isBroken { break }
             }
-            return ServerAnswer(last)
-        }
-
-        /// The answer to the only statement that was sent.
-        func onlyAnswer() -> ServerAnswer {
-            let answer = ServerAnswer(self.nextAnswer())
-            while let rest = self.nextAnswer() {
-                PQclear(rest)
-                if self.isBroken { break }
-            }
-            return answer
+            let answer = ServerAnswer(last)
+            let isFine = AnswerKinds.fine.contains(AnswerKinds(PQresultStatus(last)))
+            return isFine && self.isBroken ? ServerAnswer(nil) : answer
         }
 
         /// The next answer; nil after the last one, and where the connection is given up.

@@ -94,21 +94,27 @@
                 }
             }
             if isLost || PQputCopyEnd(self.handle, nil) != 1 { throw self.lost(while: statement) }
-            let result = self.onlyAnswer()
+            let result = self.lastAnswer()
             try self.check(result, statement, accepting: [.command])
             return Int(String(cString: PQcmdTuples(result.handle))) ?? 0
         }
 
         /// Runs `body` in a transaction: committed when it returns, rolled back when it throws.
+        ///
+        /// - Parameter doubt: is told what `body` returned if the connection is lost once the commit was asked for:
+        ///   then it is not known whether it took place.
         func transaction<Value>(
-            _ body: () throws(PostgresError) -> Value
+            doubt: (Value) -> Void = { _ in }, _ body: () throws(PostgresError) -> Value
         ) throws(PostgresError) -> Value {
             try self.execute("BEGIN")
+            var done: Value?
             do throws(PostgresError) {
                 let value = try body()
+                done = value
                 try self.execute("COMMIT")
                 return value
             } catch {
+                if let done, self.isBroken { doubt(done) }
                 if !self.isBroken { try? self.execute("ROLLBACK") }
                 throw error
             }
@@ -239,6 +245,7 @@
         static var rows: Self { .init(PGRES_TUPLES_OK) }
         static var row: Self { .init(PGRES_SINGLE_TUPLE) }
         static var copyIn: Self { .init(PGRES_COPY_IN) }
+        static var fine: Self { [.command, .rows, .row, .copyIn] }
 
         init(rawValue: UInt32) { self.rawValue = rawValue }
         init(_ status: ExecStatusType) { self.rawValue = 1 << status.rawValue }

@@ -91,8 +91,11 @@
         public let cause: (any Error)?
         /// The positions concerned, if known.
         public let positions: Range<Position>?
-        /// Whether it is of an append that may have been stored all the same: its answer was not heard. Append the
-        /// same events again, with their ids: what is stored is known by them, and stored once.
+        /// Whether what failed may have taken place all the same: the answer to its commit was not heard.
+        ///
+        /// Append the same events again, with their ids: what is stored is known by them, and stored once. Truncate
+        /// a stream again, which changes nothing where it was done. Where a stream may be deleted, deleting it again
+        /// throws `streamDeleted` if it is.
         public let isOutcomeUnknown: Bool
 
         /// An error with this code and message.
@@ -115,10 +118,15 @@
 
         /// The same error, of an append of which it is not known whether it was stored.
         var ofUnknownOutcome: PostgresError {
+            self.ofUnknownOutcome(
+                "Whether the events were stored is not known: append them again with the same ids, which stores "
+                    + "them once")
+        }
+
+        /// The same error, of a change of which it is not known whether it was made, as `advice` says.
+        func ofUnknownOutcome(_ advice: String) -> PostgresError {
             PostgresError(
-                self.code,
-                "\(self.message). Whether the events were stored is not known: append them again with the same ids, "
-                    + "which stores them once", sqlState: self.sqlState, cause: self.cause,
+                self.code, "\(self.message). \(advice)", sqlState: self.sqlState, cause: self.cause,
                 positions: self.positions, isOutcomeUnknown: true)
         }
 

@@ -87,7 +87,7 @@
         private func transaction<Value>(
             _ batch: ExportBatch, _ body: () throws(PostgresError) -> Value
         ) throws(PostgresError) -> Value {
-            try self.partitions.run(self.connection, logID: self.facts.id, months: batch.months) {
+            try self.partitions.run(self.connection, logID: self.facts.id, months: { batch.months }) {
                 () throws(PostgresError) in try self.connection.transaction(body)
             }
         }

@@ -16,36 +16,63 @@
             self.layout = layout
         }
 
-        /// Sees to the partitions for events of a log in these months, and runs `body`, which is a
-        /// transaction; once more if one of them was dropped after it was made, or the table is another one
-        /// now.
+        /// Sees to the partitions for events of a log, and runs `body`, which is a transaction; once more if one of
+        /// them was dropped after it was made, or the table is another one now.
+        ///
+        /// - Parameter months: those of the events; asked for where the table is partitioned by month.
         mutating func run<Value>(
-            _ connection: PostgresConnection, logID: EventID, months: Set<Int>,
+            _ connection: PostgresConnection, logID: EventID, months: () -> Set<Int>,
             _ body: () throws(PostgresError) -> Value
         ) throws(PostgresError) -> Value {
-            if self.layout == .single { return try body() }
-            try self.prepare(connection, logID: logID, months: months)
+            try self.prepareAsItIs(connection, logID: logID, months)
             do throws(PostgresError) {
                 return try body()
             } catch {
                 guard error.mayLackPartition, !connection.isBroken else { throw error }
-                self.made = []
-                if let state = try Schema(names: self.names).state(connection) { self.layout = state.layout }
-                guard self.layout != .byMonth || !months.isEmpty else {
+                let before = self.layout
+                try self.lookAgain(connection)
+                // Where there are no partitions, and were none, a constraint of somebody's is in the way.
+                if self.layout == .single, before == .single { throw error }
+                guard self.layout != .byMonth || !months().isEmpty else {
                     throw PostgresError(
                         .foreignTable,
                         "the table \(self.names.quoted()) was made anew, and is partitioned by month now; "
                             + "open it again",
                         sqlState: error.sqlState)
                 }
-                try self.prepare(connection, logID: logID, months: months)
+                try self.prepare(connection, logID: logID, months)
                 return try body()
             }
         }
 
-        /// Sees to the partitions for events of a log in these months, each in a transaction of its own.
+        /// Looks at the table again. One that is not there, or is another program's, leaves what is known.
+        private mutating func lookAgain(_ connection: PostgresConnection) throws(PostgresError) {
+            self.made = []
+            do throws(PostgresError) {
+                if let state = try Schema(names: self.names).state(connection) { self.layout = state.layout }
+            } catch {
+                if error.code != .foreignTable { throw error }
+            }
+        }
+
+        /// As ``prepare(_:logID:_:)``, also where the table is no longer as it was when it was last looked at.
+        private mutating func prepareAsItIs(
+            _ connection: PostgresConnection, logID: EventID, _ months: () -> Set<Int>
+        ) throws(PostgresError) {
+            do throws(PostgresError) {
+                try self.prepare(connection, logID: logID, months)
+            } catch {
+                if connection.isBroken { throw error }
+                let before = self.layout
+                try self.lookAgain(connection)
+                if self.layout == before { throw error }
+                try self.prepare(connection, logID: logID, months)
+            }
+        }
+
+        /// Sees to the partitions for events of a log, each in a transaction of its own.
         private mutating func prepare(
-            _ connection: PostgresConnection, logID: EventID, months: Set<Int>
+            _ connection: PostgresConnection, logID: EventID, _ months: () -> Set<Int>
         ) throws(PostgresError) {
             switch self.layout.kind {
             case .single: return
@@ -54,7 +81,7 @@
                 try self.make(
                     connection, self.names.partition(of: logID), takes: value, "IN (\(value))")
             case .byMonth:
-                for month in months.sorted() {
+                for month in months().sorted() {
                     let (from, to) = (Self.day(month), Self.day(month + 1))
                     let name = self.names.table + "_" + String(from.prefix(7)).replacing("-", with: "")
                     let values =

@@ -12,8 +12,6 @@
         private let table: StreamTable?
         /// What must not be there, with the query for the first event that is.
         let absences: [(absence: AppendCondition.Absence, query: PostgresStatement)]
-        /// The months of the events' timestamps, for partitions.
-        let months: Set<Int>
         /// About how large it is when it is sent.
         let byteCount: Int
         /// The same as one statement, if it is of that kind.
@@ -43,9 +41,10 @@
                 absences.append((absence, StoreSelection(query, in: context).firstPosition()))
             }
             self.absences = absences
-            self.months =
-                context.layout == .byMonth ? Set(events.map { Partitions.month(of: $0.timestamp) }) : []
         }
+
+        /// The months of the events' timestamps, for partitions.
+        var months: Set<Int> { Set(self.events.map { Partitions.month(of: $0.timestamp) }) }
 
         private var streams: StreamTable {
             self.table ?? StreamTable(self.events, self.condition) { _, _ in }

@@ -38,8 +38,13 @@
         }
 
         /// Hides a stream's events before `revision` for good; they stay in the table.
+        ///
+        /// Where the patience ends before it is known whether that was done, the error's cause says so
+        /// (``PostgresError/isOutcomeUnknown``).
         public func truncate(stream: String, before revision: Revision) async throws(EventLogError) {
-            try await self.hide(stream) { info throws(EventLogError) in
+            let advice =
+                "Whether the stream was truncated is not known: truncate it again, which changes nothing if it was"
+            try await self.hide(stream, ifUnknown: advice) { info throws(EventLogError) in
                 guard revision.rawValue <= info.lastRevision.rawValue + 1 else {
                     throw EventLogError(
                         .invalidArgument,
@@ -51,8 +56,13 @@
         }
 
         /// Deletes a stream for good: its events are hidden, and it takes no more. They stay in the table.
+        ///
+        /// Where the patience ends before it is known whether that was done, the error's cause says so
+        /// (``PostgresError/isOutcomeUnknown``).
         public func delete(stream: String, expecting: ExpectedRevision) async throws(EventLogError) {
-            try await self.hide(stream) { info throws(EventLogError) in
+            let advice =
+                "Whether the stream was deleted is not known: delete it again, which throws \"streamDeleted\" if it was"
+            try await self.hide(stream, ifUnknown: advice) { info throws(EventLogError) in
                 let holds =
                     switch expecting {
                     case .any, .streamExists: true
@@ -70,8 +80,10 @@
         }
 
         /// Hides what `decide` says of a stream, with the log locked.
+        ///
+        /// - Parameter advice: what an error says where it is not known whether that was done.
         private func hide(
-            _ stream: String,
+            _ stream: String, ifUnknown advice: String,
             _ decide:
                 @escaping @Sendable (StreamInfo) throws(EventLogError) -> (first: Revision, isDeleted: Bool)
         ) async throws(EventLogError) {
@@ -80,38 +92,49 @@
             }
             let context = self.core.context
             let doubt = StreamDoubt()
-            let outcome = try await self.core.pool.run {
-                connection throws(PostgresError) -> Result<Void, EventLogError> in
-                let limit = connection.answerLimit
-                connection.answerLimit = context.lockingLimit
-                defer { connection.answerLimit = limit }
-                return try connection.transaction { () throws(PostgresError) -> Result<Void, EventLogError> in
-                    try connection.execute(context.patienceSetting("LOCAL "))
-                    // Written, not only locked, so that appends notice: see SingleAppend.
-                    try connection.query(
-                        "UPDATE \(context.names.quoted("_logs")) SET next_position = next_position WHERE log_id = $1",
-                        [context.key])
-                    guard let info = try StreamRow.read(connection, context, stream) else {
-                        return .failure(EventLogError(.notFound, "there is no stream '\(stream)'"))
-                    }
-                    if info.isDeleted {
-                        // A try whose commit was not answered has done it.
-                        if doubt.hasTried { return .success(()) }
-                        return .failure(
-                            EventLogError(.streamDeleted, "stream '\(stream)' was deleted already"))
-                    }
-                    do throws(EventLogError) {
-                        let (first, isDeleted) = try decide(info)
-                        doubt.note()
-                        try StreamRow.write(connection, context, info, first: first, isDeleted: isDeleted)
-                        return .success(())
-                    } catch {
-                        if let cause = error.cause as? PostgresError { throw cause }
-                        return .failure(error)
+            let outcome: Result<Void, EventLogError>
+            do throws(EventLogError) {
+                outcome = try await self.core.pool.run { connection throws(PostgresError) in
+                    let limit = connection.answerLimit
+                    connection.answerLimit = context.lockingLimit
+                    defer { connection.answerLimit = limit }
+                    return try connection.transaction(doubt: doubt.note) { () throws(PostgresError) in
+                        try Self.hide(stream, connection, context, doubt, decide)
                     }
                 }
+            } catch {
+                guard doubt.isOpen, let cause = error.cause as? PostgresError else { throw error }
+                throw EventLogError(cause.ofUnknownOutcome(advice))
             }
             try outcome.get()
+        }
+
+        /// The same, in a transaction that is under way.
+        private static func hide(
+            _ stream: String, _ connection: PostgresConnection, _ context: StoreContext, _ doubt: StreamDoubt,
+            _ decide: (StreamInfo) throws(EventLogError) -> (first: Revision, isDeleted: Bool)
+        ) throws(PostgresError) -> Result<Void, EventLogError> {
+            try connection.execute(context.patienceSetting("LOCAL "))
+            // Written, not only locked, so that appends notice: see SingleAppend.
+            try connection.query(
+                "UPDATE \(context.names.quoted("_logs")) SET next_position = next_position WHERE log_id = $1",
+                [context.key])
+            guard let info = try StreamRow.read(connection, context, stream) else {
+                return .failure(EventLogError(.notFound, "there is no stream '\(stream)'"))
+            }
+            if info.isDeleted {
+                // A try whose commit was not answered has done it.
+                if doubt.isOpen { return .success(()) }
+                return .failure(EventLogError(.streamDeleted, "stream '\(stream)' was deleted already"))
+            }
+            do throws(EventLogError) {
+                let (first, isDeleted) = try decide(info)
+                try StreamRow.write(connection, context, info, first: first, isDeleted: isDeleted)
+                return .success(())
+            } catch {
+                if let cause = error.cause as? PostgresError { throw cause }
+                return .failure(error)
+            }
         }
 
         /// The newest snapshot that was kept of a stream; nil if there is none.

@@ -18,7 +18,8 @@
     /// **Lost connections.** Calls try again on a new one, within the store's patience; then they throw
     /// `unavailable`. An append of which it is not known whether it was committed is made again, and stored
     /// once, known by the ids of its events; where the patience ends before that, the error's cause says so
-    /// (``PostgresError/isOutcomeUnknown``). Subscriptions go on for ever.
+    /// (``PostgresError/isOutcomeUnknown``), as it does for truncating and deleting a stream. Subscriptions go on for
+    /// ever.
     public final class PostgresEventStore: EventStore {
         let core: StoreCore
 

@@ -26,7 +26,10 @@
                     return true
                 }
                 job.isUnusual.store(true, ordering: .relaxed)
-            } catch { failure = error }
+            } catch {
+                // What has no partition to go to is made once more, and the partition before it.
+                failure = error.mayLackPartition ? nil : error
+            }
             return self.commit([job], connection, after: failure)
         }
 
@@ -134,13 +137,17 @@
         private func withPartitions<Value>(
             _ group: [Job], _ connection: PostgresConnection, _ body: () throws(PostgresError) -> Value
         ) throws(PostgresError) -> Value {
-            if self.context.layout == .single { return try body() }
-            let months = group.reduce(into: Set<Int>()) { $0.formUnion($1.request.months) }
-            var partitions =
-                connection.partitions
-                ?? Partitions(
-                    names: self.context.names, layout: self.context.layout)
-            defer { connection.partitions = partitions }
+            let layout = self.context.layout
+            var partitions = connection.partitions ?? Partitions(names: self.context.names, layout: layout)
+            // Another connection may have found the table in another layout.
+            if partitions.layout != layout {
+                partitions = Partitions(names: self.context.names, layout: layout)
+            }
+            defer {
+                connection.partitions = partitions
+                if partitions.layout != layout { self.context.note(partitions.layout) }
+            }
+            let months = { group.reduce(into: Set<Int>()) { $0.formUnion($1.request.months) } }
             return try partitions.run(connection, logID: self.context.logID, months: months, body)
         }
 

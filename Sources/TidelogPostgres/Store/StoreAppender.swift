@@ -36,7 +36,7 @@
             let result = Mutex<Result<AppendResult, EventLogError>?>(nil)
         }
 
-        private struct State {
+        struct State {
             var jobs: [Job] = []
             /// Bytes of the appends that have room and are not under way.
             var waitingBytes = 0
@@ -46,8 +46,10 @@
             var isAsleep = false
             /// Who waits for room, in the order in which they came, and has encoded nothing yet.
             var parked: [(bytes: Int, reply: CheckedContinuation<Void, Never>)] = []
-            /// Who waits for the thread's end.
+            /// Who waits for the end of the thread, and of what is made on other threads.
             var closers: [CheckedContinuation<Void, Never>] = []
+            /// What cuts the appends that are under way on threads of their own.
+            var ownThreads: [ConnectionSwitch] = []
             /// Whether others' subscriptions are to be told of appends that the thread did not make.
             var mustNotify = false
 
@@ -61,6 +63,29 @@
                 }
                 self.parked.removeFirst(admitted.count)
                 return admitted
+            }
+
+            /// Whether the thread may sleep, and must be woken then: there is nothing to do, and what others are to be
+            /// told of has a time.
+            mutating func fallAsleep(isDue: Bool) -> Bool {
+                self.isAsleep = self.jobs.isEmpty && !self.isOver && (isDue || !self.mustNotify)
+                return self.isAsleep
+            }
+
+            /// Ends the thread, unless others are to be told of something first.
+            mutating func end() -> Bool {
+                self.isRunning = self.mustNotify
+                return !self.isRunning
+            }
+
+            /// Whether nothing is under way.
+            var isIdle: Bool { !self.isRunning && self.ownThreads.isEmpty }
+
+            /// Those who wait for the end, to be resumed, if it is there.
+            mutating func takeClosers() -> [CheckedContinuation<Void, Never>] {
+                guard self.isIdle else { return [] }
+                defer { self.closers = [] }
+                return self.closers
             }
         }
 
@@ -132,7 +157,19 @@
         private func append(
             _ request: AppendRequest, on thread: StoreThread
         ) throws(EventLogError) -> AppendResult {
-            if self.isOver { throw EventLogError(StoreContext.closed) }
+            // Closing waits for it, and cuts it off, as for those of the other thread.
+            let isAccepted = self.state.withLock { state in
+                if !state.isOver { state.ownThreads.append(thread.appendSwitch) }
+                return !state.isOver
+            }
+            guard isAccepted else { throw EventLogError(StoreContext.closed) }
+            defer {
+                let closers = self.state.withLock { state in
+                    state.ownThreads.removeAll { $0 === thread.appendSwitch }
+                    return state.takeClosers()
+                }
+                for closer in closers { closer.resume() }
+            }
             let answer = Answer()
             let deadline = ContinuousClock.now + self.context.configuration.patience
             let job = Job(request, deadline) { result in answer.result.withLock { $0 = result } }
@@ -279,19 +316,16 @@
                 }
                 if mustNotifyLater, due == nil { due = (now + Self.notifyWithin, now + Self.notifyWithin) }
                 if isOver { break }
-                isAnswered = self.rest(until: answerDeadline ?? due?.quiet, socket)
+                isAnswered = self.rest(until: answerDeadline ?? due?.quiet, isDue: due != nil, socket)
             }
             self.line.withLock { line in
                 line.isOpen = false
                 let hasStored = self.takeAnswer(&line)
                 if due != nil || hasStored { self.notify(line.connection) }
+                while !self.state.withLock({ $0.end() }) { self.notify(line.connection) }
                 line.connection.drop()
             }
-            let closers = self.state.withLock { state in
-                state.isRunning = false
-                defer { state.closers = [] }
-                return state.closers
-            }
+            let closers = self.state.withLock { $0.takeClosers() }
             for closer in closers { closer.resume() }
         }
 
@@ -309,29 +343,25 @@
             }
         }
 
-        /// Waits for the end of the thread, once closed; what is under way after `limit` is cut off.
+        /// Waits for the end of what is under way, once closed; what is not done after `limit` is cut off.
         func waitUntilOver(cuttingAfter limit: Duration) async {
-            let cut = Task { [switchOff] in
+            let cut = Task {
                 guard (try? await Task.sleep(for: limit)) != nil else { return }
-                switchOff.off()
+                for entry in [self.switchOff] + self.state.withLock({ $0.ownThreads }) { entry.off() }
             }
             defer { cut.cancel() }
             await withCheckedContinuation { reply in
-                let isOver = self.state.withLock { state in
-                    if state.isRunning { state.closers.append(reply) }
-                    return !state.isRunning
+                let isIdle = self.state.withLock { state in
+                    if !state.isIdle { state.closers.append(reply) }
+                    return state.isIdle
                 }
-                if isOver { reply.resume() }
+                if isIdle { reply.resume() }
             }
         }
 
         /// Sleeps until there is something to do, or until `due`; answers whether the socket has something.
-        private func rest(until due: ContinuousClock.Instant?, _ socket: Int32?) -> Bool {
-            let mustSleep = self.state.withLock { state in
-                state.isAsleep = state.jobs.isEmpty && !state.isOver
-                return state.isAsleep
-            }
-            guard mustSleep else { return false }
+        private func rest(until due: ContinuousClock.Instant?, isDue: Bool, _ socket: Int32?) -> Bool {
+            guard self.state.withLock({ $0.fallAsleep(isDue: isDue) }) else { return false }
             let hasAnswer = self.work.wait(for: due.map { $0 - ContinuousClock.now }, beside: socket)
             self.state.withLock { $0.isAsleep = false }
             return hasAnswer

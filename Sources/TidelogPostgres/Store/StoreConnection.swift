@@ -1,4 +1,5 @@
 #if Postgres
+    import Synchronization
     import Tidelog
 
     /// What the parts of a store share.
@@ -6,7 +7,7 @@
         let settings: PostgresSettings
         let configuration: PostgresStoreConfiguration
         let logID: EventID
-        let layout: PostgresLayout
+        private let known: KnownLayout
         /// The statements that append, which are long.
         let appendText: String
         let singleAppendTexts: [String]
@@ -22,7 +23,7 @@
             self.settings = settings
             self.configuration = configuration
             self.logID = logID
-            self.layout = layout
+            self.known = KnownLayout(layout)
             self.appendText = StoreFunction.call(configuration.names)
             self.singleAppendTexts = SingleAppendText.all(configuration.names)
             self.hiddenText = StoreSelection.hiddenText(configuration.names)
@@ -33,6 +34,12 @@
         }
 
         var names: PostgresNames { self.configuration.names }
+
+        /// The table's layout, as far as is known: somebody may make the table anew while the store is open.
+        var layout: PostgresLayout { self.known.layout }
+
+        /// The table was found to be of this layout.
+        func note(_ layout: PostgresLayout) { self.known.note(layout) }
 
         /// The log's UUID as the first parameter of statements.
         var key: PostgresValue {
@@ -55,6 +62,16 @@
 
         /// The error of a call on a store that was closed.
         static var closed: PostgresError { PostgresError(.closed, "the store was closed") }
+    }
+
+    /// The layout of a store's table as it was when it was last looked at.
+    private final class KnownLayout: Sendable {
+        private let state: Mutex<PostgresLayout>
+
+        init(_ layout: PostgresLayout) { self.state = Mutex(layout) }
+
+        var layout: PostgresLayout { self.state.withLock { $0 } }
+        func note(_ layout: PostgresLayout) { self.state.withLock { $0 = layout } }
     }
 
     /// A connection for one thread that is made when it is needed, and anew after it was lost.

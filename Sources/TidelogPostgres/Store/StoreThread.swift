@@ -41,6 +41,8 @@
         @TaskLocal static var chosen: StoreThread?
 
         private let appender: StoreAppender
+        /// Cuts the connection for appends when closing the store takes too long.
+        let appendSwitch = ConnectionSwitch()
         private let switchOff = ConnectionSwitch()
         private let pool: ReaderPool
         private let appending: Mutex<StoreConnection>
@@ -53,7 +55,7 @@
         init(_ context: StoreContext, _ appender: StoreAppender, _ pool: ReaderPool) {
             self.appender = appender
             self.pool = pool
-            self.appending = Mutex(StoreAppender.makeConnection(context))
+            self.appending = Mutex(StoreAppender.makeConnection(context, self.appendSwitch))
             self.reading = Mutex(pool.makeConnection(self.switchOff))
         }
 

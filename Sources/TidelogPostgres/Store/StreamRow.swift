@@ -119,11 +119,15 @@
         }
     }
 
-    /// Whether a change of a stream was tried before, on a connection that was lost.
+    /// Whether a change of a stream was tried whose commit was not answered, so that it may have taken place.
     final class StreamDoubt: Sendable {
-        private let tried = Atomic(false)
+        private let state = Atomic(false)
 
-        var hasTried: Bool { self.tried.load(ordering: .relaxed) }
-        func note() { self.tried.store(true, ordering: .relaxed) }
+        var isOpen: Bool { self.state.load(ordering: .relaxed) }
+
+        /// The commit of a try was not answered; `outcome` says whether that try has changed something.
+        func note(_ outcome: Result<Void, EventLogError>) {
+            if case .success = outcome { self.state.store(true, ordering: .relaxed) }
+        }
     }
 #endif

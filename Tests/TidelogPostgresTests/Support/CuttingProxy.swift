@@ -12,6 +12,8 @@
             var cuts = 0
             var swallowsAll = false
             var swallowsNew = false
+            /// How often all connections that stood were cut.
+            var generation = 0
             var isOver = false
             var listener: Int32 = -1
         }
@@ -35,6 +37,9 @@
 
         /// Each connection from now on is cut after as many bytes, both ways together, as `budget` says.
         func cut(_ budget: @escaping @Sendable () -> Int?) { self.state.withLock { $0.budget = budget } }
+
+        /// Cuts all connections that stand.
+        func cutAll() { self.state.withLock { $0.generation += 1 } }
 
         /// From now on nothing goes through, either way, though all connections stand.
         func swallow() { self.state.withLock { $0.swallowsAll = true } }
@@ -73,13 +78,19 @@
                     close(server)
                     continue
                 }
-                let (budget, isMute) = self.state.withLock { ($0.budget(), $0.swallowsNew) }
-                PlainThread.start("proxy-pump") { [self] in self.pump(client, server, budget, isMute) }
+                let (budget, isMute, generation) = self.state.withLock {
+                    ($0.budget(), $0.swallowsNew, $0.generation)
+                }
+                PlainThread.start("proxy-pump") { [self] in
+                    self.pump(client, server, budget, isMute, generation)
+                }
             }
             close(listener)
         }
 
-        private func pump(_ client: Int32, _ server: Int32, _ budget: Int?, _ isMute: Bool) {
+        private func pump(
+            _ client: Int32, _ server: Int32, _ budget: Int?, _ isMute: Bool, _ generation: Int
+        ) {
             var left = budget ?? .max
             var buffer = [UInt8](repeating: 0, count: 1 << 14)
             var ends = [
@@ -87,7 +98,9 @@
                 pollfd(fd: server, events: Int16(POLLIN), revents: 0),
             ]
             pumping: while poll(&ends, 2, 100) >= 0 {
-                let (swallowsAll, isOver) = self.state.withLock { ($0.swallowsAll, $0.isOver) }
+                let (swallowsAll, isOver) = self.state.withLock {
+                    ($0.swallowsAll, $0.isOver || $0.generation != generation)
+                }
                 if isOver { break }
                 for (from, to) in [(0, 1), (1, 0)] where ends[from].revents != 0 {
                     let count = recv(ends[from].fd, &buffer, min(buffer.count, left), 0)
