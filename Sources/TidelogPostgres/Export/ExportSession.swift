@@ -20,7 +20,11 @@
             self.configuration = configuration
             self.names = configuration.names
             self.facts = try LogFacts(of: log)
-            self.connection = try PostgresConnection.connect(settings, switchOff: switchOff)
+            self.connection = try PostgresConnection.connect(
+                settings, switchOff: switchOff, answerLimit: configuration.answerTimeout, asks: true)
+            // The rows of a transaction whose exporter was stopped in its middle, or has given up, are free
+            // again then.
+            try self.connection.execute("SET idle_in_transaction_session_timeout = '60s'")
             let schema = Schema(
                 names: configuration.names, layout: configuration.layout, indexes: configuration.indexes)
             self.layout = try schema.prepare(self.connection)

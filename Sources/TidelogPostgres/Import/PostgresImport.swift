@@ -37,20 +37,35 @@
     public struct PostgresImporter: Sendable {
         private let settings: PostgresSettings
         private let names: PostgresNames
+        private let answerTimeout: Duration
         /// How many events are compared by one digest: the database holds 32 bytes of each in memory, and cannot
         /// hold more than 1 GiB.
         var digestEvents = 1_000_000
 
         /// An importer from these tables.
+        ///
+        /// - Parameter answerTimeout: how long the server may be silent while it is waited for. Then another
+        ///   connection asks whether it is at work, as on the digest of many events: as long as it is, it is
+        ///   waited for. If it is not, or no connection comes about within
+        ///   ``PostgresSettings/connectTimeout``, the connection counts as lost. Default: 60 s.
+        /// - Throws: ``PostgresError`` with code `invalidConfiguration`.
         public init(
-            from settings: PostgresSettings, names: PostgresNames = .init()
+            from settings: PostgresSettings, names: PostgresNames = .init(),
+            answerTimeout: Duration = .seconds(60)
         ) throws(PostgresError) {
             try names.validate()
+            guard answerTimeout >= .milliseconds(10) else {
+                throw PostgresError(.invalidConfiguration, "answerTimeout must be 10 ms or more")
+            }
             self.settings = settings
             self.names = names
+            self.answerTimeout = answerTimeout
         }
 
         /// The logs that the database has events of, a line for each export.
+        ///
+        /// - Throws: ``PostgresError``: `missingSchema` if there are no tables, `unreachable` if the server
+        ///   cannot be reached, or hangs.
         public func logs() async throws(PostgresError) -> [ExportedLog] {
             try await PlainThread.run("tidelog-import") { () throws(PostgresError) in
                 try self.logs(try self.connect(ConnectionSwitch()))
@@ -58,7 +73,8 @@
         }
 
         private func connect(_ stop: ConnectionSwitch) throws(PostgresError) -> PostgresConnection {
-            let connection = try PostgresConnection.connect(self.settings, switchOff: stop)
+            let connection = try PostgresConnection.connect(
+                self.settings, switchOff: stop, answerLimit: self.answerTimeout, asks: true)
             guard let state = try Schema(names: self.names).state(connection) else {
                 throw PostgresError(
                     .missingSchema,
@@ -109,7 +125,8 @@
         ///   - progress: is told how many events are done.
         /// - Throws: ``PostgresError``: `invalidConfiguration` if there is no such log or more than one to
         ///   choose from, or if another export has brought later events, `log` for a directory in use,
-        ///   `rowsMissing`, `diverged` if the digests differ, `cancelled` if the task was cancelled.
+        ///   `rowsMissing`, `diverged` if the digests differ, `cancelled` if the task was cancelled,
+        ///   `unreachable` if the server cannot be reached, or hangs.
         public func `import`(
             logID: String? = nil, exporter: String = "default", acceptsPartial: Bool = false,
             acceptsMissingRows: Bool = false, to directory: FilePath,

@@ -26,9 +26,10 @@
                 try self.refuseNewer(state)
                 return state.layout
             }
-            // Making an index of a large table takes its time, and so does waiting for who makes it.
+            // Making an index of a large table takes its time, and so does waiting for who makes it. Where
+            // nobody asks whether the server is at work, there is no limit to that.
             let limit = connection.answerLimit
-            connection.answerLimit = nil
+            if connection.inquiry == nil { connection.answerLimit = nil }
             defer { connection.answerLimit = limit }
             return try connection.transaction { () throws(PostgresError) in
                 try connection.query("SELECT pg_advisory_xact_lock($1)", [.bigint(self.names.lockNumber)])

@@ -12,6 +12,9 @@
             var cuts = 0
             var swallowsAll = false
             var swallowsNew = false
+            var accepted = 0
+            /// Nothing goes through so many of the first connections.
+            var swallowed = 0
             var isOver = false
             var listener: Int32 = -1
         }
@@ -42,9 +45,12 @@
         /// The same for connections that are made from now on.
         func swallowNew() { self.state.withLock { $0.swallowsNew = true } }
 
+        /// The same for connections that were made so far, and stand.
+        func swallowOld() { self.state.withLock { $0.swallowed = $0.accepted } }
+
         /// Everything goes through again; what was swallowed is lost.
         func letThrough() {
-            self.state.withLock { ($0.swallowsAll, $0.swallowsNew) = (false, false) }
+            self.state.withLock { ($0.swallowsAll, $0.swallowsNew, $0.swallowed) = (false, false, 0) }
         }
 
         /// How often it cut.
@@ -73,13 +79,18 @@
                     close(server)
                     continue
                 }
-                let (budget, isMute) = self.state.withLock { ($0.budget(), $0.swallowsNew) }
-                PlainThread.start("proxy-pump") { [self] in self.pump(client, server, budget, isMute) }
+                let (budget, isMute, number) = self.state.withLock { state in
+                    state.accepted += 1
+                    return (state.budget(), state.swallowsNew, state.accepted)
+                }
+                PlainThread.start("proxy-pump") { [self] in
+                    self.pump(client, server, budget, isMute: isMute, number: number)
+                }
             }
             close(listener)
         }
 
-        private func pump(_ client: Int32, _ server: Int32, _ budget: Int?, _ isMute: Bool) {
+        private func pump(_ client: Int32, _ server: Int32, _ budget: Int?, isMute: Bool, number: Int) {
             var left = budget ?? .max
             var buffer = [UInt8](repeating: 0, count: 1 << 14)
             var ends = [
@@ -87,7 +98,9 @@
                 pollfd(fd: server, events: Int16(POLLIN), revents: 0),
             ]
             pumping: while poll(&ends, 2, 100) >= 0 {
-                let (swallowsAll, isOver) = self.state.withLock { ($0.swallowsAll, $0.isOver) }
+                let (swallowsAll, isOver) = self.state.withLock {
+                    ($0.swallowsAll || number <= $0.swallowed, $0.isOver)
+                }
                 if isOver { break }
                 for (from, to) in [(0, 1), (1, 0)] where ends[from].revents != 0 {
                     let count = recv(ends[from].fd, &buffer, min(buffer.count, left), 0)
