@@ -2,7 +2,7 @@
     /// The tables: made and brought up to date in versioned steps under an advisory lock.
     struct Schema {
         /// The version that this build makes and needs.
-        static let version: Int64 = 4
+        static let version: Int64 = 5
 
         let names: PostgresNames
         var layout: PostgresLayout = .single
@@ -104,6 +104,8 @@
                 self.makeExportTables(state.layout), self.makeStoreTables(), self.makeStoreFunction(),
                 // Since version 4 the function finds ids by their index, whatever was known of the table.
                 [StoreFunction.definition(self.names)],
+                // Null where an earlier version made the checkpoint: it did not note where the export began.
+                ["ALTER TABLE \(self.names.quoted("_checkpoints")) ADD COLUMN start_position bigint"],
             ]
         }
 
