@@ -3,10 +3,11 @@
 
     /// What an export says of the rows that it brought, by its checkpoint.
     struct ExportAccount {
+        /// Where it has brought rows: from its start, or the log's where that is not known, to before its
+        /// next position.
+        var positions: Range<UInt64>
         /// How many.
         var exported: UInt64
-        /// Whether a filter left events out.
-        var isFiltered: Bool
         /// The last of them.
         var last: Anchor?
 
@@ -16,23 +17,14 @@
             _ connection: PostgresConnection, _ names: PostgresNames, _ logKey: PostgresValue,
             before next: Position
         ) throws(PostgresError) -> [ExportAccount] {
-            var accounts: [ExportAccount] = []
-            try connection.query(
-                """
-                SELECT exported, filter <> '', last_position, last_digest FROM \(names.quoted("_checkpoints")) \
-                WHERE log_id = $1 AND next_position <= $2
-                """, [logKey, .bigint(Int64(clamping: next.rawValue))]
-            ) { row throws(PostgresError) in
-                var last: Anchor?
-                if let position = try row.integer(2), let digest = row.bytes(3) {
-                    last = Anchor(position: UInt64(clamping: position), digest: digest)
-                }
-                accounts.append(
-                    ExportAccount(
-                        exported: UInt64(clamping: try row.requiredInteger(0)), isFiltered: row.boolean(1),
-                        last: last))
-            }
-            return accounts
+            let checkpoints = try ExportSession.checkpoints(connection, names, logKey)
+            return checkpoints.values.filter { $0.next <= next.rawValue }.map { ExportAccount($0) }
+        }
+
+        init(_ checkpoint: Checkpoint) {
+            self.positions = min(checkpoint.start ?? 0, checkpoint.next)..<checkpoint.next
+            self.exported = checkpoint.exported
+            self.last = checkpoint.last
         }
     }
 
@@ -51,38 +43,41 @@
             var first: Position
         }
 
-        private let accounts: [ExportAccount]
-        private var digests: [UInt64: [UInt8]?] = [:]
-        private var count: UInt64 = 0
-        /// The position after the last row.
-        private var end: UInt64 = 0
-        /// The first position without a row that has rows before and after it.
-        private var gap: UInt64?
+        /// The rows that one export may have brought.
+        private struct Tally {
+            let account: ExportAccount
+            var count: UInt64 = 0
+            /// The first position that has no row, from where the export began.
+            var gap: UInt64
+            /// The digest of the row at the position of the last one that it brought.
+            var last: [UInt8]?
 
-        init(_ accounts: [ExportAccount]) {
-            self.accounts = accounts
-            for account in accounts {
-                if let last = account.last { self.digests[last.position] = .some(nil) }
+            init(_ account: ExportAccount) {
+                self.account = account
+                self.gap = account.positions.lowerBound
             }
-        }
 
-        /// Notes the next row.
-        mutating func add(_ stored: StoredEvent) {
-            let position = stored.position.rawValue
-            if self.count > 0, self.gap == nil, position > self.end { self.gap = self.end }
-            self.count += 1
-            self.end = position + 1
-            if self.digests[position] != nil { self.digests[position] = EventDigest.digest(of: stored) }
-        }
+            mutating func add(_ stored: StoredEvent) {
+                let position = stored.position.rawValue
+                guard self.account.positions.contains(position) else { return }
+                if position == self.gap { self.gap += 1 }
+                if position == self.account.last?.position { self.last = EventDigest.digest(of: stored) }
+                self.count += 1
+            }
 
-        /// What is missing, once all rows were noted; nil: nothing.
-        ///
-        /// - Throws: ``PostgresError`` with code `diverged` if an export's last row is another event now.
-        func missing() throws(PostgresError) -> Missing? {
-            let lasts = self.accounts.compactMap(\.last)
-            let lost = lasts.filter { self.digests[$0.position] == .some(nil) }.map(\.position)
-            for last in lasts {
-                guard let digest = self.digests[last.position] ?? nil, digest != last.digest else { continue }
+            /// What is missing of it; nil: nothing.
+            ///
+            /// - Throws: ``PostgresError`` with code `diverged` if its last row is another event now.
+            func missing() throws(PostgresError) -> Missing? {
+                let exported = self.account.exported
+                let fewer = exported - min(exported, self.count)
+                guard let last = self.account.last else { return self.missing(fewer) }
+                guard let digest = self.last else {
+                    // If that is the only one, it is known which one is missing.
+                    return fewer > 1
+                        ? self.missing(fewer) : Missing(count: 1, first: Position(last.position))
+                }
+                if digest == last.digest { return self.missing(fewer) }
                 let position = Position(last.position)
                 throw PostgresError(
                     .diverged,
@@ -90,18 +85,34 @@
                         + "database. Correct it there, or send it again from the log",
                     positions: position..<position.advanced(by: 1))
             }
-            let expected = self.accounts.map(\.exported).max() ?? 0
-            guard self.count < expected || !lost.isEmpty else { return nil }
-            var first = lost.min()
-            if self.accounts.contains(where: { !$0.isFiltered }) {
-                // With every event exported, a gap is where they are missing, unless the log had it, too.
-                let isCut = lost.contains { $0 >= self.end }
-                for candidate in [self.gap, isCut ? self.end : nil].compactMap({ $0 }) {
-                    first = min(first ?? candidate, candidate)
-                }
+
+            private func missing(_ count: UInt64) -> Missing? {
+                count == 0 ? nil : Missing(count: Int(clamping: count), first: Position(self.gap))
             }
-            let count = max(expected - min(expected, self.count), lost.isEmpty ? 0 : 1)
-            return Missing(count: Int(clamping: count), first: Position(first ?? 0))
+        }
+
+        private var tallies: [Tally]
+
+        init(_ accounts: [ExportAccount]) { self.tallies = accounts.map { Tally($0) } }
+
+        /// Notes the next row.
+        mutating func add(_ stored: StoredEvent) {
+            for index in self.tallies.indices { self.tallies[index].add(stored) }
+        }
+
+        /// What is missing, once all rows were noted; nil: nothing.
+        ///
+        /// - Throws: ``PostgresError`` with code `diverged` if an export's last row is another event now.
+        func missing() throws(PostgresError) -> Missing? {
+            var all: Missing?
+            for tally in self.tallies {
+                guard let missing = try tally.missing() else { continue }
+                // Two exports may have brought the same rows.
+                let before = all ?? missing
+                all = Missing(
+                    count: max(before.count, missing.count), first: min(before.first, missing.first))
+            }
+            return all
         }
     }
 

@@ -12,10 +12,13 @@
         public let nextPosition: Position
         /// How often the log had been restored when it was last exported.
         public let incarnation: UInt64
-        /// Whether events are left out.
+        /// Whether a filter leaves events out.
         public let isFiltered: Bool
         /// Events that the export has brought, since it began.
         public let exportedEvents: UInt64
+        /// The position that the export began at: what the log had before it was never exported. Nil if an
+        /// earlier version began it, which did not note that.
+        public let startPosition: Position?
     }
 
     /// What an import did.
@@ -27,6 +30,9 @@
         /// Events at the least that were exported and whose rows the database has no longer; zero unless that was
         /// accepted.
         public let missingRows: Int
+        /// The position that the export began at: events before it were never exported, so their rows are not
+        /// missing. Nil if an earlier version began it, which did not note that.
+        public let startPosition: Position?
         /// The position that the log's next event gets.
         public let nextPosition: Position
         /// The log's incarnation: one more than that of the log that was exported.
@@ -90,8 +96,8 @@
             var logs: [ExportedLog] = []
             try connection.query(
                 """
-                SELECT log_id, exporter, next_position, incarnation, filter <> '', exported \
-                FROM \(self.names.quoted("_checkpoints")) ORDER BY log_id, exporter
+                SELECT log_id, exporter, next_position, incarnation, filter <> '', exported, \
+                \(Checkpoint.startExpression) FROM \(self.names.quoted("_checkpoints")) c ORDER BY log_id, exporter
                 """
             ) { row throws(PostgresError) in
                 guard let uuid = try row.uuid(0) else { return }
@@ -100,7 +106,8 @@
                         logID: EventID(uuid: uuid.0, uuid.1).description, exporter: row.text(1) ?? "",
                         nextPosition: Position(UInt64(clamping: try row.requiredInteger(2))),
                         incarnation: UInt64(clamping: try row.requiredInteger(3)), isFiltered: row.boolean(4),
-                        exportedEvents: UInt64(clamping: try row.requiredInteger(5))))
+                        exportedEvents: UInt64(clamping: try row.requiredInteger(5)),
+                        startPosition: try row.integer(6).map { Position(UInt64(clamping: $0)) }))
             }
             return logs
         }
@@ -118,8 +125,9 @@
         /// - Parameters:
         ///   - logID: which log; nil: the only one that there is.
         ///   - exporter: the name of the export.
-        ///   - acceptsPartial: whether an export that left events out may be imported. Streams whose last events
-        ///     are left out then go on at revisions that were used before.
+        ///   - acceptsPartial: whether an export that left events out may be imported, by a filter or because
+        ///     it began after them. Streams whose last events are left out then go on at revisions that were
+        ///     used before.
         ///   - acceptsMissingRows: whether a log is made although rows that were exported are no longer there, as
         ///     after dropping a partition. Streams whose last rows are missing go on as said above.
         ///   - progress: is told how many events are done.
@@ -198,6 +206,12 @@
                     "the export \"\(log.exporter)\" left events out by a filter; "
                         + "say that a partial log is wanted")
             }
+            if let start = log.startPosition, start > .zero, !job.acceptsPartial {
+                throw PostgresError(
+                    .invalidConfiguration,
+                    "the export \"\(log.exporter)\" began at position \(start) and left out the events before it; "
+                        + "say that a partial log is wanted", positions: .zero..<start)
+            }
             let id = EventID(log.logID)
             let key = PostgresValue.uuid(id.uuid?.high ?? 0, id.uuid?.low ?? 0)
             var (first, next) = (log.nextPosition.rawValue, log.nextPosition.rawValue)
@@ -229,8 +243,8 @@
                 let (count, missing) = try self.copy(
                     job, connection, key, before: Position(next), to: rebuilder)
                 return PostgresImportReport(
-                    logID: log.logID, events: count, missingRows: missing, nextPosition: Position(next),
-                    incarnation: incarnation)
+                    logID: log.logID, events: count, missingRows: missing, startPosition: log.startPosition,
+                    nextPosition: Position(next), incarnation: incarnation)
             } catch {
                 rebuilder.abandon()
                 throw error
