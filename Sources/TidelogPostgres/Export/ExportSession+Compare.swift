@@ -56,8 +56,8 @@
             try self.connection.query(
                 """
                 INSERT INTO \(self.names.quoted("_checkpoints")) \
-                (log_id, exporter, next_position, start_position, incarnation, filter, exported) \
-                VALUES ($1, $2, $3, $3, $4, $5, 0) ON CONFLICT DO NOTHING
+                (log_id, exporter, next_position, start_position, incarnation, filter, exported, \
+                position_fingerprint) VALUES ($1, $2, $3, $3, $4, $5, 0, 0) ON CONFLICT DO NOTHING
                 """,
                 self.key + [
                     .bigint(Int64(clamping: start)), .bigint(Int64(clamping: self.facts.incarnation)),
@@ -179,8 +179,8 @@
             try connection.query(
                 """
                 SELECT next_position, incarnation, filter, exported, anchor_position, anchor_digest, \
-                last_position, last_digest, exporter, \(Checkpoint.startExpression) \
-                FROM \(names.quoted("_checkpoints")) c WHERE log_id = $1
+                last_position, last_digest, exporter, \(Checkpoint.startExpression), \
+                \(Checkpoint.fingerprintExpression) FROM \(names.quoted("_checkpoints")) c WHERE log_id = $1
                 """, [logKey]
             ) { row throws(PostgresError) in
                 func anchor(_ column: Int32) throws(PostgresError) -> Anchor? {
@@ -193,7 +193,8 @@
                     next: UInt64(clamping: try row.requiredInteger(0)),
                     incarnation: UInt64(clamping: try row.requiredInteger(1)), filter: row.text(2) ?? "",
                     exported: UInt64(clamping: try row.requiredInteger(3)), anchor: try anchor(4),
-                    last: try anchor(6), start: try row.integer(9).map { UInt64(clamping: $0) })
+                    last: try anchor(6), start: try row.integer(9).map { UInt64(clamping: $0) },
+                    fingerprint: try row.integer(10).map { .init(bits: UInt64(bitPattern: $0)) })
             }
             return checkpoints
         }

@@ -61,7 +61,7 @@
                     exported = exported + $6, anchor_position = coalesce($7, anchor_position), \
                     anchor_digest = coalesce($8, anchor_digest), \
                     last_position = coalesce($9, last_position), last_digest = coalesce($10, last_digest), \
-                    updated_at = clock_timestamp() \
+                    position_fingerprint = position_fingerprint # $12, updated_at = clock_timestamp() \
                     WHERE log_id = $1 AND exporter = $2 AND next_position = $3 \
                     RETURNING pg_notify($11, $1::text)
                     """,
@@ -70,6 +70,7 @@
                         .bigint(Int64(clamping: self.facts.incarnation)), .bigint(Int64(batch.count)),
                         Self.number(batch.anchor), Self.digest(batch.anchor), Self.number(batch.last),
                         Self.digest(batch.last), .text(self.names.channel),
+                        .bigint(Int64(bitPattern: batch.fingerprint.bits)),
                     ])
                 guard moved == 1 else {
                     throw PostgresError(

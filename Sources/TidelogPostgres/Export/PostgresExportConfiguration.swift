@@ -117,24 +117,7 @@
         var consumerName: String { "export.postgres." + self.name }
 
         /// The filter as text: the same filter gives the same text.
-        var filterText: String {
-            var parts: [String] = []
-            func add(_ name: String, _ value: String?) {
-                if let value { parts.append("\(name)=\(value.debugDescription)") }
-            }
-            for stream in self.filter.streams.sorted() { add("stream", stream) }
-            add("streamPrefix", self.filter.streamPrefix)
-            add("fromRevision", self.filter.fromRevision.map { "\($0)" })
-            add("toRevision", self.filter.toRevision.map { "\($0)" })
-            for type in self.filter.types.map(\.description).sorted() { add("type", type) }
-            add("since", self.filter.since.map { "\($0)" })
-            add("until", self.filter.until.map { "\($0)" })
-            add("correlation", self.filter.correlationID.map { "\($0)" })
-            add("causation", self.filter.causationID.map { "\($0)" })
-            add("source", self.filter.source)
-            add("tenant", self.filter.tenantID)
-            return parts.joined(separator: " ")
-        }
+        var filterText: String { ExportFilter.text(of: self.filter) }
     }
 
     /// How an export stands.

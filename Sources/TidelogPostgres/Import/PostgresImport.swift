@@ -30,6 +30,11 @@
         /// Events at the least that were exported and whose rows the database has no longer; zero unless that was
         /// accepted.
         public let missingRows: Int
+        /// The exports of the log, by name, of which nobody knows whether rows are missing: the table has
+        /// more rows that they may have brought than they did, as where another export brought events before
+        /// the log removed them; or an earlier version counted their rows, beside those of others. Empty if
+        /// all is known.
+        public let uncertainExports: [String]
         /// The position that the export began at: events before it were never exported, so their rows are not
         /// missing. Nil if an earlier version began it, which did not note that.
         public let startPosition: Position?
@@ -240,10 +245,11 @@
                 throw PostgresError(.log, "the log cannot be made: \(error.message)", cause: error)
             }
             do throws(PostgresError) {
-                let (count, missing) = try self.copy(
+                let copied = try self.copy(
                     job, connection, key, before: Position(next), to: rebuilder)
                 return PostgresImportReport(
-                    logID: log.logID, events: count, missingRows: missing, startPosition: log.startPosition,
+                    logID: log.logID, events: copied.events, missingRows: copied.missing,
+                    uncertainExports: copied.uncertain, startPosition: log.startPosition,
                     nextPosition: Position(next), incarnation: incarnation)
             } catch {
                 rebuilder.abandon()
@@ -254,7 +260,7 @@
         private func copy(
             _ job: Job, _ connection: PostgresConnection, _ key: PostgresValue, before next: Position,
             to rebuilder: LogRebuilder
-        ) throws(PostgresError) -> (events: Int, missing: Int) {
+        ) throws(PostgresError) -> (events: Int, missing: Int, uncertain: [String]) {
             let range: [PostgresValue] = [key, .bigint(Int64(clamping: next.rawValue))]
             var parts = ImportedParts(size: self.digestEvents)
             var rows = ImportedRows(try ExportAccount.read(connection, self.names, key, before: next))
@@ -277,7 +283,7 @@
                 return true
             }
             let count = parts.count
-            let missing = try rows.missing()
+            let (missing, uncertain) = (try rows.missing(), try rows.uncertain())
             if let missing, !job.acceptsMissingRows { throw PostgresError(missing, before: next) }
             for part in parts.finish(at: next) {
                 try job.goOn()
@@ -296,7 +302,7 @@
                 throw PostgresError(.log, "the log cannot be made: \(error.message)", cause: error)
             }
             job.progress?(count)
-            return (count, missing?.count ?? 0)
+            return (count, missing?.count ?? 0, uncertain)
         }
     }
 

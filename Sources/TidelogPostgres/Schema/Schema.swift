@@ -2,7 +2,7 @@
     /// The tables: made and brought up to date in versioned steps under an advisory lock.
     struct Schema {
         /// The version that this build makes and needs.
-        static let version: Int64 = 5
+        static let version: Int64 = 6
 
         let names: PostgresNames
         var layout: PostgresLayout = .single
@@ -106,6 +106,8 @@
                 [StoreFunction.definition(self.names)],
                 // Null where an earlier version made the checkpoint: it did not note where the export began.
                 ["ALTER TABLE \(self.names.quoted("_checkpoints")) ADD COLUMN start_position bigint"],
+                // Null as well: it did not note which rows it had counted.
+                ["ALTER TABLE \(self.names.quoted("_checkpoints")) ADD COLUMN position_fingerprint bigint"],
             ]
         }
 

@@ -67,6 +67,7 @@
                 [
                     "log_id": .string(result.logID), "events": .integer(result.events),
                     "missing_rows": .integer(result.missingRows),
+                    "uncertain_exports": .array(result.uncertainExports.map { .string($0) }),
                     "start_position": result.startPosition.map { JSONText($0) } ?? .null,
                     "next_position": JSONText(result.nextPosition),
                     "incarnation": .unsigned(result.incarnation),
@@ -79,7 +80,11 @@
                     + Self.start(result.startPosition)
                     + (result.missingRows > 0
                         ? ["at least \(Units.count(result.missingRows)) of the exported rows are missing"]
-                        : []))
+                        : [])
+                    + result.uncertainExports.map {
+                        "whether rows of the export \"\($0)\" are missing is not known: others brought more "
+                            + "events that it wants"
+                    })
         }
 
         /// What the export left out at its beginning.
