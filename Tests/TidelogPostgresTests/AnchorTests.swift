@@ -188,6 +188,115 @@
             }
         }
 
+        /// Appends events of which the last one is gone, so that whoever passes them knows none of them.
+        private func fillPassing(_ log: EventLog, _ count: Int, seed: UInt64) async throws {
+            try await fill(log, count - 1, seed: seed)
+            try await log.append(Event(type: "other"), to: "gone-\(seed)")
+            try await log.delete(stream: "gone-\(seed)", expecting: .any)
+        }
+
+        /// An exporter that passes all events.
+        private func passing(
+            _ log: EventLog, _ settings: PostgresSettings, name: String = "default",
+            accepts: PostgresExportConfiguration.Acceptance = []
+        ) throws -> PostgresExporter {
+            try exporter(log, settings) {
+                $0.name = name
+                $0.filter = .types("wanted")
+                $0.accepts = accepts
+            }
+        }
+
+        /// How many checkpoints are at a position and know no event.
+        private func blank(at position: Int) -> String {
+            "SELECT count(*) FROM tidelog.events_checkpoints WHERE next_position = \(position) "
+                + "AND exported = 0 AND anchor_position IS NULL AND last_position IS NULL"
+        }
+
+        @Test(
+            "an export that knows none of the events that it has passed tells an older log and another history"
+        )
+        func passedLog() async throws {
+            let server = try PostgresServer.shared.get()
+            let database = try server.makeDatabase()
+            let settings = server.settings(database)
+            let folder = try TemporaryDirectory()
+            defer { folder.remove() }
+            let (path, copy) = (folder.path.appending("log"), folder.path.appending("copy"))
+            var log = try await EventLog.open(at: path, configuration: Self.configuration)
+            try await fill(log, 60)
+            await log.close()
+            try FileManager.default.copyItem(atPath: path.string, toPath: copy.string)
+            log = try await EventLog.open(at: path, configuration: Self.configuration)
+            try await self.fillPassing(log, 40, seed: 2)
+            for _ in 0..<2 { #expect(await self.failure(try self.passing(log, settings)) == nil) }
+            #expect(try server.number(self.blank(at: 100), in: database) == 1)
+            await log.close()
+
+            let older = try await EventLog.open(at: copy, configuration: Self.configuration)
+            for name in ["default", "other"] {
+                let error = await self.failure(try self.passing(older, settings, name: name))
+                #expect(error?.code == .logBehind && error?.positions == 60..<100, "\(error as Any)")
+            }
+            #expect(try server.number(self.blank(at: 100), in: database) == 1)
+            try await fill(older, 60, seed: 3)
+            let error = await self.failure(try self.passing(older, settings))
+            #expect(error?.code == .unverifiable && error?.positions?.upperBound == 100, "\(error as Any)")
+            #expect(await self.failure(try self.passing(older, settings, accepts: .restoredLog)) == nil)
+            await older.close()
+            try server.connect().execute("DROP DATABASE \(database) WITH (FORCE)")
+        }
+
+        @Test("an export that knows none of the events that it has passed tells an older database")
+        func passedDatabase() async throws {
+            try await withLogAndDatabase(Self.configuration) { log, server, database in
+                let settings = server.settings(database)
+                try await self.fillPassing(log, 100, seed: 1)
+                #expect(await self.failure(try self.passing(log, settings)) == nil)
+                let backup = try server.makeDatabase() + "b"
+                try server.connect().execute("CREATE DATABASE \(backup) TEMPLATE \(database)")
+                try await self.fillPassing(log, 100, seed: 2)
+                #expect(await self.failure(try self.passing(log, settings)) == nil)
+                #expect(try server.number(self.blank(at: 200), in: database) == 1)
+                let administrator = try server.connect()
+                try administrator.execute("DROP DATABASE \(database) WITH (FORCE)")
+                try administrator.execute("ALTER DATABASE \(backup) RENAME TO \(database)")
+                let error = await self.failure(try self.passing(log, settings))
+                #expect(error?.code == .databaseBehind && error?.positions == 100..<200, "\(error as Any)")
+                #expect(await self.failure(try self.passing(log, settings, accepts: .olderDatabase)) == nil)
+            }
+        }
+
+        @Test("a checkpoint of an earlier version has begun where it is not where the export is to begin")
+        func earlierVersion() async throws {
+            try await withLogAndDatabase { log, server, database in
+                try await fill(log, 100)
+                _ = try Schema(names: .init()).prepare(try server.connect(database), upTo: 4)
+                let id = try await log.statistics().logID
+                for name in ["started", "passed"] {
+                    try server.run(
+                        """
+                        INSERT INTO tidelog.events_checkpoints \
+                        (log_id, exporter, next_position, incarnation, filter, exported) \
+                        VALUES ('\(id)', '\(name)', 40, 0, '', 0)
+                        """, in: database)
+                }
+                let settings = server.settings(database)
+                #expect(try await PostgresImporter(from: settings).logs().count == 2)
+                #expect(try await exporter(log, settings).remoteStatus().nextPosition == nil)
+                let started = try exporter(log, settings) {
+                    $0.name = "started"
+                    $0.start = 40
+                }
+                #expect(await self.failure(started) == nil)
+                #expect(try server.events(in: database).count == 60)
+                let state = try Schema(names: .init()).state(try server.connect(database))
+                #expect(state?.version == Schema.version)
+                let passed = try exporter(log, settings) { $0.name = "passed" }
+                #expect(await self.failure(passed)?.code == .unverifiable)
+            }
+        }
+
         @Test("a start beyond the log's end is told as that, and leaves nothing behind")
         func startBeyond() async throws {
             try await withLogAndDatabase { log, server, database in

@@ -44,12 +44,31 @@
             #expect(code { _, log, _ in log.incarnation = 2 } == nil)
             #expect(code { checkpoint, _, _ in checkpoint.filter = "type=\"a\"" } == .invalidConfiguration)
             // Nothing was taken yet: there is nothing to miss, and nothing to compare.
-            #expect(
-                code {
-                    ($0.exported, $0.anchor, $0.last) = (0, nil, nil)
-                    $1.first = 51
-                    $2 = Evidence()
-                } == nil)
+            for start in [nil, 50] as [UInt64?] {
+                #expect(
+                    code {
+                        ($0.exported, $0.anchor, $0.last, $0.start) = (0, nil, nil, start)
+                        $1.first = 51
+                        $2 = Evidence()
+                    } == nil)
+            }
+        }
+
+        @Test("a checkpoint that has moved on has begun, also where it knows no event that it has passed")
+        func passed() {
+            func code(known: UInt64? = nil, end: UInt64 = 100, first: UInt64 = 0) -> PostgresError.Code? {
+                self.code(
+                    {
+                        ($0.exported, $0.anchor, $0.last, $0.start) = (0, nil, nil, 20)
+                        ($1.first, $1.end) = (first, end)
+                        $2 = Evidence()
+                    }, known: known)
+            }
+            #expect(code() == .unverifiable)
+            #expect(code(known: 50) == nil)
+            #expect(code(known: 60) == .databaseBehind)
+            #expect(code(end: 49) == .logBehind)
+            #expect(code(known: 50, first: 51) == .eventsGone)
         }
 
         /// Which of the two sides knows an event just before the checkpoint.

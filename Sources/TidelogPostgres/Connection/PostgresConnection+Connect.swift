@@ -11,8 +11,11 @@
         /// - Parameters:
         ///   - switchOff: what can cut the connection from another thread, also while it is made.
         ///   - answerLimit: how long the server may be silent afterwards; nil: for ever.
+        ///   - asks: whether a server that is silent for that long is asked if it is at work, and waited for
+        ///     as long again if it is.
         static func connect(
-            _ settings: PostgresSettings, switchOff: ConnectionSwitch, answerLimit: Duration? = nil
+            _ settings: PostgresSettings, switchOff: ConnectionSwitch, answerLimit: Duration? = nil,
+            asks: Bool = false
         ) throws(PostgresError) -> PostgresConnection {
             let passwords = try Self.passwords(in: settings.connectionString)
             let end = ContinuousClock.now + settings.connectTimeout
@@ -40,6 +43,7 @@
                     + " SELECT set_config('synchronous_commit', 'on', false)"
                     + " WHERE current_setting('synchronous_commit') = 'off'"
             )
+            if asks { connection.inquiry = try ServerInquiry(connection, settings) }
             connection.answerLimit = answerLimit
             return connection
         }

@@ -8,7 +8,8 @@
     ///
     /// Invariants:
     /// - Whatever goes through in either direction counts as an answer; silence is what is limited.
-    /// - After too long a silence the connection is given up. It is broken then, and no call of it waits again.
+    /// - After too long a silence the connection is given up, unless the server, asked on another one, is at
+    ///   work. It is broken then, and no call of it waits again.
     extension PostgresConnection {
         /// Asks by `send`, which answers 1 if libpq took it, and waits for the answer: the last one where there are
         /// several, as PQexec does.
@@ -64,6 +65,9 @@
             return silentSince + answerLimit
         }
 
+        /// Whether the server says so on another connection; false where it is not asked.
+        private var isAtWork: Bool { self.inquiry?.isAtWork(until: { self.switchOff.isOff }) ?? false }
+
         /// Waits for the socket; false if the server was silent for too long, and the connection is given up.
         private func wait(for events: Int32) -> Bool {
             var entry = pollfd(fd: PQsocket(self.handle), events: Int16(events), revents: 0)
@@ -93,8 +97,12 @@
                     // A signal; how long it has waited must not be forgotten.
                     if self.silentSince == nil { self.silentSince = .now }
                 } else if time == left {
-                    self.isGivenUp = true
-                    return false
+                    // What came while it was asked, as its answer does that was on the way, is an answer.
+                    guard self.isAtWork || poll(&entry, 1, 0) > 0 else {
+                        self.isGivenUp = true
+                        return false
+                    }
+                    self.silentSince = .now
                 } else {
                     slice = min(slice * 2, 64)
                     guard PQconsumeInput(self.handle) == 1, PQisBusy(self.handle) == 1 else { return true }

@@ -15,6 +15,9 @@
         var answerLimit: Duration?
         /// Since when it is silent, where that is not since the wait began.
         var silentSince: ContinuousClock.Instant?
+        /// Asks whether a server that is silent for too long is at work; nil: nobody asks, and it counts as
+        /// lost.
+        var inquiry: ServerInquiry?
         /// Whether the server was silent for too long, so that nothing more is asked of it on this connection.
         var isGivenUp = false
         /// The names of prepared statements by their text.
@@ -225,7 +228,7 @@
                 return PostgresError(
                     .unreachable,
                     "\(Self.verb(statement)): the server has not answered within "
-                        + "\(self.answerLimit ?? .zero), and the connection was dropped; it is tried again")
+                        + "\(self.answerLimit ?? .zero), and the connection was dropped")
             }
             return PostgresError(
                 .unreachable, "\(Self.verb(statement)): the connection was lost; it is tried again")

@@ -13,6 +13,8 @@
         var bytes: [UInt8]
         /// Rows.
         var count: Int
+        /// The fingerprint of their positions.
+        var fingerprint: PositionFingerprint
         /// The last event's position and digest.
         var last: Anchor?
         /// The log's event just before `next`, exported or not, if it is there.
@@ -127,6 +129,7 @@
             var encoder = RowEncoder(logID: self.logID, reserving: most + (64 << 10))
             var last: StoredEvent?
             var months: Set<Int> = []
+            var fingerprint = PositionFingerprint()
             var failure: PostgresError?
             var isFull = false
             var next = position
@@ -154,6 +157,7 @@
                             return false
                         }
                         if self.countsMonths { months.insert(Partitions.month(of: stored.timestamp)) }
+                        fingerprint.toggle(stored.position.rawValue)
                         last = stored
                         isFull =
                             encoder.bytes.count >= most
@@ -177,7 +181,8 @@
             let lastAnchor = last.map { Anchor($0) }
             return ExportBatch(
                 from: position, next: next, logFirst: logFirst, bytes: encoder.bytes, count: encoder.count,
-                last: lastAnchor, anchor: before.map { Anchor($0) } ?? lastAnchor, months: months)
+                fingerprint: fingerprint, last: lastAnchor, anchor: before.map { Anchor($0) } ?? lastAnchor,
+                months: months)
         }
     }
 

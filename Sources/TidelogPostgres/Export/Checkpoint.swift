@@ -15,9 +15,23 @@
         var anchor: Anchor?
         /// The event that was exported last.
         var last: Anchor?
+        /// Where it began; nil if an earlier version made it, which did not note that.
+        var start: UInt64?
+        /// The fingerprint of the positions of all events taken; nil if an earlier version took some.
+        var fingerprint: PositionFingerprint?
 
-        /// Whether it is known to have taken events, or passed some that its filter does not want.
-        var hasBegun: Bool { self.exported > 0 || self.anchor != nil || self.last != nil }
+        /// Whether it is known to have taken events, or passed some: that its filter does not want, or that
+        /// were gone. It may have passed events of which it knows none, where the one before each place was
+        /// gone.
+        var hasBegun: Bool {
+            self.exported > 0 || self.anchor != nil || self.last != nil || self.next > self.start ?? self.next
+        }
+
+        /// Where an export began, of a row `c` of the checkpoints; null in tables that have no such column
+        /// yet.
+        static let startExpression = "(to_jsonb(c) ->> 'start_position')::bigint"
+        /// The same of the fingerprint.
+        static let fingerprintExpression = "(to_jsonb(c) ->> 'position_fingerprint')::bigint"
     }
 
     /// What the comparison needs to know of the log.

@@ -19,7 +19,7 @@
             // The place that it would begin at is no place that it has come to.
             if !isBeyond { try self.makeCheckpoint(start) }
             let checkpoints = try Self.checkpoints(self.connection, self.names, self.logKey)
-            guard var own = checkpoints[self.configuration.name] else {
+            guard var own = self.own(checkpoints) else {
                 if isBeyond { throw PostgresError(start: start, beyond: self.facts.end) }
                 throw PostgresError(.server, "the checkpoint is not there although it was just made")
             }
@@ -36,10 +36,19 @@
         /// is sent beside it. What is exported in order, and so may have been missed, is no matter of that.
         func compareOnly(known: UInt64?, remembered: UInt64?) throws(PostgresError) {
             let checkpoints = try Self.checkpoints(self.connection, self.names, self.logKey)
-            if let own = checkpoints[self.configuration.name], own.hasBegun {
+            if let own = self.own(checkpoints), own.hasBegun {
                 try self.compare(own, known: known ?? remembered, accepting: .missingEvents)
             }
             try self.compareOthers(checkpoints)
+        }
+
+        /// This export's checkpoint.
+        private func own(_ checkpoints: [String: Checkpoint]) -> Checkpoint? {
+            guard var own = checkpoints[self.configuration.name] else { return nil }
+            // One that an earlier version made began where it is to begin now, as far as anybody knows: at
+            // any other place it has come to that. Beyond the log's end it may have been told to begin.
+            if own.start == nil, own.next <= self.facts.end { own.start = self.configuration.start.rawValue }
+            return own
         }
 
         /// Makes the checkpoint where there is none.
@@ -47,8 +56,8 @@
             try self.connection.query(
                 """
                 INSERT INTO \(self.names.quoted("_checkpoints")) \
-                (log_id, exporter, next_position, incarnation, filter, exported) \
-                VALUES ($1, $2, $3, $4, $5, 0) ON CONFLICT DO NOTHING
+                (log_id, exporter, next_position, start_position, incarnation, filter, exported, \
+                position_fingerprint) VALUES ($1, $2, $3, $3, $4, $5, 0, 0) ON CONFLICT DO NOTHING
                 """,
                 self.key + [
                     .bigint(Int64(clamping: start)), .bigint(Int64(clamping: self.facts.incarnation)),
@@ -61,8 +70,9 @@
         private func beginAnew(_ start: UInt64) throws(PostgresError) -> UInt64? {
             let changed = try self.connection.query(
                 """
-                UPDATE \(self.names.quoted("_checkpoints")) SET next_position = $3 WHERE log_id = $1 \
-                AND exporter = $2 AND exported = 0 AND anchor_position IS NULL AND last_position IS NULL
+                UPDATE \(self.names.quoted("_checkpoints")) SET next_position = $3, start_position = $3 \
+                WHERE log_id = $1 AND exporter = $2 AND exported = 0 AND anchor_position IS NULL \
+                AND last_position IS NULL AND next_position = coalesce(start_position, next_position)
                 """, self.key + [.bigint(Int64(clamping: start))])
             return changed == 1 ? start : nil
         }
@@ -169,7 +179,8 @@
             try connection.query(
                 """
                 SELECT next_position, incarnation, filter, exported, anchor_position, anchor_digest, \
-                last_position, last_digest, exporter FROM \(names.quoted("_checkpoints")) WHERE log_id = $1
+                last_position, last_digest, exporter, \(Checkpoint.startExpression), \
+                \(Checkpoint.fingerprintExpression) FROM \(names.quoted("_checkpoints")) c WHERE log_id = $1
                 """, [logKey]
             ) { row throws(PostgresError) in
                 func anchor(_ column: Int32) throws(PostgresError) -> Anchor? {
@@ -182,7 +193,8 @@
                     next: UInt64(clamping: try row.requiredInteger(0)),
                     incarnation: UInt64(clamping: try row.requiredInteger(1)), filter: row.text(2) ?? "",
                     exported: UInt64(clamping: try row.requiredInteger(3)), anchor: try anchor(4),
-                    last: try anchor(6))
+                    last: try anchor(6), start: try row.integer(9).map { UInt64(clamping: $0) },
+                    fingerprint: try row.integer(10).map { .init(bits: UInt64(bitPattern: $0)) })
             }
             return checkpoints
         }

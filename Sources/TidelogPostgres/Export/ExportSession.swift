@@ -20,7 +20,11 @@
             self.configuration = configuration
             self.names = configuration.names
             self.facts = try LogFacts(of: log)
-            self.connection = try PostgresConnection.connect(settings, switchOff: switchOff)
+            self.connection = try PostgresConnection.connect(
+                settings, switchOff: switchOff, answerLimit: configuration.answerTimeout, asks: true)
+            // The rows of a transaction whose exporter was stopped in its middle, or has given up, are free
+            // again then.
+            try self.connection.execute("SET idle_in_transaction_session_timeout = '60s'")
             let schema = Schema(
                 names: configuration.names, layout: configuration.layout, indexes: configuration.indexes)
             self.layout = try schema.prepare(self.connection)
@@ -57,7 +61,7 @@
                     exported = exported + $6, anchor_position = coalesce($7, anchor_position), \
                     anchor_digest = coalesce($8, anchor_digest), \
                     last_position = coalesce($9, last_position), last_digest = coalesce($10, last_digest), \
-                    updated_at = clock_timestamp() \
+                    position_fingerprint = position_fingerprint # $12, updated_at = clock_timestamp() \
                     WHERE log_id = $1 AND exporter = $2 AND next_position = $3 \
                     RETURNING pg_notify($11, $1::text)
                     """,
@@ -66,6 +70,7 @@
                         .bigint(Int64(clamping: self.facts.incarnation)), .bigint(Int64(batch.count)),
                         Self.number(batch.anchor), Self.digest(batch.anchor), Self.number(batch.last),
                         Self.digest(batch.last), .text(self.names.channel),
+                        .bigint(Int64(bitPattern: batch.fingerprint.bits)),
                     ])
                 guard moved == 1 else {
                     throw PostgresError(

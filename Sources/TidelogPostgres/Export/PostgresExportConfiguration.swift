@@ -64,6 +64,13 @@
         public var longestRetryDelay: Duration = .seconds(60)
         /// How often in a row an export that is not continuous may fail for reasons that may pass. Default: 5.
         public var attempts = 5
+        /// How long the server may be silent while it is waited for. Then another connection asks whether it
+        /// is at work, as on the digest of a long range, an index, or rows that others have locked: as long
+        /// as it is, it is waited for, however long that takes. If it is not, or no connection comes about
+        /// within ``PostgresSettings/connectTimeout``, the connection counts as lost. An export then tries
+        /// again as after any loss, from where the database stands; a check, a status and a range that is
+        /// sent again throw `unreachable`. Default: 60 s.
+        public var answerTimeout: Duration = .seconds(60)
         /// What would halt the export and is taken all the same. Default: nothing.
         public var accepts: Acceptance = []
         /// Whether retention keeps what is not exported yet. The log must be open for writing for it.
@@ -91,6 +98,7 @@
             try require((1024...(256 << 20)).contains(self.batchBytes), "batchBytes must be 1 KiB to 256 MiB")
             try require((1...1_000_000).contains(self.batchEvents), "batchEvents must be 1 to 1,000,000")
             try require(self.attempts > 0, "attempts must be 1 at the least")
+            try require(self.answerTimeout >= .milliseconds(10), "answerTimeout must be 10 ms or more")
             try require(
                 self.firstRetryDelay > .zero && self.longestRetryDelay >= self.firstRetryDelay,
                 "the delays between tries must be above zero, and the longest not below the first")
@@ -109,24 +117,7 @@
         var consumerName: String { "export.postgres." + self.name }
 
         /// The filter as text: the same filter gives the same text.
-        var filterText: String {
-            var parts: [String] = []
-            func add(_ name: String, _ value: String?) {
-                if let value { parts.append("\(name)=\(value.debugDescription)") }
-            }
-            for stream in self.filter.streams.sorted() { add("stream", stream) }
-            add("streamPrefix", self.filter.streamPrefix)
-            add("fromRevision", self.filter.fromRevision.map { "\($0)" })
-            add("toRevision", self.filter.toRevision.map { "\($0)" })
-            for type in self.filter.types.map(\.description).sorted() { add("type", type) }
-            add("since", self.filter.since.map { "\($0)" })
-            add("until", self.filter.until.map { "\($0)" })
-            add("correlation", self.filter.correlationID.map { "\($0)" })
-            add("causation", self.filter.causationID.map { "\($0)" })
-            add("source", self.filter.source)
-            add("tenant", self.filter.tenantID)
-            return parts.joined(separator: " ")
-        }
+        var filterText: String { ExportFilter.text(of: self.filter) }
     }
 
     /// How an export stands.

@@ -8,6 +8,7 @@
         /// - Returns: a status whose `nextPosition` is nil if the database has no checkpoint of this export. Its
         ///   `state` is `connected` as long as an exporter is connected to the database; else what was last heard
         ///   of one: `paused`, `halted` or `offline` by its last error, or `stopped`.
+        /// - Throws: ``PostgresError`` with code `unreachable` if the server cannot be reached, or hangs.
         public func remoteStatus() async throws(PostgresError) -> PostgresExportStatus {
             let remote = try await PlainThread.run("tidelog-status") { () throws(PostgresError) in
                 try self.remoteState()
@@ -44,7 +45,7 @@
 
         private func remoteState() throws(PostgresError) -> RemoteState {
             let facts = try LogFacts(of: self.log)
-            let connection = try PostgresConnection.connect(self.settings, switchOff: ConnectionSwitch())
+            let connection = try self.connect()
             let uuid = facts.id.uuid ?? (0, 0)
             var checkpoint: Checkpoint?
             if try Schema(names: self.configuration.names).state(connection) != nil {

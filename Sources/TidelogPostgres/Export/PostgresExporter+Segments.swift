@@ -76,7 +76,8 @@
         /// - Throws: ``PostgresError`` with code `diverged` if the database has another event at a position,
         ///   or remembers another one of this log anywhere; `logBehind`, `databaseBehind`, `unverifiable` as
         ///   an export in order does; `eventsGone` if retention takes events of the range meanwhile;
-        ///   `invalidConfiguration` if the export was begun with another filter.
+        ///   `invalidConfiguration` if the export was begun with another filter; `unreachable` if the server
+        ///   cannot be reached, or hangs.
         public func export(
             _ positions: Range<Position>, progress: (@Sendable (Int) -> Void)? = nil
         ) async throws(PostgresError) -> PostgresRangeExport {
@@ -118,7 +119,8 @@
         /// Every field of every event is covered. Rows of events that the log has no longer, and of those
         /// that the filter leaves out, are told apart and are no difference. A check changes nothing.
         ///
-        /// - Throws: ``PostgresError``, `missingSchema` if there are no tables.
+        /// - Throws: ``PostgresError``, `missingSchema` if there are no tables, `unreachable` if the server
+        ///   cannot be reached, or hangs.
         public func check(_ positions: Range<Position>) async throws(PostgresError) -> PostgresRangeCheck {
             try await PlainThread.run("tidelog-check") { () throws(PostgresError) in
                 let (connection, key) = try self.openTables()
@@ -174,10 +176,17 @@
             }
         }
 
+        /// A connection for a call of its own, which nothing but the limits of time cuts.
+        func connect() throws(PostgresError) -> PostgresConnection {
+            try PostgresConnection.connect(
+                self.settings, switchOff: ConnectionSwitch(), answerLimit: self.configuration.answerTimeout,
+                asks: true)
+        }
+
         /// A connection to tables that are there, and the log's UUID for statements.
         private func openTables() throws(PostgresError) -> (PostgresConnection, PostgresValue) {
             let uuid = try LogFacts(of: self.log).id.uuid ?? (0, 0)
-            let connection = try PostgresConnection.connect(self.settings, switchOff: ConnectionSwitch())
+            let connection = try self.connect()
             guard try Schema(names: self.configuration.names).state(connection) != nil else {
                 throw PostgresError(
                     .missingSchema, "there is no table \(self.configuration.names.quoted()); export first")

@@ -3,12 +3,19 @@
 
     /// What an export says of the rows that it brought, by its checkpoint.
     struct ExportAccount {
+        /// The export's name.
+        var exporter: String
+        /// Where it has brought rows: from its start, or the log's where that is not known, to before its
+        /// next position.
+        var positions: Range<UInt64>
         /// How many.
         var exported: UInt64
-        /// Whether a filter left events out.
-        var isFiltered: Bool
         /// The last of them.
         var last: Anchor?
+        /// The fingerprint of their positions; nil if an earlier version brought some.
+        var fingerprint: PositionFingerprint?
+        /// What it wants of the log; nil if its checkpoint says that in another way than this version.
+        var filter: EventQuery?
 
         /// The accounts of all exports of a log that brought no row from `next` on: those of other names fill the
         /// same table.
@@ -16,32 +23,30 @@
             _ connection: PostgresConnection, _ names: PostgresNames, _ logKey: PostgresValue,
             before next: Position
         ) throws(PostgresError) -> [ExportAccount] {
-            var accounts: [ExportAccount] = []
-            try connection.query(
-                """
-                SELECT exported, filter <> '', last_position, last_digest FROM \(names.quoted("_checkpoints")) \
-                WHERE log_id = $1 AND next_position <= $2
-                """, [logKey, .bigint(Int64(clamping: next.rawValue))]
-            ) { row throws(PostgresError) in
-                var last: Anchor?
-                if let position = try row.integer(2), let digest = row.bytes(3) {
-                    last = Anchor(position: UInt64(clamping: position), digest: digest)
-                }
-                accounts.append(
-                    ExportAccount(
-                        exported: UInt64(clamping: try row.requiredInteger(0)), isFiltered: row.boolean(1),
-                        last: last))
-            }
-            return accounts
+            let checkpoints = try ExportSession.checkpoints(connection, names, logKey)
+            return checkpoints.filter { $0.value.next <= next.rawValue }.sorted { $0.key < $1.key }
+                .map { ExportAccount($0.key, $0.value) }
+        }
+
+        init(_ exporter: String, _ checkpoint: Checkpoint) {
+            self.exporter = exporter
+            self.fingerprint = checkpoint.fingerprint
+            self.filter = ExportFilter.query(of: checkpoint.filter)
+            self.positions = min(checkpoint.start ?? 0, checkpoint.next)..<checkpoint.next
+            self.exported = checkpoint.exported
+            self.last = checkpoint.last
         }
     }
 
     /// Compares the rows of a log, as they are read, with what the exports say that they brought: rows that were
     /// lost, at the end as anywhere, are noticed.
     ///
-    /// Each export has counted its rows, and knows the last one by its position and its digest. There may be more
-    /// rows than one export brought, never fewer. Which one is missing cannot always be told: positions without a
-    /// row are normal where a filter, or the log itself, left events out.
+    /// Each export has counted its rows, and knows their positions by a fingerprint and the last one by its
+    /// digest. The rows that it may have brought are those from its start to its next position that its
+    /// filter wants. There may be more of these than it brought, where another export took events that the
+    /// log removed before this one came to them; then nobody knows whether others are missing, unless they
+    /// are fewer all the same, or as many and not the same ones. Which one is missing cannot always be told:
+    /// positions without a row are normal where a filter, or the log itself, left events out.
     struct ImportedRows {
         /// Rows that are not there.
         struct Missing: Equatable {
@@ -51,38 +56,54 @@
             var first: Position
         }
 
-        private let accounts: [ExportAccount]
-        private var digests: [UInt64: [UInt8]?] = [:]
-        private var count: UInt64 = 0
-        /// The position after the last row.
-        private var end: UInt64 = 0
-        /// The first position without a row that has rows before and after it.
-        private var gap: UInt64?
+        /// The rows that one export may have brought.
+        private struct Tally {
+            let account: ExportAccount
+            var count: UInt64 = 0
+            /// The fingerprint of their positions.
+            var fingerprint = PositionFingerprint()
+            /// The first position that has no row, from where the export began.
+            var gap: UInt64
+            /// The digest of the row at the position of the last one that it brought.
+            var last: [UInt8]?
 
-        init(_ accounts: [ExportAccount]) {
-            self.accounts = accounts
-            for account in accounts {
-                if let last = account.last { self.digests[last.position] = .some(nil) }
+            init(_ account: ExportAccount) {
+                self.account = account
+                self.gap = account.positions.lowerBound
             }
-        }
 
-        /// Notes the next row.
-        mutating func add(_ stored: StoredEvent) {
-            let position = stored.position.rawValue
-            if self.count > 0, self.gap == nil, position > self.end { self.gap = self.end }
-            self.count += 1
-            self.end = position + 1
-            if self.digests[position] != nil { self.digests[position] = EventDigest.digest(of: stored) }
-        }
+            mutating func add(_ stored: StoredEvent) {
+                let position = stored.position.rawValue
+                guard self.account.positions.contains(position) else { return }
+                if position == self.gap { self.gap += 1 }
+                if position == self.account.last?.position { self.last = EventDigest.digest(of: stored) }
+                if let filter = self.account.filter, filter != .all, !filter.matches(stored) { return }
+                self.count += 1
+                self.fingerprint.toggle(position)
+            }
 
-        /// What is missing, once all rows were noted; nil: nothing.
-        ///
-        /// - Throws: ``PostgresError`` with code `diverged` if an export's last row is another event now.
-        func missing() throws(PostgresError) -> Missing? {
-            let lasts = self.accounts.compactMap(\.last)
-            let lost = lasts.filter { self.digests[$0.position] == .some(nil) }.map(\.position)
-            for last in lasts {
-                guard let digest = self.digests[last.position] ?? nil, digest != last.digest else { continue }
+            /// Whether these are the rows that it brought, and no others. An export that is alone has brought
+            /// all that there are.
+            func isExact(alone isAlone: Bool) -> Bool {
+                guard self.count == self.account.exported else { return false }
+                return self.account.fingerprint.map { $0 == self.fingerprint } ?? isAlone
+            }
+
+            /// What is missing of it; nil: nothing.
+            ///
+            /// - Throws: ``PostgresError`` with code `diverged` if its last row is another event now.
+            func missing() throws(PostgresError) -> Missing? {
+                let exported = self.account.exported
+                var fewer = exported - min(exported, self.count)
+                if let noted = self.account.fingerprint, self.count == exported, noted != self.fingerprint {
+                    fewer = 1
+                }
+                guard let last = self.account.last else { return self.missing(fewer) }
+                guard let digest = self.last else {
+                    return self.isLackingOnly(last.position)
+                        ? Missing(count: 1, first: Position(last.position)) : self.missing(max(1, fewer))
+                }
+                if digest == last.digest { return self.missing(fewer) }
                 let position = Position(last.position)
                 throw PostgresError(
                     .diverged,
@@ -90,18 +111,51 @@
                         + "database. Correct it there, or send it again from the log",
                     positions: position..<position.advanced(by: 1))
             }
-            let expected = self.accounts.map(\.exported).max() ?? 0
-            guard self.count < expected || !lost.isEmpty else { return nil }
-            var first = lost.min()
-            if self.accounts.contains(where: { !$0.isFiltered }) {
-                // With every event exported, a gap is where they are missing, unless the log had it, too.
-                let isCut = lost.contains { $0 >= self.end }
-                for candidate in [self.gap, isCut ? self.end : nil].compactMap({ $0 }) {
-                    first = min(first ?? candidate, candidate)
-                }
+
+            /// Whether this is the position of the only row that is missing.
+            private func isLackingOnly(_ position: UInt64) -> Bool {
+                var whole = self.fingerprint
+                whole.toggle(position)
+                return self.count + 1 == self.account.exported && self.account.fingerprint ?? whole == whole
             }
-            let count = max(expected - min(expected, self.count), lost.isEmpty ? 0 : 1)
-            return Missing(count: Int(clamping: count), first: Position(first ?? 0))
+
+            private func missing(_ count: UInt64) -> Missing? {
+                count == 0 ? nil : Missing(count: Int(clamping: count), first: Position(self.gap))
+            }
+        }
+
+        private var tallies: [Tally]
+
+        init(_ accounts: [ExportAccount]) { self.tallies = accounts.map { Tally($0) } }
+
+        /// Notes the next row.
+        mutating func add(_ stored: StoredEvent) {
+            for index in self.tallies.indices { self.tallies[index].add(stored) }
+        }
+
+        /// What is missing, once all rows were noted; nil: nothing.
+        ///
+        /// - Throws: ``PostgresError`` with code `diverged` if an export's last row is another event now.
+        func missing() throws(PostgresError) -> Missing? {
+            var all: Missing?
+            for tally in self.tallies {
+                guard let missing = try tally.missing() else { continue }
+                // Two exports may have brought the same rows.
+                let before = all ?? missing
+                all = Missing(
+                    count: max(before.count, missing.count), first: min(before.first, missing.first))
+            }
+            return all
+        }
+
+        /// The exports of which nobody knows whether rows are missing, by name; those of which some are
+        /// missing for certain are none of these.
+        func uncertain() throws(PostgresError) -> [String] {
+            var names: [String] = []
+            for tally in self.tallies where !tally.isExact(alone: self.tallies.count == 1) {
+                if try tally.missing() == nil { names.append(tally.account.exporter) }
+            }
+            return names
         }
     }
 

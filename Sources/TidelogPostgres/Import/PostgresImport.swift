@@ -12,10 +12,13 @@
         public let nextPosition: Position
         /// How often the log had been restored when it was last exported.
         public let incarnation: UInt64
-        /// Whether events are left out.
+        /// Whether a filter leaves events out.
         public let isFiltered: Bool
         /// Events that the export has brought, since it began.
         public let exportedEvents: UInt64
+        /// The position that the export began at: what the log had before it was never exported. Nil if an
+        /// earlier version began it, which did not note that.
+        public let startPosition: Position?
     }
 
     /// What an import did.
@@ -27,6 +30,14 @@
         /// Events at the least that were exported and whose rows the database has no longer; zero unless that was
         /// accepted.
         public let missingRows: Int
+        /// The exports of the log, by name, of which nobody knows whether rows are missing: the table has
+        /// more rows that they may have brought than they did, as where another export brought events before
+        /// the log removed them; or an earlier version counted their rows, beside those of others. Empty if
+        /// all is known.
+        public let uncertainExports: [String]
+        /// The position that the export began at: events before it were never exported, so their rows are not
+        /// missing. Nil if an earlier version began it, which did not note that.
+        public let startPosition: Position?
         /// The position that the log's next event gets.
         public let nextPosition: Position
         /// The log's incarnation: one more than that of the log that was exported.
@@ -37,20 +48,35 @@
     public struct PostgresImporter: Sendable {
         private let settings: PostgresSettings
         private let names: PostgresNames
+        private let answerTimeout: Duration
         /// How many events are compared by one digest: the database holds 32 bytes of each in memory, and cannot
         /// hold more than 1 GiB.
         var digestEvents = 1_000_000
 
         /// An importer from these tables.
+        ///
+        /// - Parameter answerTimeout: how long the server may be silent while it is waited for. Then another
+        ///   connection asks whether it is at work, as on the digest of many events: as long as it is, it is
+        ///   waited for. If it is not, or no connection comes about within
+        ///   ``PostgresSettings/connectTimeout``, the connection counts as lost. Default: 60 s.
+        /// - Throws: ``PostgresError`` with code `invalidConfiguration`.
         public init(
-            from settings: PostgresSettings, names: PostgresNames = .init()
+            from settings: PostgresSettings, names: PostgresNames = .init(),
+            answerTimeout: Duration = .seconds(60)
         ) throws(PostgresError) {
             try names.validate()
+            guard answerTimeout >= .milliseconds(10) else {
+                throw PostgresError(.invalidConfiguration, "answerTimeout must be 10 ms or more")
+            }
             self.settings = settings
             self.names = names
+            self.answerTimeout = answerTimeout
         }
 
         /// The logs that the database has events of, a line for each export.
+        ///
+        /// - Throws: ``PostgresError``: `missingSchema` if there are no tables, `unreachable` if the server
+        ///   cannot be reached, or hangs.
         public func logs() async throws(PostgresError) -> [ExportedLog] {
             try await PlainThread.run("tidelog-import") { () throws(PostgresError) in
                 try self.logs(try self.connect(ConnectionSwitch()))
@@ -58,7 +84,8 @@
         }
 
         private func connect(_ stop: ConnectionSwitch) throws(PostgresError) -> PostgresConnection {
-            let connection = try PostgresConnection.connect(self.settings, switchOff: stop)
+            let connection = try PostgresConnection.connect(
+                self.settings, switchOff: stop, answerLimit: self.answerTimeout, asks: true)
             guard let state = try Schema(names: self.names).state(connection) else {
                 throw PostgresError(
                     .missingSchema,
@@ -74,8 +101,8 @@
             var logs: [ExportedLog] = []
             try connection.query(
                 """
-                SELECT log_id, exporter, next_position, incarnation, filter <> '', exported \
-                FROM \(self.names.quoted("_checkpoints")) ORDER BY log_id, exporter
+                SELECT log_id, exporter, next_position, incarnation, filter <> '', exported, \
+                \(Checkpoint.startExpression) FROM \(self.names.quoted("_checkpoints")) c ORDER BY log_id, exporter
                 """
             ) { row throws(PostgresError) in
                 guard let uuid = try row.uuid(0) else { return }
@@ -84,7 +111,8 @@
                         logID: EventID(uuid: uuid.0, uuid.1).description, exporter: row.text(1) ?? "",
                         nextPosition: Position(UInt64(clamping: try row.requiredInteger(2))),
                         incarnation: UInt64(clamping: try row.requiredInteger(3)), isFiltered: row.boolean(4),
-                        exportedEvents: UInt64(clamping: try row.requiredInteger(5))))
+                        exportedEvents: UInt64(clamping: try row.requiredInteger(5)),
+                        startPosition: try row.integer(6).map { Position(UInt64(clamping: $0)) }))
             }
             return logs
         }
@@ -102,14 +130,16 @@
         /// - Parameters:
         ///   - logID: which log; nil: the only one that there is.
         ///   - exporter: the name of the export.
-        ///   - acceptsPartial: whether an export that left events out may be imported. Streams whose last events
-        ///     are left out then go on at revisions that were used before.
+        ///   - acceptsPartial: whether an export that left events out may be imported, by a filter or because
+        ///     it began after them. Streams whose last events are left out then go on at revisions that were
+        ///     used before.
         ///   - acceptsMissingRows: whether a log is made although rows that were exported are no longer there, as
         ///     after dropping a partition. Streams whose last rows are missing go on as said above.
         ///   - progress: is told how many events are done.
         /// - Throws: ``PostgresError``: `invalidConfiguration` if there is no such log or more than one to
         ///   choose from, or if another export has brought later events, `log` for a directory in use,
-        ///   `rowsMissing`, `diverged` if the digests differ, `cancelled` if the task was cancelled.
+        ///   `rowsMissing`, `diverged` if the digests differ, `cancelled` if the task was cancelled,
+        ///   `unreachable` if the server cannot be reached, or hangs.
         public func `import`(
             logID: String? = nil, exporter: String = "default", acceptsPartial: Bool = false,
             acceptsMissingRows: Bool = false, to directory: FilePath,
@@ -181,6 +211,12 @@
                     "the export \"\(log.exporter)\" left events out by a filter; "
                         + "say that a partial log is wanted")
             }
+            if let start = log.startPosition, start > .zero, !job.acceptsPartial {
+                throw PostgresError(
+                    .invalidConfiguration,
+                    "the export \"\(log.exporter)\" began at position \(start) and left out the events before it; "
+                        + "say that a partial log is wanted", positions: .zero..<start)
+            }
             let id = EventID(log.logID)
             let key = PostgresValue.uuid(id.uuid?.high ?? 0, id.uuid?.low ?? 0)
             var (first, next) = (log.nextPosition.rawValue, log.nextPosition.rawValue)
@@ -209,11 +245,12 @@
                 throw PostgresError(.log, "the log cannot be made: \(error.message)", cause: error)
             }
             do throws(PostgresError) {
-                let (count, missing) = try self.copy(
+                let copied = try self.copy(
                     job, connection, key, before: Position(next), to: rebuilder)
                 return PostgresImportReport(
-                    logID: log.logID, events: count, missingRows: missing, nextPosition: Position(next),
-                    incarnation: incarnation)
+                    logID: log.logID, events: copied.events, missingRows: copied.missing,
+                    uncertainExports: copied.uncertain, startPosition: log.startPosition,
+                    nextPosition: Position(next), incarnation: incarnation)
             } catch {
                 rebuilder.abandon()
                 throw error
@@ -223,7 +260,7 @@
         private func copy(
             _ job: Job, _ connection: PostgresConnection, _ key: PostgresValue, before next: Position,
             to rebuilder: LogRebuilder
-        ) throws(PostgresError) -> (events: Int, missing: Int) {
+        ) throws(PostgresError) -> (events: Int, missing: Int, uncertain: [String]) {
             let range: [PostgresValue] = [key, .bigint(Int64(clamping: next.rawValue))]
             var parts = ImportedParts(size: self.digestEvents)
             var rows = ImportedRows(try ExportAccount.read(connection, self.names, key, before: next))
@@ -246,7 +283,7 @@
                 return true
             }
             let count = parts.count
-            let missing = try rows.missing()
+            let (missing, uncertain) = (try rows.missing(), try rows.uncertain())
             if let missing, !job.acceptsMissingRows { throw PostgresError(missing, before: next) }
             for part in parts.finish(at: next) {
                 try job.goOn()
@@ -265,7 +302,7 @@
                 throw PostgresError(.log, "the log cannot be made: \(error.message)", cause: error)
             }
             job.progress?(count)
-            return (count, missing?.count ?? 0)
+            return (count, missing?.count ?? 0, uncertain)
         }
     }
 

@@ -2,7 +2,7 @@
     /// The tables: made and brought up to date in versioned steps under an advisory lock.
     struct Schema {
         /// The version that this build makes and needs.
-        static let version: Int64 = 5
+        static let version: Int64 = 7
 
         let names: PostgresNames
         var layout: PostgresLayout = .single
@@ -26,9 +26,10 @@
                 try self.refuseNewer(state)
                 return state.layout
             }
-            // Making an index of a large table takes its time, and so does waiting for who makes it.
+            // Making an index of a large table takes its time, and so does waiting for who makes it. Where
+            // nobody asks whether the server is at work, there is no limit to that.
             let limit = connection.answerLimit
-            connection.answerLimit = nil
+            if connection.inquiry == nil { connection.answerLimit = nil }
             defer { connection.answerLimit = limit }
             return try connection.transaction { () throws(PostgresError) in
                 try connection.query("SELECT pg_advisory_xact_lock($1)", [.bigint(self.names.lockNumber)])
@@ -101,9 +102,14 @@
         private func steps(_ state: State) -> [[String]] {
             [
                 self.makeExportTables(state.layout), self.makeStoreTables(), self.makeStoreFunction(),
-                // Since version 4 the function finds ids by their index, whatever was known of the table; since
-                // version 5 it looks for none where all are newer than what is there.
-                [StoreFunction.definition(self.names)], [StoreFunction.definition(self.names)],
+                // Since version 4 the function finds ids by their index, whatever was known of the table.
+                [StoreFunction.definition(self.names)],
+                // Null where an earlier version made the checkpoint: it did not note where the export began.
+                ["ALTER TABLE \(self.names.quoted("_checkpoints")) ADD COLUMN start_position bigint"],
+                // Null as well: it did not note which rows it had counted.
+                ["ALTER TABLE \(self.names.quoted("_checkpoints")) ADD COLUMN position_fingerprint bigint"],
+                // Since version 7 the function looks for no ids where all are newer than what is there.
+                [StoreFunction.definition(self.names)],
             ]
         }
 

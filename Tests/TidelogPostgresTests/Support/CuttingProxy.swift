@@ -14,6 +14,9 @@
             var swallowsNew = false
             /// How often all connections that stood were cut.
             var generation = 0
+            var accepted = 0
+            /// Nothing goes through so many of the first connections.
+            var swallowed = 0
             var isOver = false
             var listener: Int32 = -1
         }
@@ -47,9 +50,12 @@
         /// The same for connections that are made from now on.
         func swallowNew() { self.state.withLock { $0.swallowsNew = true } }
 
+        /// The same for connections that were made so far, and stand.
+        func swallowOld() { self.state.withLock { $0.swallowed = $0.accepted } }
+
         /// Everything goes through again; what was swallowed is lost.
         func letThrough() {
-            self.state.withLock { ($0.swallowsAll, $0.swallowsNew) = (false, false) }
+            self.state.withLock { ($0.swallowsAll, $0.swallowsNew, $0.swallowed) = (false, false, 0) }
         }
 
         /// How often it cut.
@@ -78,18 +84,19 @@
                     close(server)
                     continue
                 }
-                let (budget, isMute, generation) = self.state.withLock {
-                    ($0.budget(), $0.swallowsNew, $0.generation)
+                let (budget, isMute, number, generation) = self.state.withLock { state in
+                    state.accepted += 1
+                    return (state.budget(), state.swallowsNew, state.accepted, state.generation)
                 }
                 PlainThread.start("proxy-pump") { [self] in
-                    self.pump(client, server, budget, isMute, generation)
+                    self.pump(client, server, budget, isMute: isMute, number: number, generation)
                 }
             }
             close(listener)
         }
 
         private func pump(
-            _ client: Int32, _ server: Int32, _ budget: Int?, _ isMute: Bool, _ generation: Int
+            _ client: Int32, _ server: Int32, _ budget: Int?, isMute: Bool, number: Int, _ generation: Int
         ) {
             var left = budget ?? .max
             var buffer = [UInt8](repeating: 0, count: 1 << 14)
@@ -99,7 +106,10 @@
             ]
             pumping: while poll(&ends, 2, 100) >= 0 {
                 let (swallowsAll, isOver) = self.state.withLock {
-                    ($0.swallowsAll, $0.isOver || $0.generation != generation)
+                    (
+                        $0.swallowsAll || number <= $0.swallowed,
+                        $0.isOver || $0.generation != generation
+                    )
                 }
                 if isOver { break }
                 for (from, to) in [(0, 1), (1, 0)] where ends[from].revents != 0 {

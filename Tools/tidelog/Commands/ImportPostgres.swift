@@ -31,7 +31,10 @@
         @Option(help: .init("The log's UUID, where the database has several.", valueName: "uuid"))
         var logID: String?
 
-        @Flag(help: "Import an export that left events out by a filter, or ends before another one does.")
+        @Flag(
+            help:
+                "Import an export that left events out by a filter, or began after them, or ends before another one."
+        )
         var partial = false
 
         @Flag(help: "Import what is there although rows that were exported are missing.")
@@ -64,6 +67,8 @@
                 [
                     "log_id": .string(result.logID), "events": .integer(result.events),
                     "missing_rows": .integer(result.missingRows),
+                    "uncertain_exports": .array(result.uncertainExports.map { .string($0) }),
+                    "start_position": result.startPosition.map { JSONText($0) } ?? .null,
                     "next_position": JSONText(result.nextPosition),
                     "incarnation": .unsigned(result.incarnation),
                     "seconds": .number(seconds),
@@ -72,19 +77,33 @@
                     "\(Units.events(result.events)) imported and verified in \(Units.duration(seconds))",
                     "the next event gets position \(Units.count(result.nextPosition.rawValue))",
                 ]
+                    + Self.start(result.startPosition)
                     + (result.missingRows > 0
                         ? ["at least \(Units.count(result.missingRows)) of the exported rows are missing"]
-                        : []))
+                        : [])
+                    + result.uncertainExports.map {
+                        "whether rows of the export \"\($0)\" are missing is not known: others brought more "
+                            + "events that it wants"
+                    })
+        }
+
+        /// What the export left out at its beginning.
+        private static func start(_ position: Position?) -> [String] {
+            guard let position, position > .zero else { return [] }
+            return [
+                "the export began at position \(Units.count(position.rawValue)) and left out the events before it"
+            ]
         }
 
         private func show(_ logs: [ExportedLog]) throws {
             var table = Table([
-                .text("log"), .text("export"), .number("events exported"), .number("next position"),
-                .text(""),
+                .text("log"), .text("export"), .number("events exported"), .number("from position"),
+                .number("next position"), .text(""),
             ])
             for log in logs {
                 table.add([
                     log.logID, log.exporter, Units.count(Int(clamping: log.exportedEvents)),
+                    log.startPosition.map { Units.count($0.rawValue) } ?? "",
                     Units.count(log.nextPosition.rawValue), log.isFiltered ? "filtered" : "",
                 ])
             }
@@ -96,6 +115,7 @@
                             [
                                 "log_id": .string($0.logID), "export": .string($0.exporter),
                                 "events": .unsigned($0.exportedEvents),
+                                "start_position": $0.startPosition.map { JSONText($0) } ?? .null,
                                 "next_position": JSONText($0.nextPosition),
                                 "filtered": .boolean($0.isFiltered),
                             ]
