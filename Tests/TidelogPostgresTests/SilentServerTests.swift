@@ -6,7 +6,7 @@
 
     @testable import TidelogPostgres
 
-    @Suite("Exports, checks and imports whose server hangs", .serialized)
+    @Suite("Exports, checks, imports and opening stores whose server hangs", .serialized)
     struct SilentServerTests {
         /// How what hangs is made to.
         enum Way: String, CaseIterable, Sendable {
@@ -62,11 +62,12 @@
 
         /// What waits for a table that somebody has locked.
         enum Waiting: String, CaseIterable, Sendable {
-            case export, range, check, beyond, status, list, `import`
+            case export, range, check, beyond, status, list, `import`, open
 
             var table: String {
                 switch self {
                 case .status, .list: "tidelog.events_checkpoints"
+                case .open: "tidelog.events_meta"
                 default: "tidelog.events"
                 }
             }
@@ -78,7 +79,9 @@
                     $0.attempts = 1
                 }
                 let importer = try PostgresImporter(from: settings, answerTimeout: limit)
-                return Call {
+                var store = PostgresStoreConfiguration()
+                (store.answerTimeout, store.patience) = (limit, .zero)
+                return Call { [store] in
                     switch self {
                     case .export: try await exporter.exportOnce()
                     case .range: _ = try await exporter.export(0..<100)
@@ -95,6 +98,7 @@
                         let logs = try await importer.logs()
                         #expect(logs.count == 1)
                     case .import: _ = try await importer.import(to: folder)
+                    case .open: await (try PostgresEventStore.open(settings, configuration: store)).close()
                     }
                 }
             }
@@ -135,7 +139,8 @@
                 #expect(try await eventually { try server.number(waits, in: "postgres") == 1 })
                 try server.freeze()
                 #expect(try await eventually { hanging.isOver })
-                let error = hanging.error as? PostgresError
+                let cause = (hanging.error as? EventLogError)?.cause ?? hanging.error
+                let error = cause as? PostgresError
                 #expect(error?.code == .unreachable, "\(hanging.error.debugDescription)")
                 try server.thaw()
                 try stuck.execute("ROLLBACK")

@@ -65,6 +65,24 @@
             place.server.end()
         }
 
+        @Test(
+            "the server is to notice as soon as the client that the network is gone, unless it is set otherwise"
+        )
+        func keepalives() throws {
+            let place = try TLSPlace(hasTLS: false)
+            defer { place.server.end() }
+            for (more, idle) in [("", "30"), ("options='-c tcp_keepalives_idle=77'", "77")] {
+                let connection = try PostgresConnection.connect(
+                    place.settings(more), switchOff: ConnectionSwitch())
+                var values: [String?] = []
+                try connection.query(
+                    "SELECT current_setting('tcp_keepalives_' || n) "
+                        + "FROM unnest(ARRAY['idle', 'interval', 'count']) n"
+                ) { row throws(PostgresError) in values.append(row.text(0)) }
+                #expect(values == [idle, "10", "3"])
+            }
+        }
+
         @Test("large answers come whole through TLS, in whatever pieces it takes them from the socket")
         func large() throws {
             let place = try TLSPlace(hasTLS: true)

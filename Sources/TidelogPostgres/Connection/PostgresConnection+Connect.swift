@@ -41,11 +41,22 @@
                     + " SET default_transaction_isolation = 'read committed';"
                     // What is acknowledged is on the disk, whatever the server's default is.
                     + " SELECT set_config('synchronous_commit', 'on', false)"
-                    + " WHERE current_setting('synchronous_commit') = 'off'"
+                    + " WHERE current_setting('synchronous_commit') = 'off'; " + Self.keepalives(settings)
             )
             if asks { connection.inquiry = try ServerInquiry(connection, settings) }
             connection.answerLimit = answerLimit
             return connection
+        }
+
+        /// Has the server notice as soon as we do that the network is gone, where nobody has set that: otherwise the
+        /// session, and what it has locked, stays for two hours while the client is back long since.
+        private static func keepalives(_ settings: PostgresSettings) -> String {
+            """
+            SELECT set_config(v.name, v.value, false) FROM (VALUES ('tcp_keepalives_idle', '30'), \
+            ('tcp_keepalives_interval', '10'), ('tcp_keepalives_count', '3'), \
+            ('tcp_user_timeout', '\(settings.networkMilliseconds)')) v (name, value) \
+            JOIN pg_settings s ON s.name = v.name WHERE s.source = 'default'
+            """
         }
 
         /// What became of a try to connect: libpq's handle, as a number, for it changes threads.
@@ -91,11 +102,10 @@
         }
 
         private static func dial(_ settings: PostgresSettings, _ isWanted: () -> Bool) -> Dialled {
-            let milliseconds = max(1, settings.networkTimeout.components.seconds) * 1000
             // Later words win, so what the connection string says goes before these defaults.
             let words: [(String, String)] = [
                 ("keepalives_idle", "30"), ("keepalives_interval", "10"), ("keepalives_count", "3"),
-                ("tcp_user_timeout", "\(milliseconds)"),
+                ("tcp_user_timeout", "\(settings.networkMilliseconds)"),
                 ("fallback_application_name", settings.applicationName),
                 ("dbname", settings.connectionString), ("client_encoding", "UTF8"),
             ]

@@ -11,6 +11,8 @@
         /// How long a sent packet may stay unanswered by the other machine before the connection counts as
         /// lost; of no effect on a Unix socket. Default: 30 seconds.
         public var networkTimeout: Duration = .seconds(30)
+        /// The same as libpq and the server take it.
+        var networkMilliseconds: Int64 { max(1, self.networkTimeout.components.seconds) * 1000 }
         /// The name that the server's views of activity show. Default: `tidelog`.
         public var applicationName = "tidelog"
 

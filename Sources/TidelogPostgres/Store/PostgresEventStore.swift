@@ -184,7 +184,8 @@
             while true {
                 do throws(PostgresError) {
                     let connection = try PostgresConnection.connect(
-                        settings, switchOff: ConnectionSwitch(), answerLimit: configuration.answerTimeout)
+                        settings, switchOff: ConnectionSwitch(), answerLimit: configuration.answerTimeout,
+                        asks: true)
                     let layout = try Schema(
                         names: configuration.names, layout: configuration.layout,
                         indexes: configuration.indexes
