@@ -113,6 +113,8 @@ public final class RecordingBus: EventBus {
         if Task.isCancelled {
             throw EventLogError(.cancelled, "the task that waited for an event was cancelled")
         }
+        // The time may have ended while it was looked for.
+        if let known = self.events.first(where: condition) { return known }
         let seen = self.events.map(\.type)
         throw EventLogError(
             .notFound, "no event \(what) was published within \(timeout); there were \(seen.count): \(seen)")

@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 import Tidelog
 import TidelogTesting
@@ -41,6 +42,18 @@ struct RecordingBusTests {
         await bus.close()
         await #expect(throws: EventLogError.self) { try await bus.publish(event) }
         #expect(bus.events.isEmpty)  // what was refused is not recorded
+    }
+
+    @Test("an event that was there is found, though the time ends while it is looked for")
+    func lateLook() async throws {
+        let bus = RecordingBus()
+        let event = Event(type: "a")
+        try await bus.publish(event)
+        let found = try await bus.waitForEvent(timeout: .zero) { known in
+            usleep(50_000)
+            return known.id == event.id
+        }
+        #expect(found == event)
     }
 
     /// A bus that passes an event on, and returns only once its consequence has been published.
