@@ -8,22 +8,6 @@
 
     @Suite("Importing where several exports share a table")
     struct MaskedRowsTests {
-        /// What an import throws, or what it reports.
-        private func outcome(
-            _ importer: PostgresImporter, exporter: String, accepting: Bool = false
-        ) async throws -> Result<PostgresImportReport, PostgresError> {
-            let folder = try TemporaryDirectory()
-            defer { folder.remove() }
-            do throws(PostgresError) {
-                return .success(
-                    try await importer.import(
-                        exporter: exporter, acceptsPartial: true, acceptsMissingRows: accepting,
-                        to: folder.path.appending("log")))
-            } catch {
-                return .failure(error)
-            }
-        }
-
         private func positions(_ log: EventLog, _ query: EventQuery) async throws -> [Position] {
             var positions: [Position] = []
             for try await stored in log.read(query) { positions.append(stored.position) }
@@ -47,7 +31,7 @@
                 try #require(orders.count > 10 && carts.count > 10)
                 let importer = try PostgresImporter(from: settings)
                 for exporter in ["order", "cart"] {
-                    let report = try await self.outcome(importer, exporter: exporter).get()
+                    let report = try await importer.outcome(partial: true, exporter: exporter).get()
                     #expect(report.missingRows == 0 && report.uncertainExports == [])
                     #expect(report.events == orders.count + carts.count)
                 }
@@ -55,14 +39,18 @@
                 let list = lost.map { "\($0)" }.joined(separator: ", ")
                 try server.run("DELETE FROM tidelog.events WHERE position IN (\(list))", in: database)
                 for exporter in ["order", "cart"] {
-                    guard case .failure(let error) = try await self.outcome(importer, exporter: exporter)
+                    guard
+                        case .failure(let error) = try await importer.outcome(
+                            partial: true, exporter: exporter)
                     else {
                         Issue.record("rows are missing and were not missed")
                         return
                     }
                     #expect(error.code == .rowsMissing && error.message.contains("at least 3 of"), "\(error)")
                     #expect(error.positions?.lowerBound ?? lost[2] <= lost[0], "\(error)")
-                    let report = try await self.outcome(importer, exporter: exporter, accepting: true).get()
+                    let report = try await importer.outcome(
+                        accepting: true, partial: true, exporter: exporter
+                    ).get()
                     #expect(report.missingRows == 3 && report.events == orders.count + carts.count - 3)
                 }
             }
@@ -83,7 +71,7 @@
                 }.exportOnce()
                 let orders = try await self.positions(log, .types("order.*"))
                 let importer = try PostgresImporter(from: settings)
-                let both = try await self.outcome(importer, exporter: "default").get()
+                let both = try await importer.outcome(partial: true, exporter: "default").get()
                 #expect(both.missingRows == 0 && both.uncertainExports == ["orders"])
                 let dsn = "host=\(server.directory) user=tidelog dbname=\(database)"
                 let folder = try TemporaryDirectory()
@@ -102,14 +90,16 @@
                     "DELETE FROM tidelog.events_checkpoints WHERE exporter = 'default'", in: database)
                 // Fewer are lost than there are more: that nobody can tell.
                 try await self.losing([orders[2]], server, database) {
-                    let report = try await self.outcome(importer, exporter: "orders").get()
+                    let report = try await importer.outcome(partial: true, exporter: "orders").get()
                     #expect(report.missingRows == 0 && report.uncertainExports == ["orders"])
                 }
                 // As many: these are other rows. The last one: others may be lost as well, from further back.
                 let last = orders[orders.count - 1]
                 for lost in [Array(orders[2..<7]), [orders[2], last]] {
                     try await self.losing(lost, server, database) {
-                        guard case .failure(let error) = try await self.outcome(importer, exporter: "orders")
+                        guard
+                            case .failure(let error) = try await importer.outcome(
+                                partial: true, exporter: "orders")
                         else {
                             Issue.record("other rows were taken for those that are missing")
                             return
@@ -149,19 +139,21 @@
                     UPDATE tidelog.events_meta SET version = 5
                     """, in: database)
                 let importer = try PostgresImporter(from: settings)
-                let old = try await self.outcome(importer, exporter: "default").get()
+                let old = try await importer.outcome(partial: true, exporter: "default").get()
                 #expect(old.missingRows == 0 && old.uncertainExports == [])
                 try await fill(log, 100, seed: 2)
                 for name in ["default", "new"] {
                     try await exporter(log, settings) { $0.name = name }.exportOnce()
                 }
-                let report = try await self.outcome(importer, exporter: "default").get()
+                let report = try await importer.outcome(partial: true, exporter: "default").get()
                 #expect(report.events == 300 && report.missingRows == 0)
                 #expect(report.uncertainExports == ["default"])
                 // Those that have noted nothing but their number are missed by that.
                 try server.run("DELETE FROM tidelog.events WHERE position = 7", in: database)
                 try server.run("DELETE FROM tidelog.events_checkpoints WHERE exporter = 'new'", in: database)
-                guard case .failure(let error) = try await self.outcome(importer, exporter: "default") else {
+                guard
+                    case .failure(let error) = try await importer.outcome(partial: true, exporter: "default")
+                else {
                     Issue.record("a row is missing and was not missed")
                     return
                 }

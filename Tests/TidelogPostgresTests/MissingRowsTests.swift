@@ -9,30 +9,13 @@
 
     @Suite("Importing where rows are gone")
     struct MissingRowsTests {
-        /// What an import throws, or what it reports.
-        private func outcome(
-            _ importer: PostgresImporter, accepting: Bool = false, partial: Bool = false,
-            exporter: String = "default"
-        ) async throws -> Result<PostgresImportReport, PostgresError> {
-            let folder = try TemporaryDirectory()
-            defer { folder.remove() }
-            do throws(PostgresError) {
-                return .success(
-                    try await importer.import(
-                        exporter: exporter, acceptsPartial: partial, acceptsMissingRows: accepting,
-                        to: folder.path.appending("log")))
-            } catch {
-                return .failure(error)
-            }
-        }
-
         /// Sees that an import finds at least `count` rows missing, the first at `first`, and takes what is left if
         /// told to.
         private func expectMissing(
             _ importer: PostgresImporter, _ count: Int, first: Position, left: Int, partial: Bool = false,
             exporter: String = "default", sourceLocation: SourceLocation = #_sourceLocation
         ) async throws {
-            let refused = try await self.outcome(importer, partial: partial, exporter: exporter)
+            let refused = try await importer.outcome(partial: partial, exporter: exporter)
             guard case .failure(let error) = refused else {
                 Issue.record("rows are missing and were not missed", sourceLocation: sourceLocation)
                 return
@@ -41,8 +24,8 @@
             #expect(error.positions?.lowerBound == first, "\(error)", sourceLocation: sourceLocation)
             #expect(
                 error.message.contains("at least \(count) of"), "\(error)", sourceLocation: sourceLocation)
-            let report = try await self.outcome(
-                importer, accepting: true, partial: partial, exporter: exporter
+            let report = try await importer.outcome(
+                accepting: true, partial: partial, exporter: exporter
             )
             .get()
             #expect(report.events == left && report.missingRows == count, sourceLocation: sourceLocation)
@@ -59,7 +42,7 @@
                 try await fill(log, 100)
                 try await exporter(log, server.settings(database)) { $0.batchEvents = 30 }.exportOnce()
                 let importer = try PostgresImporter(from: server.settings(database))
-                #expect(try await self.outcome(importer).get().missingRows == 0)
+                #expect(try await importer.outcome().get().missingRows == 0)
                 try server.run("DELETE FROM tidelog.events WHERE \(condition)", in: database)
                 try await self.expectMissing(
                     importer, count, first: Position(UInt64(first)), left: 100 - count)
@@ -79,7 +62,7 @@
                 try await exporter(log, server.settings(database)).exportOnce()
                 #expect(try server.events(in: database).count < 301)
                 let importer = try PostgresImporter(from: server.settings(database))
-                let report = try await self.outcome(importer).get()
+                let report = try await importer.outcome().get()
                 #expect(report.missingRows == 0 && report.nextPosition > last)
             }
         }
@@ -95,7 +78,7 @@
                 }
                 try await orders.exportOnce()
                 let importer = try PostgresImporter(from: server.settings(database))
-                let whole = try await self.outcome(importer, partial: true, exporter: "orders").get()
+                let whole = try await importer.outcome(partial: true, exporter: "orders").get()
                 #expect(whole.missingRows == 0 && whole.nextPosition == 1000)
                 let positions = try await self.positions(log, .types("order.*"))
                 let last = try #require(positions.last)
@@ -105,8 +88,8 @@
                 // Beside the rows of an export of everything, the same row is missed by the one that lies before it.
                 _ = try await orders.export(Position.zero..<1000)
                 try await exporter(log, server.settings(database)).exportOnce()
-                #expect(try await self.outcome(importer).get().events == 1000)
-                let both = try await self.outcome(importer, partial: true, exporter: "orders").get()
+                #expect(try await importer.outcome().get().events == 1000)
+                let both = try await importer.outcome(partial: true, exporter: "orders").get()
                 #expect(both.missingRows == 0 && both.events == 1000)
                 try server.run("DELETE FROM tidelog.events WHERE position = \(positions[3])", in: database)
                 try await self.expectMissing(
@@ -116,8 +99,7 @@
                     "DELETE FROM tidelog.events WHERE type NOT LIKE 'order.%'; "
                         + "DELETE FROM tidelog.events_checkpoints WHERE exporter = 'default'", in: database)
                 guard
-                    case .failure(let error) = try await self.outcome(
-                        importer, partial: true, exporter: "orders")
+                    case .failure(let error) = try await importer.outcome(partial: true, exporter: "orders")
                 else {
                     Issue.record("a row in the middle was not missed")
                     return
@@ -140,7 +122,7 @@
                 try server.run("UPDATE tidelog.events SET type = 'x' WHERE position = 99", in: database)
                 let importer = try PostgresImporter(from: server.settings(database))
                 for accepting in [false, true] {
-                    guard case .failure(let error) = try await self.outcome(importer, accepting: accepting)
+                    guard case .failure(let error) = try await importer.outcome(accepting: accepting)
                     else {
                         Issue.record("a changed row was imported")
                         return
@@ -165,7 +147,7 @@
                     for round in 0..<60 { try await fill(log, 50, seed: UInt64(round + 2)) }
                 }
                 for _ in 0..<5 {
-                    let report = try await self.outcome(importer).get()
+                    let report = try await importer.outcome().get()
                     #expect(report.missingRows == 0 && report.events == Int(report.nextPosition.rawValue))
                 }
                 try await filling.value

@@ -66,6 +66,24 @@
         return try PostgresExporter(log: log, to: settings, configuration: configuration)
     }
 
+    extension PostgresImporter {
+        /// What an import of this export into a new directory throws, or what it reports.
+        func outcome(
+            accepting: Bool = false, partial: Bool = false, exporter: String = "default"
+        ) async throws -> Result<PostgresImportReport, PostgresError> {
+            let folder = try TemporaryDirectory()
+            defer { folder.remove() }
+            do throws(PostgresError) {
+                return .success(
+                    try await self.import(
+                        exporter: exporter, acceptsPartial: partial, acceptsMissingRows: accepting,
+                        to: folder.path.appending("log")))
+            } catch {
+                return .failure(error)
+            }
+        }
+    }
+
     /// Waits until `condition` holds; false after a long while.
     func eventually(_ condition: () async throws -> Bool) async throws -> Bool {
         for _ in 0..<1000 {
