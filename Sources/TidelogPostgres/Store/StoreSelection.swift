@@ -127,10 +127,26 @@
             }
             if let prefix = query.streamPrefix {
                 self.add("e.stream >= ", text: prefix)
-                if !prefix.utf8.contains(0) {
+                if let end = Self.end(ofPrefix: prefix) {
+                    self.add("e.stream < ", text: end)
+                } else if !prefix.utf8.contains(0) {
                     self.conditions.append("starts_with(e.stream, $\(self.parameters.count))")
                 }
             }
+        }
+
+        /// The first text after all those with a prefix, in the order of bytes; nil if there is none. With it an index
+        /// is read from the first of them to the last, and no further.
+        static func end(ofPrefix prefix: String) -> String? {
+            var scalars = String.UnicodeScalarView(prefix.unicodeScalars)
+            while let last = scalars.popLast() {
+                // In UTF-8, texts have the order of their scalars, of which surrogates are none.
+                if let next = Unicode.Scalar(last.value == 0xD7FF ? 0xE000 : last.value + 1) {
+                    scalars.append(next)
+                    return String(scalars)
+                }
+            }
+            return nil
         }
 
         private mutating func addTypes(_ patterns: [TypePattern]) {
