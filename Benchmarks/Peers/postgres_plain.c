@@ -6,9 +6,9 @@
 //     postgres_plain TABLE insert-prepared …          the same by a prepared statement
 //     postgres_plain TABLE select                     reads the whole table in order
 //     postgres_plain TABLE streams COUNT              reads so many streams, one after the other
-//     postgres_plain TABLE type|prefix|correlation FILE   reads what each line of the file selects, by the WHERE that
-//                                                     Tidelog's query has: events of a type, of streams with a prefix,
-//                                                     of a correlation
+//     postgres_plain TABLE type|prefix|correlation FILE   reads what each line of the file selects: events of a type,
+//                                                     of streams with a prefix, of a correlation
+//     postgres_plain TABLE streams-prepared|type-prepared|… …   the same by a prepared statement
 //
 // Prints the seconds that it took and how many events that were. libpq finds the server by PGHOST and its like.
 #include <postgresql/libpq-fe.h>
@@ -116,7 +116,16 @@ static void select_all(PGconn *connection, const char *table) {
     PQclear(result);
 }
 
-static void select_streams(PGconn *connection, const char *table, int count) {
+/// Runs a SELECT with two parameters and looks at what it brings: by a prepared statement, or as it comes.
+static int select_with(PGconn *connection, const char *sql, const char *const *values, int is_prepared) {
+    PGresult *result = is_prepared ? PQexecPrepared(connection, "select", 2, values, NULL, NULL, 0)
+                                   : PQexecParams(connection, sql, 2, NULL, values, NULL, NULL, 0);
+    int events = touch(checked(connection, result)) > 0 ? PQntuples(result) : 0;
+    PQclear(result);
+    return events;
+}
+
+static void select_streams(PGconn *connection, const char *table, int count, int is_prepared) {
     char sql[1024];
     snprintf(sql, sizeof sql, "SELECT DISTINCT stream FROM %s WHERE stream IS NOT NULL ORDER BY 1 LIMIT %d", table, count);
     PGresult *streams = checked(connection, PQexec(connection, sql));
@@ -125,29 +134,28 @@ static void select_streams(PGconn *connection, const char *table, int count) {
     snprintf(
         sql, sizeof sql, "SELECT %s FROM %s WHERE log_id = $1::uuid AND stream = $2::text ORDER BY revision", names,
         table);
-    PQclear(checked(connection, PQprepare(connection, "stream", sql, 0, NULL)));
+    if (is_prepared) PQclear(checked(connection, PQprepare(connection, "select", sql, 0, NULL)));
     int events = 0;
     double start = now();
     for (int row = 0; row < PQntuples(streams); row++) {
         const char *values[] = {PQgetvalue(log, 0, 0), PQgetvalue(streams, row, 0)};
-        PGresult *result = checked(connection, PQexecPrepared(connection, "stream", 2, values, NULL, NULL, 0));
-        if (touch(result) > 0) events += PQntuples(result);
-        PQclear(result);
+        events += select_with(connection, sql, values, is_prepared);
     }
     printf("%.6f %d\n", now() - start, events);
     PQclear(streams);
     PQclear(log);
 }
 
-static void select_by(PGconn *connection, const char *table, const char *what, const char *path) {
-    const char *where = strcmp(what, "type") == 0     ? "type = $2::text"
-                        : strcmp(what, "prefix") == 0 ? "stream >= $2::text AND starts_with(stream, $2::text)"
-                                                      : "correlation_id = $2::text";
+static void select_by(
+    PGconn *connection, const char *table, const char *what, const char *path, int is_prepared) {
+    const char *where = strncmp(what, "type", 4) == 0     ? "type = $2::text"
+                        : strncmp(what, "prefix", 6) == 0 ? "stream >= $2::text AND starts_with(stream, $2::text)"
+                                                          : "correlation_id = $2::text";
     char sql[1024], value[512];
     snprintf(sql, sizeof sql, "SELECT log_id::text FROM %s LIMIT 1", table);
     PGresult *log = checked(connection, PQexec(connection, sql));
     snprintf(sql, sizeof sql, "SELECT %s FROM %s WHERE log_id = $1::uuid AND %s ORDER BY position", names, table, where);
-    PQclear(checked(connection, PQprepare(connection, "by", sql, 0, NULL)));
+    if (is_prepared) PQclear(checked(connection, PQprepare(connection, "select", sql, 0, NULL)));
     FILE *file = fopen(path, "r");
     if (!file) fail(path, "cannot be opened");
     int events = 0;
@@ -155,9 +163,7 @@ static void select_by(PGconn *connection, const char *table, const char *what, c
     while (fgets(value, sizeof value, file)) {
         value[strcspn(value, "\n")] = 0;
         const char *values[] = {PQgetvalue(log, 0, 0), value};
-        PGresult *result = checked(connection, PQexecPrepared(connection, "by", 2, values, NULL, NULL, 0));
-        if (touch(result) > 0) events += PQntuples(result);
-        PQclear(result);
+        events += select_with(connection, sql, values, is_prepared);
     }
     printf("%.6f %d\n", now() - start, events);
     fclose(file);
@@ -167,17 +173,20 @@ static void select_by(PGconn *connection, const char *table, const char *what, c
 int main(int argc, char **argv) {
     PGconn *connection = PQconnectdb("");
     if (PQstatus(connection) != CONNECTION_OK) fail("connecting", PQerrorMessage(connection));
+    const int is_prepared = argc > 2 && strstr(argv[2], "-prepared") != NULL;
     if (argc == 6 && strncmp(argv[2], "insert", 6) == 0)
-        insert(
-            connection, argv[1], argv[3], atol(argv[4]), atol(argv[5]), strcmp(argv[2], "insert-prepared") == 0);
+        insert(connection, argv[1], argv[3], atol(argv[4]), atol(argv[5]), is_prepared);
     else if (argc == 3 && strcmp(argv[2], "select") == 0)
         select_all(connection, argv[1]);
-    else if (argc == 4 && strcmp(argv[2], "streams") == 0)
-        select_streams(connection, argv[1], atoi(argv[3]));
+    else if (argc == 4 && strncmp(argv[2], "streams", 7) == 0)
+        select_streams(connection, argv[1], atoi(argv[3]), is_prepared);
     else if (argc == 4)
-        select_by(connection, argv[1], argv[2], argv[3]);
+        select_by(connection, argv[1], argv[2], argv[3], is_prepared);
     else
-        fail("usage", "postgres_plain TABLE insert|insert-prepared ROWS FROM COUNT | select | streams COUNT | type|prefix|correlation FILE");
+        fail(
+            "usage",
+            "postgres_plain TABLE insert[-prepared] ROWS FROM COUNT | select | streams[-prepared] COUNT |"
+            " type|prefix|correlation[-prepared] FILE");
     PQfinish(connection);
     return 0;
 }

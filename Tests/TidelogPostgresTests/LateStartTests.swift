@@ -103,6 +103,7 @@
                     """
                     ALTER TABLE tidelog.events_checkpoints DROP COLUMN start_position, \
                     DROP COLUMN IF EXISTS position_fingerprint; \
+                    ALTER TABLE tidelog.events_logs DROP COLUMN changes;
                     UPDATE tidelog.events_meta SET version = 4
                     """, in: database)
                 let importer = try PostgresImporter(from: settings)

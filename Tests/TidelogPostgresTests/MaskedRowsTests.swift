@@ -136,6 +136,7 @@
                 try server.run(
                     """
                     ALTER TABLE tidelog.events_checkpoints DROP COLUMN position_fingerprint; \
+                    ALTER TABLE tidelog.events_logs DROP COLUMN changes;
                     UPDATE tidelog.events_meta SET version = 5
                     """, in: database)
                 let importer = try PostgresImporter(from: settings)

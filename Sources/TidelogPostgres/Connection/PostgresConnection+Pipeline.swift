@@ -9,7 +9,7 @@
             let number: Int
             static let stream = Self(number: 0), streamBackwards = Self(number: 1)
             static func append(_ shape: SingleAppendText.Shape) -> Self { .init(number: 2 + shape.number) }
-            static let count = 2 + SingleAppendText.Shape.count
+            static let count = 2 + SingleAppendText.Shape.all.count
         }
 
         var text: String
@@ -78,10 +78,12 @@
             return name
         }
 
-        /// Runs a statement in a transaction of its own, and lends each row of its answer to `body`.
+        /// Runs a statement in a transaction of its own, and lends each row of its answer to `body`. Answers how many
+        /// rows it concerned.
+        @discardableResult
         func run(
             _ statement: PostgresStatement, _ body: (PostgresRow) throws(PostgresError) -> Void
-        ) throws(PostgresError) {
+        ) throws(PostgresError) -> Int {
             let name = try self.prepare(statement)
             let answer = self.ask {
                 self.send(statement.parameters) { count, _, values, lengths, formats in
@@ -90,6 +92,7 @@
             }
             try self.check(answer, statement.text, accepting: [.command, .rows])
             try answer.forEachRow(body)
+            return answer.count
         }
 
         /// The socket, to be slept on.
@@ -109,13 +112,15 @@
             return sent == 1
         }
 
-        /// Waits for the answer to a statement that was sent, and lends each of its rows to `body`.
+        /// Waits for the answer to a statement that was sent, and lends each of its rows to `body`. Answers how many
+        /// rows the statement concerned.
         func takeAnswer(
             to statement: String, _ body: (PostgresRow) throws(PostgresError) -> Void
-        ) throws(PostgresError) {
+        ) throws(PostgresError) -> Int {
             let answer = self.lastAnswer()
             try self.check(answer, statement, accepting: [.command, .rows])
             try answer.forEachRow(body)
+            return answer.count
         }
 
         /// Whether the server has ended the connection; reads what it has sent without being asked.

@@ -76,7 +76,7 @@
             }
             try self.check(result, statement, accepting: [.command, .rows])
             try result.forEachRow(body)
-            return Int(String(cString: PQcmdTuples(result.handle))) ?? 0
+            return result.count
         }
 
         /// Runs a `COPY … FROM STDIN (FORMAT binary)` with these bytes; answers how many rows it took.
@@ -99,7 +99,7 @@
             if isLost || PQputCopyEnd(self.handle, nil) != 1 { throw self.lost(while: statement) }
             let result = self.lastAnswer()
             try self.check(result, statement, accepting: [.command])
-            return Int(String(cString: PQcmdTuples(result.handle))) ?? 0
+            return result.count
         }
 
         /// Runs `body` in a transaction: committed when it returns, rolled back when it throws.
@@ -259,6 +259,9 @@
         let handle: OpaquePointer?
         init(_ handle: OpaquePointer?) { self.handle = handle }
         deinit { PQclear(self.handle) }
+
+        /// How many rows the statement wrote, or read; 0 where it does neither.
+        var count: Int { self.handle.map { atol(PQcmdTuples($0)) } ?? 0 }
 
         /// Lends each row of the answer.
         func forEachRow(_ body: (PostgresRow) throws(PostgresError) -> Void) throws(PostgresError) {

@@ -139,6 +139,9 @@
         /// Whether a row has no partition to go to (check_violation: the same as that of a constraint).
         var mayLackPartition: Bool { self.sqlState == "23514" }
 
+        /// Whether a row of this key is there (unique_violation).
+        var isDuplicateKey: Bool { self.sqlState == "23505" }
+
         /// Whether the connection is of no use any more.
         var endsConnection: Bool { self.code == .unreachable || self.code == .closed }
 

@@ -17,8 +17,6 @@
         case array(PostgresArray)
         /// Microseconds since 2000-01-01T00:00:00Z.
         case timestamp(Int64)
-        /// The number of a transaction.
-        case transaction(UInt32)
 
         /// The type's number in PostgreSQL's catalogue, which never changes.
         var typeNumber: UInt32 {
@@ -32,7 +30,6 @@
             case .boolean: 16
             case .array(let array): array.arrayType
             case .timestamp: 1184
-            case .transaction: 28
             }
         }
 
@@ -63,7 +60,6 @@
                 bytes.append(bigEndian: high)
                 bytes.append(bigEndian: low)
             case .boolean(let value): bytes.append(value ? 1 : 0)
-            case .transaction(let number): bytes.append(bigEndian: number)
             case .array(let array): array.write(to: &bytes)
             }
             return bytes.count - start

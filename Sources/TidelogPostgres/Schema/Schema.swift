@@ -2,7 +2,7 @@
     /// The tables: made and brought up to date in versioned steps under an advisory lock.
     struct Schema {
         /// The version that this build makes and needs.
-        static let version: Int64 = 7
+        static let version: Int64 = 8
 
         let names: PostgresNames
         var layout: PostgresLayout = .single
@@ -110,6 +110,8 @@
                 ["ALTER TABLE \(self.names.quoted("_checkpoints")) ADD COLUMN position_fingerprint bigint"],
                 // Since version 7 the function looks for no ids where all are newer than what is there.
                 [StoreFunction.definition(self.names)],
+                // How often streams of the log were truncated or deleted: by it appends notice that.
+                ["ALTER TABLE \(self.names.quoted("_logs")) ADD COLUMN changes bigint NOT NULL DEFAULT 0"],
             ]
         }
 

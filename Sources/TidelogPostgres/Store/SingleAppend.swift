@@ -5,9 +5,12 @@
     /// less than a call of ``StoreFunction``, and does nothing at all where something is not as usual. The function,
     /// called next, looks at everything anew and judges. ``SingleAppendText`` says how it is done.
     struct SingleAppend: Sendable {
-        private let expectation: SingleAppendText.Expectation
+        let expectation: SingleAppendText.Expectation
+        /// Where the stream is expected to be, if that is ``SingleAppendText/Expectation/exact``; nil: nowhere.
+        let expected: Int64?
+        let id: String
+        let stream: String?
         private let parameters: [PostgresValue]
-        private let stream: String?
         /// About how large it is when it is sent.
         let byteCount: Int
 
@@ -30,27 +33,24 @@
                 event.metadata.isEmpty
                 ? (.jsonbNull, .bytesNull) : Self.columns(event.metadata.bytes, isJSON: true)
             let (payload, payloadRaw) = Self.columns(event.payload.bytes, isJSON: event.mayBeJSON)
+            self.id = event.id.description
+            self.expected = expectation.flatMap(\.exactRevision).map { Int64(clamping: $0.rawValue) }
+            switch expectation {
+            case _ where event.stream == nil: self.expectation = .streamless
+            case nil, .any: self.expectation = .any
+            case .streamExists: self.expectation = .exists
+            default: self.expectation = .exact
+            }
             var parameters: [PostgresValue] = []
             parameters.reserveCapacity(SingleAppendText.mostParameters)
             parameters += [
-                context.key, .text(event.id.description), .timestamp(microseconds), .bigint(Int64(rest)),
+                context.key, .text(self.id), .timestamp(microseconds), .bigint(Int64(rest)),
                 .bigint(Int64(event.schemaVersion)), .text(event.type), Self.text(event.source),
                 Self.text(event.payload.contentType), Self.text(event.tenant),
                 Self.text(event.correlationID?.description), Self.text(event.causationID?.description),
                 metadata, metadataRaw, payload, payloadRaw,
             ]
             if let stream = event.stream { parameters.append(.text(stream)) }
-            switch expectation {
-            case _ where event.stream == nil: self.expectation = .streamless
-            case nil, .any: self.expectation = .any
-            case .streamExists: self.expectation = .exists
-            case .noStream:
-                self.expectation = .exact
-                parameters.append(.bigintNull)
-            case .some(let exact):
-                self.expectation = .exact
-                parameters.append(.bigint(StoreFunction.Expectation.number(exact)))
-            }
             self.parameters = parameters
         }
 
@@ -65,34 +65,56 @@
             )
         }
 
-        /// The statement; it answers one row, or none.
-        ///
-        /// - Parameter row: the log's row as this connection wrote it, if it may be as it was.
-        func statement(in context: StoreContext, after row: WrittenRow?) -> PostgresStatement {
-            let shape = SingleAppendText.Shape(expectation: self.expectation, isNext: row != nil)
+        /// The statement: it concerns one row, or none if something is in its way.
+        func statement(in context: StoreContext, _ plan: AppendPlan) -> PostgresStatement {
             var parameters = self.parameters
-            if let row {
-                parameters.append(.transaction(row.writer))
-                parameters.append(.bigint(row.nextPosition))
+            if [.exact, .met].contains(plan.shape.expectation) {
+                parameters.append(plan.last.map { .bigint($0) } ?? .bigintNull)
+            }
+            if plan.shape.knowledge != .nothing {
+                parameters.append(.bigint(plan.position))
+                parameters.append(.bigint(plan.changes))
             }
             return PostgresStatement(
-                text: context.singleAppendTexts[shape.number], parameters: parameters, place: .append(shape))
+                text: context.singleAppendTexts[plan.shape.number], parameters: parameters,
+                place: .append(plan.shape))
         }
 
-        /// What the row says that the statement answered: what the append brought, and the log's row as it is now;
-        /// nil where the next append must look at more than that row.
-        func result(_ row: PostgresRow) throws(PostgresError) -> (AppendResult, WrittenRow?) {
-            let number = try row.requiredInteger(0)
-            let position = Position(UInt64(clamping: number))
-            var streams: [(name: String, lastRevision: Revision)] = []
-            if let stream = self.stream {
-                streams = [(stream, Revision(UInt64(clamping: try row.requiredInteger(1))))]
+        /// What an append brought.
+        struct Answer {
+            var position: Int64
+            /// Of no meaning where there is no stream.
+            var revision: Int64
+            /// The log before; see ``AppendChain/note(_:_:revision:before:)``.
+            var log: AppendChain.Log?
+        }
+
+        /// What a row says that the statement answered.
+        func answer(_ row: PostgresRow, _ plan: AppendPlan) throws(PostgresError) -> Answer {
+            if plan.shape.answersRevision {
+                return Answer(position: plan.position, revision: try row.requiredInteger(0))
             }
-            let writer = UInt32(truncatingIfNeeded: try row.requiredInteger(2))
-            return (
-                AppendResult(positions: position..<position.advanced(by: 1), streams: streams),
-                row.boolean(3) ? nil : WrittenRow(writer: writer, nextPosition: number + 1)
-            )
+            let position = try row.requiredInteger(0)
+            var log: AppendChain.Log?
+            if !row.boolean(4) {
+                log = AppendChain.Log(
+                    nextPosition: position, changes: try row.requiredInteger(2), newestID: row.bytes(3) ?? [])
+            }
+            return Answer(position: position, revision: try row.integer(1) ?? 0, log: log)
+        }
+
+        /// What an append as planned brought where the statement answers no row.
+        func answer(_ plan: AppendPlan) -> Answer {
+            Answer(position: plan.position, revision: plan.last.map { $0 &+ 1 } ?? 0)
+        }
+
+        /// The same, for the caller.
+        func result(_ answer: Answer) -> AppendResult {
+            let position = Position(UInt64(clamping: answer.position))
+            let revision = Revision(UInt64(clamping: answer.revision))
+            return AppendResult(
+                positions: position..<position.advanced(by: 1),
+                streams: self.stream.map { [($0, revision)] } ?? [])
         }
     }
 #endif

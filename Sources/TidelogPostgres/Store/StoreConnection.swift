@@ -106,8 +106,7 @@
 
         /// Sends an append, if there is a connection that has its statement prepared; its answer is to be taken next.
         func send(_ single: SingleAppend) -> Bool {
-            guard let connection else { return false }
-            return connection.sendPrepared(connection.statement(single, in: self.context))
+            self.connection?.send(single, in: self.context) ?? false
         }
 
         /// Sends a query that is streamed next, if there is a connection that has it prepared.
