@@ -155,8 +155,10 @@
             self.offset = offset
             self.beginsWithEnd = beginsWithEnd
             self.left = query.limit ?? .max
-            // The first page is small: many reads are of a stream of some events.
-            self.size = min(256, core.context.configuration.pageEvents)
+            // The first page is small: many reads are of a stream of some events. Where it costs as much as a large
+            // one, it is large.
+            let most = core.context.configuration.pageEvents
+            self.size = self.selection.sortsEachPage ? most : min(256, most)
         }
 
         /// The statement of this page; nil if another one must be run first.

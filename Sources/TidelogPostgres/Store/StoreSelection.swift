@@ -21,6 +21,9 @@
         /// Whether rows are read in the order of revisions: in one stream that is the order of positions, and
         /// it has an index.
         let goesByRevision: Bool
+        /// Whether the database must find and sort all that is still to be read for each page, for want of an index in
+        /// the order of positions.
+        let sortsEachPage: Bool
         /// What the query asks for of positions and of revisions.
         private let positions: Range<Int64>
         private let revisions: Range<Int64>
@@ -39,12 +42,13 @@
                 // The shape of a load of a stream, as it would come of what follows.
                 self.parameters.append(.text(query.streams[0]))
                 self.conditions = context.streamConditions
-                self.goesByRevision = true
+                (self.goesByRevision, self.sortsEachPage) = (true, false)
                 self.streamText = context.streamTexts[self.isBackwards]
                 return
             }
             let streams = Set(query.streams.map { Array($0.utf8) })
             self.goesByRevision = streams.count == 1
+            self.sortsEachPage = streams.count > 1 || streams.isEmpty && query.streamPrefix != nil
             self.addStreams(query, streams.count)
             if !self.goesByRevision, query.fromRevision != nil || query.toRevision != nil {
                 let low = self.add(.bigint(self.revisions.lowerBound))

@@ -83,7 +83,14 @@
             configuration.streams = self.streams
             var generator = EventGenerator(seed: self.seed, configuration: configuration)
             let share = self.count / self.callers
-            let parts = (0..<self.callers).map { _ in generator.events(share) }
+            // New events have ids that come after those that are there.
+            let parts = (0..<self.callers).map { _ in
+                generator.events(share).map { made in
+                    var event = made
+                    event.id = .generate()
+                    return event
+                }
+            }
             // Connections and statements are made before the clock starts.
             try await store.append([], if: .always)
             let watch = Stopwatch()
