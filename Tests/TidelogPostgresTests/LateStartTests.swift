@@ -103,7 +103,8 @@
                     """
                     ALTER TABLE tidelog.events_checkpoints DROP COLUMN start_position, \
                     DROP COLUMN IF EXISTS position_fingerprint; \
-                    ALTER TABLE tidelog.events_logs DROP COLUMN changes;
+                    ALTER TABLE tidelog.events_logs DROP COLUMN changes; \
+                    DROP FUNCTION tidelog.events_hidden CASCADE;
                     UPDATE tidelog.events_meta SET version = 4
                     """, in: database)
                 let importer = try PostgresImporter(from: settings)

@@ -136,7 +136,8 @@
                 try server.run(
                     """
                     ALTER TABLE tidelog.events_checkpoints DROP COLUMN position_fingerprint; \
-                    ALTER TABLE tidelog.events_logs DROP COLUMN changes;
+                    ALTER TABLE tidelog.events_logs DROP COLUMN changes; \
+                    DROP FUNCTION tidelog.events_hidden CASCADE;
                     UPDATE tidelog.events_meta SET version = 5
                     """, in: database)
                 let importer = try PostgresImporter(from: settings)

@@ -50,6 +50,33 @@
             }
         }
 
+        @Test(
+            "take their streams with them, also for the connection that wrote them", arguments: [false, true])
+        func streams(byMonth: Bool) async throws {
+            try await withDatabase { server, database in
+                let store = try await server.openStore(database) { $0.layout = byMonth ? .byMonth : .byLog }
+                func append(_ expected: ExpectedRevision) async throws -> [Revision] {
+                    try await store.append([Event(type: "t", stream: "s")], if: .stream("s", expected))
+                        .streams.map(
+                            \.lastRevision)
+                }
+                for revision in 0..<3 as Range<UInt64> {
+                    #expect(try await append(.any) == [Revision(revision)])
+                }
+                #expect(try self.dropAll(server, database) == 1)
+                for expected in [.streamExists, .exact(Revision(2))] as [ExpectedRevision] {
+                    await #expect {
+                        try await append(expected)
+                    } throws: {
+                        ($0 as? EventLogError)?.code == .conflict
+                    }
+                }
+                #expect(try await append(.any) == [.zero])
+                #expect(try await append(.exact(.zero)) == [Revision(1)])
+                await store.close()
+            }
+        }
+
         @Test("are made again by an export, which goes on", arguments: [false, true])
         func exports(byMonth: Bool) async throws {
             try await withLogAndDatabase { log, server, database in

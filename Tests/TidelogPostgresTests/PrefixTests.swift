@@ -47,5 +47,36 @@
                 await store.close()
             }
         }
+
+        @Test("a page that costs as much as a large one is as large as fits, going by the events read before")
+        func pages() async throws {
+            try await withDatabase { server, database in
+                let store = try await server.openStore(database)
+                var query = EventQuery.all
+                query.streamPrefix = "s"
+                func size(_ query: EventQuery) throws -> Int { try PagePlan(query, store.core).size }
+                #expect(try size(query) == 1024)
+                #expect(try size(.all) == 256)
+                for (bytes, name) in [(10, "small"), (20_000, "large")] {
+                    let events = (0..<600).map { _ in
+                        Event(
+                            type: "t", stream: "s-\(name)",
+                            payload: EventPayload(
+                                bytes: Array(repeating: 7, count: bytes)[...],
+                                contentType: "application/octet-stream"))
+                    }
+                    try await store.append(events, if: .always)
+                    query.streamPrefix = "s-\(name)"
+                    #expect(try await store.count(query) == 600)
+                    #expect(try await store.events(.stream("s-\(name)"), offset: 0).count == 600)
+                    let expected = bytes == 10 ? 4000...4000 : 150...210
+                    let found = try size(query)
+                    #expect(expected.contains(found), "\(found)")
+                    #expect(try await store.events(query, offset: 0).count == 600)
+                }
+                #expect(try size(.all) == 256)
+                await store.close()
+            }
+        }
     }
 #endif

@@ -95,7 +95,7 @@
             let (result, events, next) = try await self.race(
                 goesOn: goesOn,
                 change: """
-                    UPDATE tidelog.events_logs SET changes = changes + 1; \
+                    UPDATE tidelog.events_logs SET next_position = next_position; \
                     INSERT INTO tidelog.events_streams SELECT log_id, 's', 1, 0, 0, 0, true FROM tidelog.events_logs
                     """
             ) { try await $0.append([Event(id: "second", type: "t", stream: "s")], if: .always) }
@@ -110,7 +110,7 @@
             let (result, events, next) = try await self.race(
                 goesOn: goesOn,
                 change: """
-                    UPDATE tidelog.events_logs SET changes = changes + 1; DELETE FROM tidelog.events; \
+                    UPDATE tidelog.events_logs SET next_position = next_position; DELETE FROM tidelog.events; \
                     INSERT INTO tidelog.events_streams SELECT log_id, 's', 8, 7, 0, 0, false FROM tidelog.events_logs
                     """
             ) { try await $0.append([Event(id: "second", type: "t", stream: "s")], if: .always) }
@@ -175,7 +175,9 @@
             }
         }
 
-        @Test("deleting and truncating a stream change the log's row, which is what appends notice them by")
+        @Test(
+            "deleting and truncating a stream are counted in the log's row, which is what appends notice them by"
+        )
         func noticed() async throws {
             try await withDatabase { server, database in
                 let store = try await server.openStore(database)

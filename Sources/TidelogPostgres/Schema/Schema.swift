@@ -110,8 +110,7 @@
                 ["ALTER TABLE \(self.names.quoted("_checkpoints")) ADD COLUMN position_fingerprint bigint"],
                 // Since version 7 the function looks for no ids where all are newer than what is there.
                 [StoreFunction.definition(self.names)],
-                // How often streams of the log were truncated or deleted: by it appends notice that.
-                ["ALTER TABLE \(self.names.quoted("_logs")) ADD COLUMN changes bigint NOT NULL DEFAULT 0"],
+                self.countChanges(),
             ]
         }
 
@@ -200,6 +199,22 @@
                 // Its one row is written by every append; room in its page keeps the index out of that.
                 "ALTER TABLE \(self.names.quoted("_logs")) SET (fillfactor = 10)",
                 StoreFunction.definition(self.names),
+            ]
+        }
+
+        /// Counts how often streams of a log are hidden: by it appends notice that, whoever does it.
+        private func countChanges() -> [String] {
+            let (logs, function) = (self.names.quoted("_logs"), self.names.quoted("_hidden"))
+            let body =
+                "BEGIN UPDATE \(logs) SET changes = changes + 1 WHERE log_id = coalesce(NEW.log_id, OLD.log_id); "
+                + "RETURN NULL; END"
+            return [
+                "ALTER TABLE \(logs) ADD COLUMN changes bigint NOT NULL DEFAULT 0",
+                "CREATE FUNCTION \(function) () RETURNS trigger LANGUAGE plpgsql AS \(Self.literal(body))",
+                """
+                CREATE TRIGGER tidelog_hidden AFTER INSERT OR UPDATE OR DELETE ON \(self.names.quoted("_streams")) \
+                FOR EACH ROW EXECUTE FUNCTION \(function) ()
+                """,
             ]
         }
 

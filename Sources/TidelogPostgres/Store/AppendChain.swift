@@ -28,8 +28,11 @@
                 self.nextPosition += 1
                 if self.precedes(id) { self.newestID = Array(id.utf8) }
                 guard let stream else { return }
-                if self.revisions.count >= Self.mostRevisions { self.revisions = [:] }
-                self.revisions[stream] = revision
+                if self.revisions.updateValue(revision, forKey: stream) == nil,
+                    self.revisions.count > Self.mostRevisions
+                {
+                    self.revisions = [stream: revision]
+                }
             }
         }
 
@@ -104,6 +107,8 @@
         func append(
             _ single: SingleAppend, in context: StoreContext
         ) throws(PostgresError) -> AppendResult? {
+            // Partitions may be dropped, and streams' events with them, while the log's row is as it was.
+            if context.layout != .single { self.chain.end() }
             guard let plan = self.chain.plan(single) else { return nil }
             return try self.finish(single, plan) { take throws(PostgresError) in
                 try self.run(single.statement(in: context, plan), take)
@@ -141,8 +146,9 @@
                 }
             } catch {
                 // Rows that somebody added by hand, without the log's: what is known of it is wrong.
-                if error.isDuplicateKey, plan.shape.knowledge != .nothing { return nil }
-                throw error
+                guard error.isDuplicateKey, plan.shape.knowledge != .nothing else { throw error }
+                self.chain.end()
+                return nil
             }
             let known = answer ?? single.answer(plan)
             self.chain.note(plan, single.id, revision: known.revision, before: known.log)

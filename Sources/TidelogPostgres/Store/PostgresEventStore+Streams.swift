@@ -115,9 +115,9 @@
             _ decide: (StreamInfo) throws(EventLogError) -> (first: Revision, isDeleted: Bool)
         ) throws(PostgresError) -> Result<Void, EventLogError> {
             try connection.execute(context.patienceSetting("LOCAL "))
-            // Counted, not only locked, so that appends notice: see SingleAppendText.
+            // Written, not only locked, so that appends notice: see SingleAppendText. A trigger counts the change.
             try connection.query(
-                "UPDATE \(context.names.quoted("_logs")) SET changes = changes + 1 WHERE log_id = $1",
+                "UPDATE \(context.names.quoted("_logs")) SET next_position = next_position WHERE log_id = $1",
                 [context.key])
             guard let info = try StreamRow.read(connection, context, stream) else {
                 return .failure(EventLogError(.notFound, "there is no stream '\(stream)'"))

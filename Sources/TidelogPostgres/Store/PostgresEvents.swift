@@ -156,9 +156,11 @@
             self.beginsWithEnd = beginsWithEnd
             self.left = query.limit ?? .max
             // The first page is small: many reads are of a stream of some events. Where it costs as much as a large
-            // one, it is large.
+            // one, it is as large as may fit.
             let most = core.context.configuration.pageEvents
-            self.size = self.selection.sortsEachPage ? most : min(256, most)
+            self.size =
+                self.selection.sortsEachPage
+                ? Self.size(averageBytes: core.context.sizes.averageBytes, core.context) : min(256, most)
         }
 
         /// The statement of this page; nil if another one must be run first.
@@ -205,7 +207,9 @@
                 plan.offset = 0
                 plan.left -= events.count
                 plan.move(past: last)
-                plan.size = Self.size(averageBytes: bytes / max(1, events.count), context)
+                let averageBytes = bytes / max(1, events.count)
+                context.sizes.note(averageBytes: averageBytes)
+                plan.size = Self.size(averageBytes: averageBytes, context)
                 if !plan.bounds.isEmpty { next = plan }
             }
             return EventsOfPage(events: events, next: next, end: UInt64(clamping: end))

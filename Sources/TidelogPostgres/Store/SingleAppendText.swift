@@ -4,9 +4,9 @@
     ///
     /// A statement sees what was committed when it began, and may get the log's row only after another append. Then
     /// the row is not the one that it saw: it compares the row, once it has it, with what it goes by, and does nothing
-    /// if that is another. Who changes what it looks at therefore writes that row: appends move its next position on,
-    /// and who hides a stream counts its changes up. Likewise it does nothing if the id is there, the stream deleted or
-    /// at another revision.
+    /// if that is another. Who changes what it looks at therefore changes that row: appends move its next position
+    /// on, and where a stream is hidden a trigger counts its changes up. Likewise it does nothing if the id is there,
+    /// the stream deleted or at another revision.
     ///
     /// It goes by the row as it saw it or, where the connection's last append was of this kind, by the row as that
     /// append left it (``AppendChain``). Then nobody has changed anything since: a log that had no hidden streams has

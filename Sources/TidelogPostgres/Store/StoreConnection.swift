@@ -8,6 +8,8 @@
         let configuration: PostgresStoreConfiguration
         let logID: EventID
         private let known: KnownLayout
+        /// How large events were found to be.
+        let sizes = KnownSizes()
         /// The statements that append, which are long.
         let appendText: String
         let singleAppendTexts: [String]
@@ -72,6 +74,16 @@
 
         var layout: PostgresLayout { self.state.withLock { $0 } }
         func note(_ layout: PostgresLayout) { self.state.withLock { $0 = layout } }
+    }
+
+    /// How large a store's events were in the last page that another one follows.
+    final class KnownSizes: Sendable {
+        /// Before one was read, a guess at large ones: a page that proves too large is cut off, at the price of another
+        /// connection.
+        private let average = Atomic(4096)
+
+        var averageBytes: Int { self.average.load(ordering: .relaxed) }
+        func note(averageBytes: Int) { self.average.store(averageBytes, ordering: .relaxed) }
     }
 
     /// A connection for one thread that is made when it is needed, and anew after it was lost.

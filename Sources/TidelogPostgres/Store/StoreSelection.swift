@@ -21,8 +21,8 @@
         /// Whether rows are read in the order of revisions: in one stream that is the order of positions, and
         /// it has an index.
         let goesByRevision: Bool
-        /// Whether the database must find and sort all that is still to be read for each page, for want of an index in
-        /// the order of positions.
+        /// Whether the database may find and sort all that is still to be read for each page: no index has it in the
+        /// order of positions.
         let sortsEachPage: Bool
         /// What the query asks for of positions and of revisions.
         private let positions: Range<Int64>
