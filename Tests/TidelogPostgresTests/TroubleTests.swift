@@ -143,6 +143,23 @@
             }
         }
 
+        @Test("where the tables were dropped, and what belongs to them was not, they are made again")
+        func leftFunctions() async throws {
+            try await withDatabase { server, database in
+                let names = ["", "_meta", "_checkpoints", "_logs", "_streams", "_snapshots"]
+                for _ in 0..<2 {
+                    let store = try await server.openStore(database)
+                    #expect(
+                        try await store.append([Event(type: "t", stream: "s")], if: .always).positions
+                            == 0..<1)
+                    try await store.truncate(stream: "s", before: Revision(1))
+                    await store.close()
+                    try server.connect(database).execute(
+                        "DROP TABLE " + names.map { "tidelog.events\($0)" }.joined(separator: ", "))
+                }
+            }
+        }
+
         @Test("many that make the tables at once make them once")
         func concurrentSchema() async throws {
             try await withLogAndDatabase { _, server, database in

@@ -210,7 +210,7 @@
                 + "RETURN NULL; END"
             return [
                 "ALTER TABLE \(logs) ADD COLUMN changes bigint NOT NULL DEFAULT 0",
-                "CREATE FUNCTION \(function) () RETURNS trigger LANGUAGE plpgsql AS \(Self.literal(body))",
+                "CREATE OR REPLACE FUNCTION \(function) () RETURNS trigger LANGUAGE plpgsql AS \(Self.literal(body))",
                 """
                 CREATE TRIGGER tidelog_hidden AFTER INSERT OR UPDATE OR DELETE ON \(self.names.quoted("_streams")) \
                 FOR EACH ROW EXECUTE FUNCTION \(function) ()
